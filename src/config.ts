@@ -1,0 +1,156 @@
+import { z } from 'zod';
+import { StartupError } from './errors.ts';
+
+const wholeNumber = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+
+/**
+ * Every variable, its bounds and its default. README.md lists the same table; `config.test.ts` holds
+ * the two against each other.
+ */
+export const ENVIRONMENT = z.object({
+  TIDEMARK_PROFILE: z.enum(['dev', 'test', 'prod']).default('dev'),
+  HOST: z.string().min(1).default('127.0.0.1'),
+  PORT: wholeNumber(0, 65_535).default(8080),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
+  ADMIN_KEY: z.string().min(16, 'needs at least 16 characters').optional(),
+  DATA_DIR: z.string().min(1).default('.tidemark'),
+  EMBEDDED_PG_PORT: wholeNumber(1, 65_535).default(54_329),
+
+  READ_POOL_SIZE: wholeNumber(1, 100).default(8),
+  DB_CONNECT_TIMEOUT_MS: wholeNumber(100, 60_000).default(5_000),
+  READ_TIMEOUT_MS: wholeNumber(100, 300_000).default(15_000),
+
+  INGEST_WRITERS: wholeNumber(1, 16).default(2),
+  INGEST_BATCH_ROWS: wholeNumber(1, 50_000).default(5_000),
+  INGEST_BATCH_BYTES: wholeNumber(65_536, 67_108_864).default(8_388_608),
+  INGEST_QUEUE_ROWS: wholeNumber(1, 5_000_000).default(50_000),
+  INGEST_QUEUE_BYTES: wholeNumber(65_536, 1_073_741_824).default(33_554_432),
+  INGEST_DEADLINE_MS: wholeNumber(100, 120_000).default(10_000),
+  MAX_EVENTS_PER_REQUEST: wholeNumber(1, 100_000).default(10_000),
+  MAX_BODY_BYTES: wholeNumber(1_024, 67_108_864).default(8_388_608),
+  ACCEPT_AHEAD_SECONDS: wholeNumber(0, 86_400).default(600),
+  ACCEPT_BEHIND_DAYS: wholeNumber(1, 3_650).default(30),
+
+  WINDOW_GRACE_MS: wholeNumber(0, 600_000).default(2_000),
+  CLOSER_INTERVAL_MS: wholeNumber(50, 60_000).default(1_000),
+  CLOSER_STEP_MINUTES: wholeNumber(1, 1_440).default(30),
+
+  LIVE_MAX_FIELDS: wholeNumber(1, 10_000).default(200),
+  LIVE_TIMEOUT_MS: wholeNumber(10, 10_000).default(200),
+
+  DRAIN_TIMEOUT_MS: wholeNumber(100, 120_000).default(9_000),
+  DRAIN_DELAY_MS: wholeNumber(0, 60_000).optional(),
+});
+export type Environment = z.infer<typeof ENVIRONMENT>;
+
+export interface Config {
+  profile: 'dev' | 'test' | 'prod';
+  logLevel: Environment['LOG_LEVEL'];
+  http: {
+    host: string;
+    port: number;
+    maxBodyBytes: number;
+    /** How long readiness answers 503 before the listener closes, in ms. */
+    drainDelayMs: number;
+    /** How long shutdown may take in all, in ms. */
+    drainTimeoutMs: number;
+  };
+  database: {
+    /** Undefined: the embedded PostgreSQL in `dataDir`. */
+    url: string | undefined;
+    embeddedPort: number;
+    readPoolSize: number;
+    connectTimeoutMs: number;
+    readTimeoutMs: number;
+  };
+  dataDir: string;
+  adminKey: string | undefined;
+  ingest: {
+    writers: number;
+    batchRows: number;
+    batchBytes: number;
+    queueRows: number;
+    queueBytes: number;
+    deadlineMs: number;
+    maxEventsPerRequest: number;
+    acceptAheadMs: number;
+    acceptBehindMs: number;
+  };
+  windows: { graceMs: number; intervalMs: number; stepMinutes: number };
+  live: {
+    store: 'redis' | 'memory' | 'none';
+    redisUrl: string | undefined;
+    maxFields: number;
+    timeoutMs: number;
+  };
+}
+
+/**
+ * Reads and checks the whole configuration. The only place that looks at environment variables.
+ *
+ * @throws {StartupError} naming every variable that is wrong, in one line.
+ */
+export function loadConfig(env: Record<string, string | undefined> = process.env): Config {
+  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const parsed = ENVIRONMENT.safeParse(present);
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+    throw new StartupError(`configuration is invalid: ${faults.join('; ')}`);
+  }
+  const e = parsed.data;
+  if (e.TIDEMARK_PROFILE === 'prod') {
+    if (!e.DATABASE_URL) throw new StartupError('the prod profile needs DATABASE_URL');
+    if (!e.ADMIN_KEY) throw new StartupError('the prod profile needs ADMIN_KEY');
+  }
+  return {
+    profile: e.TIDEMARK_PROFILE,
+    logLevel: e.LOG_LEVEL,
+    http: {
+      host: e.HOST,
+      port: e.PORT,
+      maxBodyBytes: e.MAX_BODY_BYTES,
+      drainDelayMs: e.DRAIN_DELAY_MS ?? (e.TIDEMARK_PROFILE === 'prod' ? 3_000 : 0),
+      drainTimeoutMs: e.DRAIN_TIMEOUT_MS,
+    },
+    database: {
+      url: e.DATABASE_URL,
+      embeddedPort: e.EMBEDDED_PG_PORT,
+      readPoolSize: e.READ_POOL_SIZE,
+      connectTimeoutMs: e.DB_CONNECT_TIMEOUT_MS,
+      readTimeoutMs: e.READ_TIMEOUT_MS,
+    },
+    dataDir: e.DATA_DIR,
+    adminKey: e.ADMIN_KEY,
+    ingest: {
+      writers: e.INGEST_WRITERS,
+      batchRows: e.INGEST_BATCH_ROWS,
+      batchBytes: e.INGEST_BATCH_BYTES,
+      queueRows: e.INGEST_QUEUE_ROWS,
+      queueBytes: e.INGEST_QUEUE_BYTES,
+      deadlineMs: e.INGEST_DEADLINE_MS,
+      maxEventsPerRequest: e.MAX_EVENTS_PER_REQUEST,
+      acceptAheadMs: e.ACCEPT_AHEAD_SECONDS * 1_000,
+      acceptBehindMs: e.ACCEPT_BEHIND_DAYS * 86_400_000,
+    },
+    windows: {
+      graceMs: e.WINDOW_GRACE_MS,
+      intervalMs: e.CLOSER_INTERVAL_MS,
+      stepMinutes: e.CLOSER_STEP_MINUTES,
+    },
+    live: {
+      store: liveStore(e),
+      redisUrl: e.REDIS_URL,
+      maxFields: e.LIVE_MAX_FIELDS,
+      timeoutMs: e.LIVE_TIMEOUT_MS,
+    },
+  };
+}
+
+/** In-memory counters see one instance only, so production without Redis answers from the database. */
+function liveStore(e: Environment): Config['live']['store'] {
+  if (e.REDIS_URL) return 'redis';
+  return e.TIDEMARK_PROFILE === 'prod' ? 'none' : 'memory';
+}

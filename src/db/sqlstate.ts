@@ -1,0 +1,45 @@
+/** SQLSTATE of a PostgreSQL error, the errno of a socket error, or undefined. */
+export function errorCode(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' ? code : undefined;
+}
+
+/** Raised by enter_batch: a window the writer took for open has closed. */
+export const WINDOW_CLOSED = 'TM001';
+export const UNIQUE_VIOLATION = '23505';
+/** A refresh of the same range is under way elsewhere. */
+export const LOCK_NOT_AVAILABLE = '55P03';
+
+/**
+ * What a writer does about an error:
+ * - `reconnect`: the connection is gone or of no use; open another and write again;
+ * - `retry`: the transaction was rolled back and may succeed if repeated;
+ * - `reject`: the data are to blame; find the row;
+ * - `unavailable`: repeating now would not help; the caller may come back later.
+ */
+export type Remedy = 'reconnect' | 'retry' | 'reject' | 'unavailable';
+
+/** By full SQLSTATE, else by class (PostgreSQL documentation, Appendix A). */
+const REMEDIES: Record<string, Remedy> = {
+  '08': 'reconnect', // connection exception
+  '57P01': 'reconnect', // admin_shutdown: pg_terminate_backend, or the server stops
+  '57P02': 'reconnect', // crash_shutdown
+  '57P03': 'reconnect', // cannot_connect_now: starting up or stopping
+  '57P05': 'reconnect', // idle_session_timeout
+  '25P03': 'reconnect', // idle_in_transaction_session_timeout
+  '53300': 'reconnect', // too_many_connections: others may leave
+  '40001': 'retry', // serialization_failure
+  '40P01': 'retry', // deadlock_detected
+  '55P03': 'retry', // lock_not_available
+  '57014': 'retry', // query_canceled: statement_timeout
+  '22': 'reject', // data exception
+  '23': 'reject', // integrity constraint violation
+  '54': 'reject', // program limit exceeded: a row too big
+};
+
+/** Socket errors (errno names) and `pg`'s own messages for a connection that went away carry no SQLSTATE. */
+export function remedyFor(error: unknown): Remedy {
+  const code = errorCode(error);
+  if (code === undefined || /^E[A-Z]+$/.test(code)) return 'reconnect';
+  return REMEDIES[code] ?? REMEDIES[code.slice(0, 2)] ?? 'unavailable';
+}

@@ -1,0 +1,78 @@
+/**
+ * Every failure a caller may see. The code says what happened; only `http/problem.ts` knows which
+ * HTTP status that is.
+ */
+export const ERROR_CODES = [
+  'unauthenticated',
+  'key_unknown',
+  'key_revoked',
+  'key_expired',
+  'scope_missing',
+  'tenant_inactive',
+  'tenant_required',
+  'tenant_unknown',
+  'tenant_mismatch',
+  'not_found',
+  'already_exists',
+  'invalid_request',
+  'invalid_json',
+  'invalid_events',
+  'invalid_encoding',
+  'unsupported_media_type',
+  'unsupported_encoding',
+  'method_not_allowed',
+  'body_too_large',
+  'too_many_events',
+  'empty_batch',
+  'range_invalid',
+  'range_too_large',
+  'cursor_invalid',
+  'timezone_invalid',
+  'granularity_invalid',
+  'event_rejected_by_database',
+  'overloaded',
+  'shutting_down',
+  'deadline_exceeded',
+  'database_unavailable',
+  'internal',
+] as const;
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+/** One fault in a request body: which event, where in it (RFC 6901 pointer), what kind, and in words. */
+export interface EventFault {
+  index: number;
+  pointer: string;
+  code: string;
+  message: string;
+}
+
+export interface ErrorDetails {
+  /** Faults of single events in the body. */
+  errors?: EventFault[];
+  /** Seconds after which the caller may try again. */
+  retryAfterSeconds?: number;
+  cause?: unknown;
+}
+
+/** An error whose message is meant for the caller. Anything else reaches the caller as `internal`. */
+export class TidemarkError extends Error {
+  readonly code: ErrorCode;
+  readonly errors: EventFault[] | undefined;
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = 'TidemarkError';
+    this.code = code;
+    this.errors = details.errors;
+    this.retryAfterSeconds = details.retryAfterSeconds;
+  }
+}
+
+/** A reason not to start, in one line for the operator. `main` prints it without a stack and exits non-zero. */
+export class StartupError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'StartupError';
+  }
+}

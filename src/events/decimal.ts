@@ -1,0 +1,28 @@
+/** Digits before and after the decimal point that a value may have: numeric(38,18). */
+const INTEGER_DIGITS = 20;
+const FRACTION_DIGITS = 18;
+
+const DECIMAL = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,4}))?$/;
+
+/**
+ * Reads a JSON number or a decimal string to plain decimal notation without exponent, redundant zeros or plus
+ * sign: `1.50e2` becomes `150`.
+ *
+ * @returns null when it is not a decimal of at most 38 digits, 18 of them after the point.
+ */
+export function parseDecimal(value: number | string): string | null {
+  if (typeof value === 'number' && !Number.isFinite(value)) return null;
+  const text = String(value);
+  if (text.length > 100) return null;
+  const match = DECIMAL.exec(text);
+  if (!match) return null;
+  const [, sign, whole = '', fraction = '', exponent = '0'] = match;
+  if (whole === '' && fraction === '') return null;
+  const digits = whole + fraction;
+  const point = whole.length + Number(exponent);
+  const integer = (point <= 0 ? '' : digits.slice(0, point).padEnd(point, '0')).replace(/^0+/, '');
+  const rest = (point >= 0 ? digits.slice(point) : '0'.repeat(-point) + digits).replace(/0+$/, '');
+  if (integer.length > INTEGER_DIGITS || rest.length > FRACTION_DIGITS) return null;
+  if (integer === '' && rest === '') return '0';
+  return `${sign === '-' ? '-' : ''}${integer || '0'}${rest ? `.${rest}` : ''}`;
+}

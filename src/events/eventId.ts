@@ -1,0 +1,19 @@
+import { v5 as uuidV5 } from 'uuid';
+
+/** Namespace of the UUIDv5 (RFC 9562) of client ids that are not UUIDs. Never changes: identities depend on it. */
+const EXTERNAL_ID_NAMESPACE = '6f1c4a52-0d0e-5b7c-9a53-7a1d3e5c8b21';
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+export interface EventIdentity {
+  eventId: string;
+  externalId: string | null;
+}
+
+/** The identity of a client's event id: itself where it is a UUID in any case, else its UUIDv5. */
+export function identify(clientId: string): EventIdentity {
+  if (UUID.test(clientId)) return { eventId: clientId, externalId: null };
+  const lower = clientId.toLowerCase();
+  if (UUID.test(lower)) return { eventId: lower, externalId: null };
+  return { eventId: uuidV5(clientId, EXTERNAL_ID_NAMESPACE), externalId: clientId };
+}

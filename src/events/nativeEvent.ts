@@ -1,0 +1,44 @@
+import { z } from 'zod';
+
+const text = (max: number) => z.string().min(1).max(max);
+const count = z.int().min(0).nullish();
+
+/** The native event, exactly as DESIGN names it. Unknown metadata is kept, unknown fields are refused. */
+export const NativeEvent = z
+  .strictObject({
+    eventId: text(256).meta({
+      description: 'Identity of the event within its tenant. A UUID (UUIDv7 is fastest) or any other text.',
+      example: '019aa3f2-7c1e-7b3a-9d55-3f1c2b4a5e60',
+    }),
+    timestamp: z.string().max(64).meta({
+      format: 'date-time',
+      description: 'When it happened: ISO 8601 with a zone. Kept to the microsecond.',
+    }),
+    tenantId: text(256)
+      .optional()
+      .meta({ description: 'May be left out where the key belongs to a tenant; must match it otherwise.' }),
+    customerId: text(256).meta({ description: 'Whom the event is about.', example: 'acme' }),
+    apiEndpoint: text(1_024)
+      .optional()
+      .meta({ description: 'Required for api.request events.', example: '/api/completion' }),
+    eventType: text(128).optional().meta({ description: 'Default: api.request.' }),
+    sourceId: text(256).optional(),
+    reference: text(256).optional().meta({ description: 'Order, invoice or session it belongs to.' }),
+    sessionId: text(256).optional().meta({ description: 'Another name for reference.' }),
+    unit: text(64).optional(),
+    value: z
+      .union([z.number(), z.string()])
+      .optional()
+      .meta({ description: 'Number or decimal string; at most 38 digits, 18 after the point.' }),
+    metadata: z
+      .looseObject({
+        tokens: count.meta({ description: 'Default: inputTokens + outputTokens.' }),
+        model: text(256).nullish(),
+        latencyMs: z.number().min(0).nullish(),
+        inputTokens: count,
+        outputTokens: count,
+      })
+      .optional(),
+  })
+  .meta({ id: 'Event' });
+export type NativeEvent = z.infer<typeof NativeEvent>;

@@ -1,0 +1,87 @@
+import { isUtf8 } from 'node:buffer';
+import { type EventFault, TidemarkError } from '../errors.ts';
+import { mayHoldUnstorableText } from './text.ts';
+import { type EventRules, toUsageEvent } from './toUsageEvent.ts';
+import type { UsageEvent } from './usageEvent.ts';
+
+export type EventFormat = 'json' | 'ndjson';
+
+export interface ParsedEvents {
+  /** The events that are valid, in the order of the request. */
+  events: UsageEvent[];
+  /** For each valid event its position in the request. */
+  indexes: number[];
+  /** Faults of all others. */
+  faults: EventFault[];
+  /** Events in the request, valid or not. */
+  total: number;
+}
+
+/**
+ * Parses and validates the body of a request: one JSON event, a JSON array of them, or one per line (NDJSON).
+ * Collects every fault; whether faults refuse the request is the caller's business.
+ *
+ * @throws {TidemarkError} `invalid_encoding`, `invalid_json`, `empty_batch`, `too_many_events`.
+ */
+export function parseEvents(
+  body: Buffer,
+  format: EventFormat,
+  rules: Omit<EventRules, 'checkText'>,
+  maxEvents: number,
+): ParsedEvents {
+  if (!isUtf8(body)) throw new TidemarkError('invalid_encoding', 'the body is not valid UTF-8');
+  const text = body.toString('utf8');
+  const checked = { ...rules, checkText: mayHoldUnstorableText(text) };
+  const faults: EventFault[] = [];
+  const inputs = format === 'json' ? parseJson(text) : parseLines(text, maxEvents, faults);
+  if (inputs.length === 0) throw new TidemarkError('empty_batch', 'the request holds no event');
+  if (inputs.length > maxEvents) {
+    throw new TidemarkError('too_many_events', `a request may hold at most ${maxEvents} events`);
+  }
+  const events: UsageEvent[] = [];
+  const indexes: number[] = [];
+  for (let index = 0; index < inputs.length; index++) {
+    if (inputs[index] === UNPARSEABLE) continue;
+    const verdict = toUsageEvent(inputs[index], checked, index);
+    if (verdict.event) {
+      events.push(verdict.event);
+      indexes.push(index);
+    } else {
+      for (const fault of verdict.faults) faults.push(fault);
+    }
+  }
+  faults.sort((a, b) => a.index - b.index);
+  return { events, indexes, faults, total: inputs.length };
+}
+
+const UNPARSEABLE = Symbol('a line that is not JSON');
+
+function parseJson(text: string): unknown[] {
+  try {
+    const parsed: unknown = JSON.parse(text);
+    return Array.isArray(parsed) ? parsed : [parsed];
+  } catch (error) {
+    throw new TidemarkError('invalid_json', `the body is not valid JSON: ${(error as Error).message}`);
+  }
+}
+
+/** Blank lines are passed over; they do not count as events. */
+function parseLines(text: string, maxEvents: number, faults: EventFault[]): unknown[] {
+  const inputs: unknown[] = [];
+  for (const line of text.split('\n')) {
+    if (line.trim() === '') continue;
+    if (inputs.length > maxEvents) break;
+    try {
+      inputs.push(JSON.parse(line));
+    } catch (error) {
+      faults.push({
+        index: inputs.length,
+        pointer: '',
+        code: 'invalid_json',
+        message: (error as Error).message,
+      });
+      inputs.push(UNPARSEABLE);
+    }
+  }
+  return inputs;
+}

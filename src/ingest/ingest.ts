@@ -1,0 +1,93 @@
+import type { Registry } from 'prom-client';
+import type pg from 'pg';
+import type { Config } from '../config.ts';
+import type { UsageEvent } from '../events/usageEvent.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { ClosedFrontier } from '../windows/closedFrontier.ts';
+import type { WriteRequest, WriteResult } from './batch.ts';
+import { Batcher } from './batcher.ts';
+import { CustomerRegistry } from './customerRegistry.ts';
+import { IngestMetrics } from './ingestMetrics.ts';
+import { Writer } from './writer.ts';
+
+export type { WriteResult } from './batch.ts';
+
+export interface IngestOptions {
+  config: Config['ingest'];
+  connect(): Promise<pg.Client>;
+  frontier: ClosedFrontier;
+  registry: Registry;
+  log: Logger;
+  /** Told of new rows after their commit and before their requests are answered. Must not throw. */
+  onStored(rows: UsageEvent[]): void;
+}
+
+/** The ingest path behind its dialects: joins requests into batches and writes each batch in one transaction. */
+export class Ingest {
+  private readonly batcher: Batcher<WriteRequest, WriteResult>;
+  private readonly writers: Writer[];
+  private readonly metrics: IngestMetrics;
+
+  constructor({ config, connect, frontier, registry, log, onStored }: IngestOptions) {
+    this.metrics = new IngestMetrics(registry, () => this.batcher.depth);
+    const customers = new CustomerRegistry();
+    this.writers = Array.from(
+      { length: config.writers },
+      () =>
+        new Writer({
+          connect,
+          registry: customers,
+          frontier,
+          metrics: this.metrics,
+          log,
+          deadlineMs: config.deadlineMs,
+          onStored,
+        }),
+    );
+    this.batcher = new Batcher({
+      lanes: config.writers,
+      batchRows: config.batchRows,
+      batchBytes: config.batchBytes,
+      queueRows: config.queueRows,
+      queueBytes: config.queueBytes,
+      deadlineMs: config.deadlineMs,
+      write: (requests, lane) => this.write(requests, lane),
+    });
+  }
+
+  /**
+   * Stores the events of one request, all or none; resolves once their transaction has committed.
+   *
+   * @param bytes size of the request's body, for the bounds of the queue.
+   * @throws {TidemarkError} `overloaded`, `deadline_exceeded`, `database_unavailable`,
+   * `event_rejected_by_database`, `shutting_down`.
+   */
+  store(events: UsageEvent[], bytes: number): Promise<WriteResult> {
+    return this.batcher.add({ events, rows: events.length, bytes });
+  }
+
+  /** Writes what is queued, then closes the connections. */
+  async close(): Promise<void> {
+    await this.batcher.close();
+    await Promise.all(this.writers.map((writer) => writer.close()));
+  }
+
+  private async write(requests: WriteRequest[], lane: number): Promise<(WriteResult | Error)[]> {
+    const started = performance.now();
+    const results = await this.writers[lane]!.write(requests);
+    this.metrics.batchSeconds.observe((performance.now() - started) / 1_000);
+    let rows = 0;
+    let stored = 0;
+    let duplicates = 0;
+    for (const [i, result] of results.entries()) {
+      rows += requests[i]!.rows;
+      if (result instanceof Error) continue;
+      stored += result.accepted;
+      duplicates += result.duplicates;
+    }
+    this.metrics.batchRows.observe(rows);
+    this.metrics.stored.inc(stored);
+    this.metrics.duplicates.inc(duplicates);
+    return results;
+  }
+}

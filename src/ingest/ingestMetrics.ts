@@ -1,0 +1,60 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+
+/** Metrics of the ingest path. Counts are of this instance; `rows` are events. */
+export class IngestMetrics {
+  readonly stored: Counter;
+  readonly duplicates: Counter;
+  readonly lateEvents: Counter;
+  readonly batchRows: Histogram;
+  readonly batchSeconds: Histogram;
+  readonly slowPaths: Counter;
+  readonly retries: Counter<'sqlstate'>;
+  readonly rejectedRequests: Counter;
+
+  constructor(registry: Registry, depth: () => { rows: number; bytes: number }) {
+    const registers = [registry];
+    const counter = (name: string, help: string) => new Counter({ name, help, registers });
+    this.stored = counter('tidemark_events_stored_total', 'Events stored for the first time');
+    this.duplicates = counter('tidemark_events_duplicate_total', 'Events that had been stored before');
+    this.lateEvents = counter('tidemark_events_late_total', 'Events stored into a window that was closed');
+    this.slowPaths = counter('tidemark_ingest_slow_paths_total', 'Batches repeated because an id was known');
+    this.rejectedRequests = counter(
+      'tidemark_ingest_rejected_requests_total',
+      'Requests refused because the database refused one of their rows',
+    );
+    this.retries = new Counter({
+      name: 'tidemark_ingest_retries_total',
+      help: 'Batches repeated after an error, by SQLSTATE or "connection"',
+      labelNames: ['sqlstate'],
+      registers,
+    });
+    this.batchRows = new Histogram({
+      name: 'tidemark_ingest_batch_rows',
+      help: 'Events per batch',
+      buckets: [1, 10, 50, 100, 500, 1_000, 2_500, 5_000, 10_000],
+      registers,
+    });
+    this.batchSeconds = new Histogram({
+      name: 'tidemark_ingest_batch_seconds',
+      help: 'Time from the start of a batch to its commit, repetitions included',
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+      registers,
+    });
+    new Gauge({
+      name: 'tidemark_ingest_queue_rows',
+      help: 'Events waiting to be written',
+      registers,
+      collect() {
+        this.set(depth().rows);
+      },
+    });
+    new Gauge({
+      name: 'tidemark_ingest_queue_bytes',
+      help: 'Bytes of request bodies waiting to be written',
+      registers,
+      collect() {
+        this.set(depth().bytes);
+      },
+    });
+  }
+}

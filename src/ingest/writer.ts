@@ -1,0 +1,293 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { errorCode, remedyFor, UNIQUE_VIOLATION, WINDOW_CLOSED } from '../db/sqlstate.ts';
+import { TidemarkError } from '../errors.ts';
+import type { UsageEvent } from '../events/usageEvent.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { ClosedFrontier } from '../windows/closedFrontier.ts';
+import {
+  Batch,
+  type Consequences,
+  consequencesOf,
+  identityKey,
+  type WriteRequest,
+  type WriteResult,
+} from './batch.ts';
+import { CopyEncoder, EVENT_COLUMNS, IDENTITY_COLUMNS } from './copyEncoding.ts';
+import { CopyTransaction } from './copyTransaction.ts';
+import type { CustomerRegistry } from './customerRegistry.ts';
+import type { IngestMetrics } from './ingestMetrics.ts';
+
+export interface WriterOptions {
+  /** Opens a connection for this writer alone. */
+  connect(): Promise<pg.Client>;
+  registry: CustomerRegistry;
+  frontier: ClosedFrontier;
+  metrics: IngestMetrics;
+  log: Logger;
+  /** How long one batch may take, repetitions included, in ms. */
+  deadlineMs: number;
+  /** Told of the rows that a commit added, before their requests are answered. */
+  onStored?(rows: UsageEvent[]): void;
+}
+
+/** What a committed transaction did: `known` are the rows it found stored already. */
+interface Committed {
+  stored: UsageEvent[];
+  known: Set<UsageEvent> | null;
+}
+
+/** What can be said of a transaction whose connection went away before it answered. */
+interface Attempt {
+  /** Its id, once the server has told it. */
+  xid: string | null;
+  /** What it has done if it has committed. Null before the commit was sent. */
+  outcome: Committed | null;
+}
+
+const COPY_IDENTITY = `copy event_identity (${IDENTITY_COLUMNS.join(', ')}) from stdin (format binary)`;
+const COPY_EVENT = `copy event (${EVENT_COLUMNS.join(', ')}) from stdin (format binary)`;
+const ENTER_BATCH = (openFrom: string) =>
+  `select (extract(epoch from closed_until) * 1000000)::bigint, xid from enter_batch(${openFrom})`;
+
+/**
+ * Writes batches, one at a time, on a connection of its own.
+ *
+ * Each batch first takes the direct path: identities and events by COPY in a single round trip, on the guess that
+ * every id is new. A duplicate makes that fail without a trace, and the batch takes the claiming path: INSERT …
+ * ON CONFLICT DO NOTHING says which ids are new, and only those events follow. A row that the database refuses fails
+ * its own request: the batch is halved until that request stands alone. A connection lost around the commit is
+ * cleared up by asking the server what became of the transaction.
+ */
+export class Writer {
+  private readonly options: WriterOptions;
+  private readonly encoder = new CopyEncoder();
+  private client: pg.Client | undefined;
+
+  constructor(options: WriterOptions) {
+    this.options = options;
+  }
+
+  /** Writes the requests in as few transactions as they allow. Never throws: a failure is its request's Error. */
+  async write(requests: WriteRequest[]): Promise<(WriteResult | Error)[]> {
+    const until = Date.now() + this.options.deadlineMs;
+    return this.writeUntil(requests, until, 'direct');
+  }
+
+  async close(): Promise<void> {
+    const client = this.client;
+    this.client = undefined;
+    await client?.end().catch(() => undefined);
+  }
+
+  private async writeUntil(
+    requests: WriteRequest[],
+    until: number,
+    firstPath: 'direct' | 'claiming',
+  ): Promise<(WriteResult | Error)[]> {
+    const batch = new Batch(requests);
+    let path = firstPath;
+    for (let tries = 0; ; tries++) {
+      const attempt: Attempt = { xid: null, outcome: null };
+      try {
+        const committed =
+          path === 'direct' ? await this.writeDirectly(batch, attempt) : await this.claimAndWrite(batch, attempt);
+        this.options.onStored?.(committed.stored);
+        return batch.results(committed.known);
+      } catch (error) {
+        const code = errorCode(error);
+        if (code === WINDOW_CLOSED) {
+          path = 'claiming'; // which holds the lock before it decides what is late
+          continue;
+        }
+        if (code === UNIQUE_VIOLATION && path === 'direct') {
+          this.options.metrics.slowPaths.inc();
+          path = 'claiming';
+          continue;
+        }
+        const remedy = remedyFor(error);
+        if (remedy === 'reject') return this.isolate(requests, until, path, error);
+        if (remedy === 'reconnect') this.drop();
+        if (remedy === 'unavailable' || Date.now() >= until) {
+          this.options.log.error({ err: error, rows: batch.rows.length }, 'batch not written');
+          return requests.map(() => unavailable(error));
+        }
+        this.options.metrics.retries.inc({ sqlstate: code ?? 'connection' });
+        if (remedy === 'reconnect' && attempt.outcome && (await this.committed(attempt.xid, until))) {
+          this.options.onStored?.(attempt.outcome.stored);
+          return batch.results(attempt.outcome.known);
+        }
+        path = 'claiming'; // safe whatever became of the last attempt
+        await sleep(backoffMs(tries));
+      }
+    }
+  }
+
+  /**
+   * The direct path. One round trip: (1) the lock and the check that open windows are open, (2) identities,
+   * (3) customers, (4) events, (5) late windows, then the implicit commit. Any of them failing undoes all.
+   */
+  private async writeDirectly(batch: Batch, attempt: Attempt): Promise<Committed> {
+    const { frontier, registry } = this.options;
+    const consequences = consequencesOf(batch.rows, frontier.micros, registry);
+    const { encoder } = this;
+    encoder.reset();
+    encoder.begin();
+    for (const row of batch.rowsByIdentity()) encoder.appendIdentity(row);
+    encoder.end();
+    this.encodeEvents(batch.rows);
+    const openFrom = Number.isFinite(consequences.openFromMicros)
+      ? `'${new Date(consequences.openFromMicros / 1_000).toISOString()}'`
+      : `'infinity'`;
+    const statements = [ENTER_BATCH(openFrom), COPY_IDENTITY, ...this.eventStatements(consequences)];
+    const outcome = { stored: batch.rows, known: null };
+    attempt.outcome = outcome;
+    await this.run(new CopyTransaction(statements.join(';\n'), encoder.take(), (row) => this.entered(row, attempt)));
+    this.remember(consequences);
+    return outcome;
+  }
+
+  /** The claiming path, two round trips more: what is new and what is late is known before the events are sent. */
+  private async claimAndWrite(batch: Batch, attempt: Attempt): Promise<Committed> {
+    const { registry } = this.options;
+    const client = await this.connected();
+    try {
+      let closedUntil = 0;
+      await this.run(
+        new CopyTransaction(`begin; ${ENTER_BATCH(`'infinity'`)}`, Buffer.alloc(0), (row) => {
+          closedUntil = this.entered(row, attempt);
+        }),
+      );
+      const rows = batch.rowsByIdentity();
+      const claimed = await client.query<{ event_id: string; tenant_id: string }>(
+        `insert into event_identity (event_id, tenant_id)
+         select * from unnest($1::uuid[], $2::text[])
+         on conflict do nothing
+         returning event_id, tenant_id`,
+        [rows.map((row) => row.eventId), rows.map((row) => row.tenantId)],
+      );
+      const fresh = new Set(claimed.rows.map((row) => identityKey({ eventId: row.event_id, tenantId: row.tenant_id })));
+      const stored = batch.rows.filter((row) => fresh.has(identityKey(row)));
+      const known = new Set(batch.rows.filter((row) => !fresh.has(identityKey(row))));
+      const consequences = consequencesOf(stored, closedUntil, registry);
+      this.encoder.reset();
+      if (stored.length > 0) this.encodeEvents(stored);
+      const statements = stored.length > 0 ? this.eventStatements(consequences) : [];
+      const outcome = { stored, known: known.size > 0 ? known : null };
+      attempt.outcome = outcome;
+      await this.run(new CopyTransaction([...statements, 'commit'].join(';\n'), this.encoder.take()));
+      this.remember(consequences);
+      return outcome;
+    } catch (error) {
+      if (remedyFor(error) !== 'reconnect') await client.query('rollback').catch(() => this.drop());
+      throw error;
+    }
+  }
+
+  /** Halves the requests until the one that carries the refused row stands alone, and fails that one. */
+  private async isolate(
+    requests: WriteRequest[],
+    until: number,
+    path: 'direct' | 'claiming',
+    error: unknown,
+  ): Promise<(WriteResult | Error)[]> {
+    if (requests.length === 1) {
+      this.options.metrics.rejectedRequests.inc();
+      return [refused(error)];
+    }
+    const half = requests.length >> 1;
+    return [
+      ...(await this.writeUntil(requests.slice(0, half), until, path)),
+      ...(await this.writeUntil(requests.slice(half), until, path)),
+    ];
+  }
+
+  private encodeEvents(rows: UsageEvent[]): void {
+    this.encoder.begin();
+    for (const row of rows) this.encoder.appendEvent(row);
+    this.encoder.end();
+  }
+
+  private eventStatements({ newCustomers, lateWindows }: Consequences): string[] {
+    const statements = [COPY_EVENT];
+    if (newCustomers.length > 0) statements.unshift(`select register_customers(${jsonLiteral(newCustomers)})`);
+    if (lateWindows.length > 0) statements.push(`select mark_late_windows(${jsonLiteral(lateWindows)})`);
+    return statements;
+  }
+
+  /** Notes the row that enter_batch returned. */
+  private entered(row: (string | null)[], attempt: Attempt): number {
+    if (row.length < 2) return this.options.frontier.micros; // of register_customers or mark_late_windows
+    const closedUntil = Number(row[0]);
+    this.options.frontier.advance(closedUntil);
+    attempt.xid = row[1] ?? null;
+    return closedUntil;
+  }
+
+  private remember({ newCustomers, lateEvents }: Consequences): void {
+    this.options.metrics.lateEvents.inc(lateEvents);
+    for (const customer of newCustomers) {
+      this.options.registry.remember(customer.tenant_id, customer.external_id);
+    }
+  }
+
+  private async run(transaction: CopyTransaction): Promise<void> {
+    const client = await this.connected();
+    const timer = setTimeout(() => client.connection.stream.destroy(), this.options.deadlineMs);
+    try {
+      client.query(transaction);
+      await transaction.done;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  private async connected(): Promise<pg.Client> {
+    this.client ??= await this.options.connect();
+    return this.client;
+  }
+
+  /** Gives up the connection, and the buffer that its socket may still hold. */
+  private drop(): void {
+    this.client?.connection.stream.destroy();
+    this.client = undefined;
+    this.encoder.discard();
+  }
+
+  /** Whether a transaction whose connection was lost has committed after all. False also when nobody can tell. */
+  private async committed(xid: string | null, until: number): Promise<boolean> {
+    while (xid !== null && Date.now() < until) {
+      try {
+        const client = await this.connected();
+        const { rows } = await client.query('select pg_xact_status($1::text::xid8) as status', [xid]);
+        if (rows[0].status !== 'in progress') return rows[0].status === 'committed';
+      } catch (error) {
+        this.drop();
+        if (remedyFor(error) !== 'reconnect') return false;
+      }
+      await sleep(50);
+    }
+    return false;
+  }
+}
+
+/** JSON as an SQL literal. JSON text has no NUL, and `escapeLiteral` quotes the rest. */
+function jsonLiteral(value: unknown): string {
+  return pg.escapeLiteral(JSON.stringify(value));
+}
+
+/** 20 ms doubling to 500 ms, of which a random half is left out so that writers do not return in step. */
+function backoffMs(tries: number): number {
+  return Math.min(500, 20 * 2 ** tries) * (0.5 + Math.random() / 2);
+}
+
+function unavailable(cause: unknown): TidemarkError {
+  return new TidemarkError('database_unavailable', 'the event could not be stored; retry with the same event ids', {
+    retryAfterSeconds: 1,
+    cause,
+  });
+}
+
+function refused(cause: unknown): TidemarkError {
+  return new TidemarkError('event_rejected_by_database', 'the database refuses an event of this request', { cause });
+}
