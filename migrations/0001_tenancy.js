@@ -2,7 +2,7 @@
 export const up = (pgm) => {
   pgm.sql(`
     create table tenant (
-      id         text primary key,
+      id         text collate "C" primary key,
       name       text not null,
       active     boolean not null default true,
       created_at timestamptz not null default now(),
@@ -12,8 +12,8 @@ export const up = (pgm) => {
     -- Registered by the first event that names them. No foreign key to tenant: the ingest path has
     -- checked the tenant already, and must not wait for a lock on its row.
     create table customer (
-      tenant_id   text not null,
-      external_id text not null,
+      tenant_id   text collate "C" not null,
+      external_id text collate "C" not null,
       name        text,
       created_at  timestamptz not null default now(),
       updated_at  timestamptz not null default now(),
@@ -22,7 +22,7 @@ export const up = (pgm) => {
 
     create table api_key (
       id           uuid primary key,
-      tenant_id    text references tenant (id), -- null: a platform key
+      tenant_id    text collate "C" references tenant (id), -- null: a platform key
       secret_hash  bytea not null unique,       -- SHA-256 of the whole key; the key itself is never stored
       scopes       text[] not null,
       expires_at   timestamptz,

@@ -1,5 +1,7 @@
 /** Upper bounds (ms) of the cumulative latency histogram. src/rollups/latencyHistogram.ts reads the same columns. */
-export const LATENCY_BOUNDS_MS = [5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 120_000];
+export const LATENCY_BOUNDS_MS = [
+  5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 120_000,
+];
 
 /** The dimensions of usage_30s, usage_1h and usage_1d, after the bucket. */
 export const USAGE_DIMENSIONS = ['tenant_id', 'customer_id', 'event_type', 'endpoint', 'model'];

@@ -33,7 +33,9 @@ function clientConfig(settings: ConnectionSettings): pg.ClientConfig {
 /** A connection for one owner. Its loss while idle is logged here and met by the owner at its next query. */
 export async function connect(settings: ConnectionSettings, log: Logger): Promise<pg.Client> {
   const client = new pg.Client(clientConfig(settings));
-  client.on('error', (error) => log.warn({ err: error, connection: settings.applicationName }, 'connection lost'));
+  client.on('error', (error) =>
+    log.warn({ err: error, connection: settings.applicationName }, 'connection lost'),
+  );
   await client.connect();
   return client;
 }
@@ -55,7 +57,9 @@ export async function connectWriter(settings: ConnectionSettings, log: Logger): 
 
 export function createPool(settings: ConnectionSettings, size: number, log: Logger): pg.Pool {
   const pool = new pg.Pool({ ...clientConfig(settings), max: size, idleTimeoutMillis: 60_000 });
-  pool.on('error', (error) => log.warn({ err: error, connection: settings.applicationName }, 'connection lost'));
+  pool.on('error', (error) =>
+    log.warn({ err: error, connection: settings.applicationName }, 'connection lost'),
+  );
   return pool;
 }
 

@@ -38,7 +38,9 @@ async function refuseNewerSchema(client: pg.Client): Promise<void> {
   const { rows: tables } = await client.query(`select to_regclass('schema_migration') is not null as there`);
   if (!tables[0].there) return;
   const known = (await readdir(MIGRATIONS)).map((file) => file.replace(/\.[a-z]+$/, ''));
-  const { rows } = await client.query('select name from schema_migration where name <> all($1) limit 1', [known]);
+  const { rows } = await client.query('select name from schema_migration where name <> all($1) limit 1', [
+    known,
+  ]);
   if (rows.length > 0) {
     throw new StartupError(
       `the database has a newer schema than this version of Tidemark (migration ${rows[0].name}); upgrade Tidemark`,

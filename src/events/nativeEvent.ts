@@ -1,7 +1,10 @@
 import { z } from 'zod';
 
 const text = (max: number) => z.string().min(1).max(max);
-const count = z.int().min(0).nullish();
+/** Bounds that keep every sum of a day inside bigint and double, whatever is posted. */
+const MAX_TOKENS = 10_000_000_000;
+const MAX_LATENCY_MS = 1_000_000_000;
+const count = z.int().min(0).max(MAX_TOKENS).nullish();
 
 /** The native event, exactly as DESIGN names it. Unknown metadata is kept, unknown fields are refused. */
 export const NativeEvent = z
@@ -34,7 +37,7 @@ export const NativeEvent = z
       .looseObject({
         tokens: count.meta({ description: 'Default: inputTokens + outputTokens.' }),
         model: text(256).nullish(),
-        latencyMs: z.number().min(0).nullish(),
+        latencyMs: z.number().min(0).max(MAX_LATENCY_MS).nullish(),
         inputTokens: count,
         outputTokens: count,
       })

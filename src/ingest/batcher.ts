@@ -66,21 +66,21 @@ export class Batcher<Item extends BatchItem, Result> {
   }
 
   /**
-   * Queues an item; settles with its batch.
+   * Queues an item; the promise settles with its batch.
    *
-   * @throws {TidemarkError} `overloaded` when the queue is full, `shutting_down` after `close`,
-   * `deadline_exceeded` when its time is up; in the last case it may or may not have been written.
+   * @throws {TidemarkError} at once: `overloaded` when the queue is full, `shutting_down` after `close`; as a
+   * rejection: `deadline_exceeded` when its time is up, in which case it may or may not have been written.
    */
   add(item: Item): Promise<Result> {
-    if (this.closed) return Promise.reject(new TidemarkError('shutting_down', 'the service is stopping'));
+    if (this.closed) {
+      throw new TidemarkError('shutting_down', 'the service is stopping', { retryAfterSeconds: 1 });
+    }
     const { queueRows, queueBytes, deadlineMs } = this.options;
     const full = this.queuedRows + item.rows > queueRows || this.queuedBytes + item.bytes > queueBytes;
     if (full && this.queue.length > 0) {
-      return Promise.reject(
-        new TidemarkError('overloaded', 'more events are waiting than can be written; try again', {
-          retryAfterSeconds: 1,
-        }),
-      );
+      throw new TidemarkError('overloaded', 'more events are waiting than can be written; try again', {
+        retryAfterSeconds: 1,
+      });
     }
     return new Promise((resolve, reject) => {
       this.queue.push({ item, deadline: Date.now() + deadlineMs, settled: false, resolve, reject });
@@ -161,7 +161,8 @@ export class Batcher<Item extends BatchItem, Result> {
     }
     for (const batch of this.running) {
       for (const entry of batch) {
-        if (entry.deadline <= now) settle(entry, timeUp('is still being written; retry with the same event ids'));
+        if (entry.deadline <= now)
+          settle(entry, timeUp('is still being written; retry with the same event ids'));
       }
     }
   }

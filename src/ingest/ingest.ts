@@ -1,5 +1,5 @@
-import type { Registry } from 'prom-client';
 import type pg from 'pg';
+import type { Registry } from 'prom-client';
 import type { Config } from '../config.ts';
 import type { UsageEvent } from '../events/usageEvent.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -27,8 +27,12 @@ export class Ingest {
   private readonly batcher: Batcher<WriteRequest, WriteResult>;
   private readonly writers: Writer[];
   private readonly metrics: IngestMetrics;
+  private readonly log: Logger;
+  /** Events queued by `storeLater` that could not be stored. */
+  lostEvents = 0;
 
   constructor({ config, connect, frontier, registry, log, onStored }: IngestOptions) {
+    this.log = log;
     this.metrics = new IngestMetrics(registry, () => this.batcher.depth);
     const customers = new CustomerRegistry();
     this.writers = Array.from(
@@ -59,11 +63,24 @@ export class Ingest {
    * Stores the events of one request, all or none; resolves once their transaction has committed.
    *
    * @param bytes size of the request's body, for the bounds of the queue.
-   * @throws {TidemarkError} `overloaded`, `deadline_exceeded`, `database_unavailable`,
-   * `event_rejected_by_database`, `shutting_down`.
+   * @throws {TidemarkError} at once, with nothing queued: `overloaded`, `shutting_down`; as a rejection:
+   * `deadline_exceeded`, `database_unavailable`, `event_rejected_by_database`.
    */
   store(events: UsageEvent[], bytes: number): Promise<WriteResult> {
     return this.batcher.add({ events, rows: events.length, bytes });
+  }
+
+  /**
+   * Queues events that are answered before they are stored. What cannot be stored after all is logged and counted.
+   *
+   * @throws {TidemarkError} at once: `overloaded`, `shutting_down`.
+   */
+  storeLater(events: UsageEvent[], bytes: number): void {
+    this.store(events, bytes).catch((error) => {
+      this.lostEvents += events.length;
+      this.metrics.lost.inc(events.length);
+      this.log.error({ err: error, events: events.length }, 'events answered with 202 were not stored');
+    });
   }
 
   /** Writes what is queued, then closes the connections. */

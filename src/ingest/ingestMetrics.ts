@@ -10,6 +10,7 @@ export class IngestMetrics {
   readonly slowPaths: Counter;
   readonly retries: Counter<'sqlstate'>;
   readonly rejectedRequests: Counter;
+  readonly lost: Counter;
 
   constructor(registry: Registry, depth: () => { rows: number; bytes: number }) {
     const registers = [registry];
@@ -22,6 +23,7 @@ export class IngestMetrics {
       'tidemark_ingest_rejected_requests_total',
       'Requests refused because the database refused one of their rows',
     );
+    this.lost = counter('tidemark_events_lost_total', 'Events answered with 202 that could not be stored');
     this.retries = new Counter({
       name: 'tidemark_ingest_retries_total',
       help: 'Batches repeated after an error, by SQLSTATE or "connection"',

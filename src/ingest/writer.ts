@@ -91,7 +91,9 @@ export class Writer {
       const attempt: Attempt = { xid: null, outcome: null };
       try {
         const committed =
-          path === 'direct' ? await this.writeDirectly(batch, attempt) : await this.claimAndWrite(batch, attempt);
+          path === 'direct'
+            ? await this.writeDirectly(batch, attempt)
+            : await this.claimAndWrite(batch, attempt);
         this.options.onStored?.(committed.stored);
         return batch.results(committed.known);
       } catch (error) {
@@ -142,7 +144,9 @@ export class Writer {
     const statements = [ENTER_BATCH(openFrom), COPY_IDENTITY, ...this.eventStatements(consequences)];
     const outcome = { stored: batch.rows, known: null };
     attempt.outcome = outcome;
-    await this.run(new CopyTransaction(statements.join(';\n'), encoder.take(), (row) => this.entered(row, attempt)));
+    await this.run(
+      new CopyTransaction(statements.join(';\n'), encoder.take(), (row) => this.entered(row, attempt)),
+    );
     this.remember(consequences);
     return outcome;
   }
@@ -166,7 +170,9 @@ export class Writer {
          returning event_id, tenant_id`,
         [rows.map((row) => row.eventId), rows.map((row) => row.tenantId)],
       );
-      const fresh = new Set(claimed.rows.map((row) => identityKey({ eventId: row.event_id, tenantId: row.tenant_id })));
+      const fresh = new Set(
+        claimed.rows.map((row) => identityKey({ eventId: row.event_id, tenantId: row.tenant_id })),
+      );
       const stored = batch.rows.filter((row) => fresh.has(identityKey(row)));
       const known = new Set(batch.rows.filter((row) => !fresh.has(identityKey(row))));
       const consequences = consequencesOf(stored, closedUntil, registry);
@@ -210,7 +216,8 @@ export class Writer {
 
   private eventStatements({ newCustomers, lateWindows }: Consequences): string[] {
     const statements = [COPY_EVENT];
-    if (newCustomers.length > 0) statements.unshift(`select register_customers(${jsonLiteral(newCustomers)})`);
+    if (newCustomers.length > 0)
+      statements.unshift(`select register_customers(${jsonLiteral(newCustomers)})`);
     if (lateWindows.length > 0) statements.push(`select mark_late_windows(${jsonLiteral(lateWindows)})`);
     return statements;
   }
@@ -282,12 +289,18 @@ function backoffMs(tries: number): number {
 }
 
 function unavailable(cause: unknown): TidemarkError {
-  return new TidemarkError('database_unavailable', 'the event could not be stored; retry with the same event ids', {
-    retryAfterSeconds: 1,
-    cause,
-  });
+  return new TidemarkError(
+    'database_unavailable',
+    'the event could not be stored; retry with the same event ids',
+    {
+      retryAfterSeconds: 1,
+      cause,
+    },
+  );
 }
 
 function refused(cause: unknown): TidemarkError {
-  return new TidemarkError('event_rejected_by_database', 'the database refuses an event of this request', { cause });
+  return new TidemarkError('event_rejected_by_database', 'the database refuses an event of this request', {
+    cause,
+  });
 }

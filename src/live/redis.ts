@@ -7,14 +7,14 @@ import {
   nextWindow,
   oldestWindow,
 } from './liveCounters.ts';
-import { ADD_SCRIPT, RAISE_SCRIPT, READ_SCRIPT, type SUMS } from './redisScripts.ts';
+import { ADD_SCRIPT, RAISE_SCRIPT, READ_SCRIPT, type ScriptIncrement, SUMS } from './redisScripts.ts';
 
 /** How long after its window has begun a counter is kept at least, ms: current, previous, and a minute for clocks. */
 const TTL_MS = 120_000;
 /** How long Redis is left alone after a failure, ms. */
 const PAUSE_MS = 1_000;
-/** Arguments after which a new script call is begun, so that none holds Redis for long. */
-const CHUNK_ARGS = 5_000;
+/** Counters per script call, so that none holds Redis for long: a few ms. */
+const CHUNK = 500;
 
 export interface RedisOptions {
   url: string;
@@ -38,14 +38,15 @@ export interface RedisOptions {
  * The key `since` holds the first window (start, ms) from which on the counters hold everything; reads of earlier
  * windows are answered null. It only rises, and may be deleted at any time: missing, it becomes the next window.
  *
- * This process is either up or down. Up: increments go to Redis, and `since` lies behind every window for which this
+ * This process is either up or down. Up: increments go to Redis, and `since` lies after every window in which this
  * process has ever failed to count something. Down: increments are dropped, reads are null, nobody waits for Redis.
  * - up → down: an answer fails or does not come in time (the increment may or may not have been applied; it is
  *   never sent again), the connection closes (Redis may come back without its data), or `since` has vanished.
- * - down → up: Redis has confirmed a `since` after every window this process has counted or dropped anything in. Tried
- *   when the connection is ready, and not sooner than a second after a failure.
+ * - down → up: Redis has confirmed a `since` after every window in which this process has counted or dropped anything.
+ *   Tried when the connection is ready, and not sooner than a second after a failure.
  *
- * What another instance could not count is unknown here until that instance reaches Redis again.
+ * Not seen from here: what another instance could not count, until that instance reaches Redis again; and a counter
+ * that Redis has evicted, so its `maxmemory-policy` has to be `noeviction`.
  */
 export class RedisLiveCounters implements LiveCounters {
   readonly store = 'redis';
@@ -62,6 +63,8 @@ export class RedisLiveCounters implements LiveCounters {
   /** By performance.now(), ms. */
   #pausedUntil = 0;
   #contactTimer: NodeJS.Timeout | undefined;
+  /** This connection is being given up for a new one. */
+  #leaving = false;
   #closed = false;
 
   constructor(options: RedisOptions) {
@@ -82,7 +85,10 @@ export class RedisLiveCounters implements LiveCounters {
       retryStrategy: (attempts) => Math.min(attempts * 50, 1_000),
     });
     this.#redis.on('ready', () => this.#scheduleContact());
-    this.#redis.on('close', () => this.#goDown(new Error('connection to Redis closed')));
+    this.#redis.on('close', () => {
+      this.#leaving = false;
+      this.#goDown(new Error('connection to Redis closed'));
+    });
     this.#redis.on('error', (error) => this.#goDown(error));
   }
 
@@ -140,26 +146,16 @@ export class RedisLiveCounters implements LiveCounters {
   }
 
   #addCalls(increments: LiveIncrement[]): Promise<unknown>[] {
-    const calls: Promise<unknown>[] = [];
     const now = this.#now();
-    const head = [String(this.#firstWholeWindow()), String(this.#maxFields)];
-    let keys = [this.#sinceKey];
-    let args = [...head];
-    for (const { tenantId, customerId, windowStart, sums } of increments) {
-      keys.push(this.#counterKey(tenantId, customerId, windowStart));
-      // Counted from now, not an absolute time: the clock of Redis may be another one.
-      args.push(String(Math.max(windowStart - now, 0) + TTL_MS));
-      args.push(whole(sums.calls), whole(sums.tokens), whole(sums.inputTokens), whole(sums.outputTokens));
-      args.push(whole(Math.round(sums.latencySumMs * 1_000)), whole(sums.latencyCount));
-      pushNames(args, sums.byEndpoint);
-      pushNames(args, sums.byModel);
-      if (args.length >= CHUNK_ARGS) {
-        calls.push(this.#eval(ADD_SCRIPT, keys, args));
-        keys = [this.#sinceKey];
-        args = [...head];
-      }
+    const since = String(this.#firstWholeWindow());
+    const calls: Promise<unknown>[] = [];
+    for (let from = 0; from < increments.length; from += CHUNK) {
+      const chunk = increments.slice(from, from + CHUNK);
+      const keys = chunk.map((i) => this.#counterKey(i.tenantId, i.customerId, i.windowStart));
+      const rows = chunk.map((i) => toScriptIncrement(i, now));
+      const args = [since, String(this.#maxFields), JSON.stringify(rows)];
+      calls.push(this.#eval(ADD_SCRIPT, [this.#sinceKey, ...keys], args));
     }
-    if (keys.length > 1) calls.push(this.#eval(ADD_SCRIPT, keys, args));
     return calls;
   }
 
@@ -186,7 +182,9 @@ export class RedisLiveCounters implements LiveCounters {
     this.#pausedUntil = performance.now() + PAUSE_MS;
     this.#goDown(cause instanceof Error ? cause : new Error(String(cause)));
     // A connection that does not answer may be dead without TCP knowing it yet.
-    if (!(cause instanceof ReplyError) && this.#redis.status === 'ready') this.#redis.disconnect(true);
+    if (cause instanceof ReplyError || this.#leaving || this.#redis.status !== 'ready') return;
+    this.#leaving = true;
+    this.#redis.disconnect(true);
   }
 
   #goDown(cause: Error): void {
@@ -230,41 +228,58 @@ export class RedisLiveCounters implements LiveCounters {
   }
 }
 
-/** What is not an exact whole number is sent as a text that HINCRBY refuses, which marks the counter as inexact. */
-function whole(value: number): string {
-  return Number.isSafeInteger(value) ? String(value) : 'inexact';
+function toScriptIncrement({ windowStart, sums }: LiveIncrement, now: number): ScriptIncrement {
+  const names: ScriptIncrement['names'] = [];
+  pushNames(names, 'endpoint:', sums.byEndpoint);
+  const endpoints = names.length / 3;
+  pushNames(names, 'model:', sums.byModel);
+  return {
+    // Counted from now, not an absolute time: the clock of Redis may be another one.
+    ttl: Math.max(windowStart - now, 0) + TTL_MS,
+    sums: [
+      exact(sums.calls),
+      exact(sums.tokens),
+      exact(sums.inputTokens),
+      exact(sums.outputTokens),
+      exact(Math.round(sums.latencySumMs * 1_000)),
+      exact(sums.latencyCount),
+    ],
+    endpoints,
+    names,
+  };
 }
 
-function pushNames(args: string[], names: LiveSums['byEndpoint']): void {
-  const entries = Object.entries(names);
-  args.push(String(entries.length));
-  for (const [name, { calls, tokens }] of entries) args.push(name, whole(calls), whole(tokens));
+function pushNames(list: ScriptIncrement['names'], prefix: string, names: LiveSums['byEndpoint']): void {
+  for (const name in names) {
+    const { calls, tokens } = names[name]!;
+    list.push(prefix + name, exact(calls), exact(tokens));
+  }
+}
+
+function exact(value: number): number | null {
+  return Number.isSafeInteger(value) ? value : null;
 }
 
 /** Null: the counter holds a sum that is not exact. */
 function parseSums(hash: string[]): LiveSums | null {
-  const sums = emptySums();
-  const core: Record<(typeof SUMS)[number], number> = {
-    calls: 0,
-    tokens: 0,
-    inputTokens: 0,
-    outputTokens: 0,
-    latencyMicros: 0,
-    latencyCount: 0,
-  };
+  const result = emptySums();
   for (let i = 0; i < hash.length; i += 2) {
     const field = hash[i]!;
-    const value = Number(hash[i + 1]);
-    if (field === 'inexact' || !Number.isSafeInteger(value)) return null;
-    const name = /^(endpoint|model):(calls|tokens):(.*)$/s.exec(field);
-    if (name !== null) {
-      const cells = name[1] === 'endpoint' ? sums.byEndpoint : sums.byModel;
-      cells[name[3]!] ??= { calls: 0, tokens: 0 };
-      cells[name[3]!]![name[2] as 'calls' | 'tokens'] = value;
-    } else if (Object.hasOwn(core, field)) {
-      core[field as keyof typeof core] = value;
+    const numbers = hash[i + 1]!.split(' ').map(Number);
+    if (field === 'sums') {
+      const value = (name: (typeof SUMS)[number]) => numbers[SUMS.indexOf(name)]!;
+      if (value('inexact') === 1) return null;
+      result.calls = value('calls');
+      result.tokens = value('tokens');
+      result.inputTokens = value('inputTokens');
+      result.outputTokens = value('outputTokens');
+      result.latencySumMs = value('latencyMicros') / 1_000;
+      result.latencyCount = value('latencyCount');
+    } else {
+      const colon = field.indexOf(':');
+      const names = field.startsWith('endpoint:') ? result.byEndpoint : result.byModel;
+      names[field.slice(colon + 1)] = { calls: numbers[0]!, tokens: numbers[1]! };
     }
   }
-  const { latencyMicros, ...plain } = core;
-  return { ...sums, ...plain, latencySumMs: latencyMicros / 1_000 };
+  return result;
 }

@@ -1,9 +1,6 @@
 import { OTHER } from './liveCounters.ts';
 
-/**
- * A counter is one hash: the fields of `SUMS`, `inexact` once a sum has outgrown 64 bits, `endpoints` and `models`
- * with the number of distinct names, and per name `endpoint:calls:NAME` and `endpoint:tokens:NAME` (or `model:…`).
- */
+/** The numbers in the field `sums` of a counter, in this order. */
 export const SUMS = [
   'calls',
   'tokens',
@@ -11,52 +8,102 @@ export const SUMS = [
   'outputTokens',
   'latencyMicros',
   'latencyCount',
+  // Distinct names, `(other)` apart.
+  'endpoints',
+  'models',
+  // 1 once a sum has outgrown what a number holds exactly.
+  'inexact',
 ] as const;
 
+/** One increment as the script takes it. Null is an amount that is not exact. */
+export interface ScriptIncrement {
+  /** Time to live of the counter from now, ms. */
+  ttl: number;
+  /** The first six of `SUMS`. */
+  sums: (number | null)[];
+  /** How many of `names` are endpoints; the others are models. */
+  endpoints: number;
+  /** Field, calls, tokens of each name in turn. */
+  names: (string | number | null)[];
+}
+
 /**
- * Adds increments to counters, atomically.
+ * Adds increments to counters, atomically. A counter is one hash: `sums` holds the `SUMS`, and `endpoint:NAME` and
+ * `model:NAME` hold calls and tokens. Measured with 5,000 counters of two names each: 76 ms, 9 of them in Node; with a
+ * field and a HINCRBY for every number 85 ms, 25 of them in Node.
  *
- * KEYS: since, then the counters. ARGV: the value for since when it is missing, the cap on names, then for each
- * counter its time to live (ms), the `SUMS`, and for endpoints and then models their number and name, calls, tokens
- * of each.
+ * KEYS: since, then the counters. ARGV: the value for since when it is missing, the cap on names, and the increments
+ * as a JSON array in the order of the counters.
  */
 export const ADD_SCRIPT = `
 if not tonumber(redis.call('GET', KEYS[1])) then redis.call('SET', KEYS[1], ARGV[1]) end
 local cap = tonumber(ARGV[2])
-local at = 2
+local SLICE = 2000 -- unpack takes no more than 8,000
+local inexact
 
-local function take()
-  at = at + 1
-  return ARGV[at]
+local function plus(old, by)
+  local sum = type(by) == 'number' and old + by
+  if sum and sum <= ${Number.MAX_SAFE_INTEGER} then return sum end
+  inexact = 1
+  return 0
 end
 
-local function add(key, field, by)
-  if by == '0' then return end
-  local reply = redis.pcall('HINCRBY', key, field, by)
-  if type(reply) == 'table' and reply.err then redis.call('HSET', key, 'inexact', '1') end
+local function plusCell(cell, calls, tokens)
+  local oldCalls, oldTokens = string.match(cell or '0 0', '(%d+) (%d+)')
+  return string.format('%.0f %.0f', plus(oldCalls, calls), plus(oldTokens, tokens))
 end
 
-local function addNames(key, kind)
-  for _ = 1, tonumber(take()) do
-    local name = take()
-    if redis.call('HEXISTS', key, kind .. ':calls:' .. name) == 0 then
-      if tonumber(redis.call('HGET', key, kind .. 's') or '0') < cap then
-        redis.call('HINCRBY', key, kind .. 's', '1')
-      else
-        name = '${OTHER}'
-      end
-    end
-    add(key, kind .. ':calls:' .. name, take())
-    add(key, kind .. ':tokens:' .. name, take())
+local function read(key, fields)
+  if #fields <= SLICE then return redis.call('HMGET', key, unpack(fields)) end
+  local values = {}
+  for from = 1, #fields, SLICE do
+    local to = math.min(from + SLICE - 1, #fields)
+    for i, value in ipairs(redis.call('HMGET', key, unpack(fields, from, to))) do values[from + i - 1] = value end
+  end
+  return values
+end
+
+local function write(key, list)
+  for from = 1, #list, SLICE do
+    redis.call('HSET', key, unpack(list, from, math.min(from + SLICE - 1, #list)))
   end
 end
 
-for i = 2, #KEYS do
-  local key, ttl = KEYS[i], take()
-${SUMS.map((field) => `  add(key, '${field}', take())`).join('\n')}
-  addNames(key, 'endpoint')
-  addNames(key, 'model')
-  redis.call('PEXPIRE', key, ttl)
+local function addNames(key, names, from, to, cells, count, other)
+  local new, otherCalls, otherTokens = {}, 0, 0
+  for at = from, to, 3 do
+    local field, calls, tokens, cell = names[at], names[at + 1], names[at + 2], cells[(at + 5) / 3]
+    if not cell and count >= cap then
+      otherCalls, otherTokens = plus(otherCalls, calls), plus(otherTokens, tokens)
+    else
+      if not cell then count = count + 1 end
+      new[#new + 1] = field
+      new[#new + 1] = plusCell(cell, calls, tokens)
+    end
+  end
+  write(key, new)
+  if otherCalls > 0 then
+    redis.call('HSET', key, other, plusCell(redis.call('HGET', key, other), otherCalls, otherTokens))
+  end
+  return count
+end
+
+for i, increment in ipairs(cjson.decode(ARGV[3])) do
+  local key, by, names = KEYS[i + 1], increment.sums, increment.names
+  local fields = { 'sums' }
+  for at = 1, #names, 3 do fields[#fields + 1] = names[at] end
+  local cells = read(key, fields)
+  local a, b, c, d, e, f, endpoints, models, old =
+    string.match(cells[1] or '${SUMS.map(() => 0).join(' ')}', '${SUMS.map(() => '(%d+)').join(' ')}')
+  inexact = tonumber(old)
+  local split = 3 * increment.endpoints
+  endpoints = addNames(key, names, 1, split, cells, tonumber(endpoints), 'endpoint:${OTHER}')
+  models = addNames(key, names, split + 1, #names, cells, tonumber(models), 'model:${OTHER}')
+  a, b, c = plus(a, by[1]), plus(b, by[2]), plus(c, by[3])
+  d, e, f = plus(d, by[4]), plus(e, by[5]), plus(f, by[6])
+  redis.call('HSET', key, 'sums', string.format('${SUMS.map(() => '%.0f').join(' ')}',
+    a, b, c, d, e, f, endpoints, models, inexact))
+  redis.call('PEXPIRE', key, increment.ttl)
 end
 `;
 

@@ -1,10 +1,13 @@
-import { chown, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chown, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { StartupError } from '../errors.ts';
 import type { PostgresBinaries } from './postgresBinaries.ts';
 import { explainFailure } from './postgresFailure.ts';
 import type { Account } from './serverAccount.ts';
 import { dataDirArgument, runProgram } from './serverProgram.ts';
+
+/** What follows the data directory's name while it is being made. */
+const UNFINISHED = '.new-';
 
 export interface InitOptions {
   dataDir: string;
@@ -39,8 +42,8 @@ export async function initCluster(options: InitOptions): Promise<boolean> {
   if (content.length > 0) {
     throw new StartupError(`${dataDir} is neither empty nor a PostgreSQL data directory`);
   }
-  const staging = `${dataDir}.new`;
-  await rm(staging, { recursive: true, force: true });
+  await removeUnfinished(dataDir);
+  const staging = await mkdtemp(dataDir + UNFINISHED);
   try {
     await runInitdb(staging, options);
     await rename(join(staging, 'data'), dataDir);
@@ -48,6 +51,18 @@ export async function initCluster(options: InitOptions): Promise<boolean> {
     await rm(staging, { recursive: true, force: true });
   }
   return true;
+}
+
+/**
+ * The initdb of a killed run may still be at work: its folder is removed under it, and never used again, since
+ * it would write into ours.
+ */
+async function removeUnfinished(dataDir: string): Promise<void> {
+  for (const name of await readdir(dirname(dataDir))) {
+    if (!name.startsWith(basename(dataDir) + UNFINISHED)) continue;
+    const path = join(dirname(dataDir), name);
+    await rm(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 }).catch(() => undefined);
+  }
 }
 
 async function dataVersion(dataDir: string): Promise<string | undefined> {
@@ -63,7 +78,6 @@ async function runInitdb(staging: string, options: InitOptions): Promise<void> {
   const { account } = options;
   const data = join(staging, 'data');
   const passwordFile = join(staging, 'password');
-  await mkdir(staging, { mode: 0o700 });
   await mkdir(data, { mode: 0o700 });
   await writeFile(passwordFile, `${options.password}\n`, { mode: 0o600 });
   if (account) {

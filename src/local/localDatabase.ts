@@ -8,7 +8,7 @@ import { StartupError } from '../errors.ts';
 import { askServer } from './askServer.ts';
 import { folderFault } from './folderFault.ts';
 import { freePort } from './freePort.ts';
-import { type PostgresCluster, startCluster } from './postgresCluster.ts';
+import { adoptCluster, type PostgresCluster, startCluster } from './postgresCluster.ts';
 import { readPrivate, writePrivate } from './privateFile.ts';
 import { readLockFile } from './runningServer.ts';
 import { lockService } from './serviceLock.ts';
@@ -98,27 +98,23 @@ async function startIn(
   log: (line: string) => void,
 ): Promise<{ cluster: PostgresCluster; url: string }> {
   const kept = await readPrivate(accessFile(dataDir), ACCESS);
-  const access: Access = {
-    port: await freePort(...(kept?.wantedPort === wantedPort ? [kept.port] : []), wantedPort),
-    wantedPort,
-    password: kept?.password ?? randomBytes(24).toString('base64url'),
-  };
-  // Before the cluster is made: a password that only the cluster knows would lock us out of it.
-  if (!kept) await writePrivate(accessFile(dataDir), access);
-
-  const cluster = await startCluster({
+  const server = {
     dataDir: serverDir(dataDir),
     logFile: join(dataDir, 'postgres.log'),
     user: NAME,
-    password: access.password,
-    port: access.port,
+    password: kept?.password ?? randomBytes(24).toString('base64url'),
     settings: SETTINGS,
     log,
-  });
+  };
+  const left = kept && (await adoptCluster(server));
+  const keptPorts = kept?.wantedPort === wantedPort ? [kept.port] : [];
+  const port = left?.port ?? (await freePort(...keptPorts, wantedPort));
+  const access: Access = { port, wantedPort, password: server.password };
+  // Before the cluster is made: a password that only the cluster knows would lock us out of it.
+  if (port !== kept?.port || wantedPort !== kept.wantedPort) await writePrivate(accessFile(dataDir), access);
+
+  const cluster = left ?? (await startCluster({ ...server, port }));
   try {
-    access.port = cluster.port;
-    const unchanged = kept?.port === access.port && kept.wantedPort === access.wantedPort;
-    if (!unchanged) await writePrivate(accessFile(dataDir), access);
     await ensureDatabase(access);
     return { cluster, url: urlOf(access) };
   } catch (error) {

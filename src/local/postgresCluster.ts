@@ -3,7 +3,7 @@ import { mkdir, open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { StartupError } from '../errors.ts';
-import { askServer, type ServerAnswer } from './askServer.ts';
+import { askServer } from './askServer.ts';
 import { folderFault } from './folderFault.ts';
 import { initCluster } from './initCluster.ts';
 import { embeddedBinaries, type PostgresBinaries } from './postgresBinaries.ts';
@@ -20,6 +20,7 @@ const STOP_TIMEOUT_MS = 30_000;
 /** How long an abandoned server may stay silent before it is stopped and started anew, in ms. */
 const ADOPT_TIMEOUT_MS = 30_000;
 const POLL_MS = 20;
+const DEFAULT_USER = 'postgres';
 /** How often the end of an adopted server, which is no child of ours, is looked for, in ms. */
 const WATCH_MS = 250;
 const LOG_TAIL_BYTES = 16_384;
@@ -72,28 +73,47 @@ export type StopMode = 'fast' | 'immediate';
 export async function startCluster(options: ClusterOptions): Promise<PostgresCluster> {
   const dataDir = resolve(options.dataDir);
   try {
-    return await startOn(dataDir, options);
+    await mkdir(dirname(dataDir), { recursive: true });
+    return (await adoptCluster(options)) ?? (await startAnew(dataDir, options));
   } catch (error) {
     throw folderFault(dataDir, error);
   }
 }
 
-async function startOn(dataDir: string, options: ClusterOptions): Promise<PostgresCluster> {
-  const { port, password, user = 'postgres', log = () => undefined } = options;
-  const credentials = { user, password, database: 'postgres' };
-
-  await mkdir(dirname(dataDir), { recursive: true });
-  const left = await runningServer(dataDir);
-  if (left) {
-    const answer = await settledAnswer(left, dataDir, credentials);
-    if (answer === 'ready') return adopt(left, log);
-    log(`stopping a PostgreSQL (process ${left.pid}) left running on ${dataDir} that does not answer`);
-    await end(left, 'fast');
+/**
+ * The server that runs on this data directory already, if it answers us. One that is stopping is waited for, one
+ * that does not let us in is stopped: when this returns undefined, none runs.
+ */
+export async function adoptCluster(
+  options: Pick<ClusterOptions, 'dataDir' | 'user' | 'password' | 'log'>,
+): Promise<PostgresCluster | undefined> {
+  const { password, user = DEFAULT_USER, log = () => undefined } = options;
+  const dataDir = resolve(options.dataDir);
+  const deadline = Date.now() + ADOPT_TIMEOUT_MS;
+  for (;;) {
+    const server = await runningServer(dataDir);
+    if (!server) return undefined;
+    const answer = await askServer({ port: server.port, user, password, database: 'postgres' });
+    if (answer === 'ready') return adopt(server, log);
+    if (answer === 'stranger' || Date.now() > deadline) {
+      log(`stopping a PostgreSQL (process ${server.pid}) left running on ${dataDir} that does not let us in`);
+      await end(server);
+      return undefined;
+    }
+    await delay(POLL_MS);
   }
+}
 
+async function startAnew(dataDir: string, options: ClusterOptions): Promise<PostgresCluster> {
+  const { port, password, user = DEFAULT_USER, log = () => undefined } = options;
+  const credentials = { user, password, database: 'postgres' };
   const account = await serverAccount(dataDir, log);
   const binaries = await runnableBinaries(options.binaries ?? (await embeddedBinaries()), account);
-  const settings: Record<string, string> = { listen_addresses: '127.0.0.1', unix_socket_directories: '', ...options.settings };
+  const settings: Record<string, string> = {
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: '',
+    ...options.settings,
+  };
   await initCluster({
     ...{ dataDir, port, user, password, binaries, account },
     major: await majorVersion(binaries, account),
@@ -193,23 +213,6 @@ function exitOf(child: ChildProcess): Promise<number | null> {
   });
 }
 
-/** What the server says once it has neither to start nor to stop; 'absent' when it ends, or stays silent. */
-async function settledAnswer(
-  server: RunningServer,
-  dataDir: string,
-  credentials: Credentials,
-): Promise<ServerAnswer> {
-  const deadline = Date.now() + ADOPT_TIMEOUT_MS;
-  while (Date.now() < deadline) {
-    const now = await runningServer(dataDir);
-    if (now?.start !== server.start) return 'absent';
-    const answer = await askServer({ ...credentials, port: now.port });
-    if (answer === 'ready' || answer === 'stranger') return answer;
-    await delay(POLL_MS * 5);
-  }
-  return 'absent';
-}
-
 function adopt(server: RunningServer, log: (line: string) => void): PostgresCluster {
   log(`taking over the PostgreSQL (process ${server.pid}) that an earlier run left behind`);
   const exited = new Promise<null>((done) => {
@@ -243,13 +246,13 @@ function handleOf(
 }
 
 /** Ends a server that is no child of ours. */
-async function end(server: RunningServer, mode: StopMode): Promise<void> {
+async function end(server: RunningServer): Promise<void> {
   const isGone = async () => (await processStart(server.pid)) !== server.start;
   const gone = (async () => {
     while (!(await isGone())) await delay(POLL_MS);
     return null;
   })();
-  await endBySignals(mode, (name) => sendSignal(server.pid, name), gone);
+  await endBySignals('fast', (name) => sendSignal(server.pid, name), gone);
 }
 
 /** Each step is for a server that did not follow the one before. */

@@ -24,6 +24,14 @@ test.each([
     'initdb: error: could not access directory "/data/postgres": Permission denied',
     'permission denied (could not access directory "/data/postgres": Permission denied)',
   ],
+  [
+    'postgres: could not find the database system\nExpected to find it in the directory "/proc/self/cwd",',
+    'the data in /data/postgres is damaged (could not find the database system): restore a copy, or move it away to start empty',
+  ],
+  [
+    'FATAL:  data directory "/proc/self/cwd" has invalid permissions',
+    'data directory "/data/postgres" has invalid permissions',
+  ],
   ['LOG:  starting\nFATAL:  something else entirely\n', 'something else entirely'],
   ['only this\n', 'only this'],
   ['', 'it ended without a word'],

@@ -1,3 +1,5 @@
+import { WORKING_DIRECTORY } from './serverProgram.ts';
+
 /** Where the server that failed was to run. */
 export interface FailureContext {
   dataDir: string;
@@ -16,7 +18,7 @@ const KNOWN: [pattern: RegExp, reason: (where: FailureContext, line: string) => 
       `${w.dataDir} was made by another version of PostgreSQL: move it away, or start the version that made it`,
   ],
   [
-    /checkpoint record|control file|PANIC|invalid magic number|incorrect checksum|page verification failed|is not a valid data directory|could not open directory "(base|global|pg_\w+)"/,
+    /could not find the database system|checkpoint record|control file|PANIC|invalid magic number|incorrect checksum|page verification failed|is not a valid data directory|could not open directory "(base|global|pg_\w+)"/,
     (w, line) =>
       `the data in ${w.dataDir} is damaged (${line}): restore a copy, or move it away to start empty`,
   ],
@@ -32,7 +34,10 @@ export function isStillBusy(log: string): boolean {
 
 /** One line that says why PostgreSQL, or initdb, ended with this output. */
 export function explainFailure(log: string, where: FailureContext): string {
-  const lines = log.split('\n').filter((line) => line.trim() !== '');
+  const lines = log
+    .replaceAll(WORKING_DIRECTORY, where.dataDir)
+    .split('\n')
+    .filter((line) => line.trim() !== '');
   const faults = lines.filter((line) => /(FATAL|PANIC|ERROR|initdb: error):/.test(line));
   for (const [pattern, reason] of KNOWN) {
     const line = lines.find((candidate) => pattern.test(candidate));
@@ -44,5 +49,5 @@ export function explainFailure(log: string, where: FailureContext): string {
 
 /** The line without time, process id and severity. */
 function message(line: string): string {
-  return line.replace(/^.*?\b(FATAL|PANIC|ERROR|LOG|WARNING|initdb: error):\s+/, '').trim();
+  return line.replace(/^.*?\b(FATAL|PANIC|ERROR|LOG|WARNING|initdb: error|postgres):\s+/, '').trim();
 }

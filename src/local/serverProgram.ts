@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { cp, lstat, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { chmod, cp, lstat, mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { platform } from 'node:os';
 import { dirname, join } from 'node:path';
 import { StartupError } from '../errors.ts';
@@ -8,6 +8,9 @@ import type { Account } from './serverAccount.ts';
 
 /** Where root keeps a copy of the programs when their own folder is closed to the server's user. */
 const COPIES = '/var/cache/tidemark';
+
+/** The place a process stands in, by a name that asks nothing of the folders above it. */
+export const WORKING_DIRECTORY = '/proc/self/cwd';
 
 export interface Finished {
   code: number | null;
@@ -90,7 +93,7 @@ export async function reachable(path: string, account: Account | undefined): Pro
  */
 export async function dataDirArgument(dataDir: string, account: Account | undefined): Promise<string> {
   if (await reachable(dataDir, account)) return dataDir;
-  if (platform() === 'linux') return '/proc/self/cwd';
+  if (platform() === 'linux') return WORKING_DIRECTORY;
   throw new StartupError(
     `PostgreSQL does not run as root, and user id ${account?.uid} may not enter every parent of ${dataDir}: start as another user, or set DATA_DIR to a folder outside root's home`,
   );
@@ -109,7 +112,7 @@ export async function runnableBinaries(
   const native = dirname(dirname(binaries.postgres));
   try {
     const manifest = JSON.parse(await readFile(join(dirname(native), 'package.json'), 'utf8'));
-    const copy = join(COPIES, `${manifest.name.replace('/', '-')}-${manifest.version}`);
+    const copy = join(COPIES, `${manifest.name.replaceAll(/[@/]/g, '-').slice(1)}-${manifest.version}`);
     await copyPrograms(native, copy);
     return { initdb: join(copy, 'bin', 'initdb'), postgres: join(copy, 'bin', 'postgres') };
   } catch (error) {
@@ -121,11 +124,12 @@ export async function runnableBinaries(
 }
 
 async function copyPrograms(native: string, copy: string): Promise<void> {
-  await mkdir(COPIES, { recursive: true, mode: 0o755 });
+  await mkdir(COPIES, { recursive: true });
   const folder = await lstat(COPIES);
   if (!folder.isDirectory() || folder.uid !== 0 || (folder.mode & 0o022) !== 0) {
     throw new Error(`${COPIES} is not root's alone`);
   }
+  await chmod(COPIES, 0o755);
   if (await lstat(copy).catch(() => undefined)) return;
   const unfinished = `${copy}.${process.pid}`;
   await cp(native, unfinished, {

@@ -74,7 +74,9 @@ export class Closer {
         }
       }
       const jitter = 0.8 + Math.random() * 0.4;
-      await sleep(config.intervalMs * jitter, undefined, { signal: this.stopping.signal }).catch(() => undefined);
+      await sleep(config.intervalMs * jitter, undefined, { signal: this.stopping.signal }).catch(
+        () => undefined,
+      );
     }
   }
 }

@@ -11,7 +11,15 @@ import { refreshRollup } from './refreshRollup.ts';
 export async function refreshClosed(client: pg.Client, stepMinutes: number): Promise<void> {
   while (await refreshStep(client, stepMinutes));
   await refreshWhole(client, 'usage_1h', '1 hour', 'refreshed_30s', 'refreshing_1h', 'refreshed_1h', 24);
-  const days = await refreshWhole(client, 'usage_1d', '1 day', 'refreshed_1h', 'refreshing_1d', 'refreshed_1d', 7);
+  const days = await refreshWhole(
+    client,
+    'usage_1d',
+    '1 day',
+    'refreshed_1h',
+    'refreshing_1d',
+    'refreshed_1d',
+    7,
+  );
   for (const { from, to } of days) await refreshRollup(client, 'reference_1d', from, to);
 }
 

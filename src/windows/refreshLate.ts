@@ -55,12 +55,12 @@ async function refreshLevel(client: pg.Client, level: Level): Promise<number> {
        order by l.bucket
        limit 20000
      )
-     select (select array_agg(distinct wide::text) from late) as buckets,
+     select (select array_agg(distinct extract(epoch from wide) * 1000) from late) as buckets,
             (select array_agg(array[bucket::text, tenant_id, customer_id, revision::text]) from late) as windows`,
   );
   const { buckets, windows } = rows[0]!;
   if (!windows) return 0;
-  for (const range of hulls(buckets, bucketMs(level.bucket))) {
+  for (const range of hulls(buckets.map(Number), bucketMs(level.bucket))) {
     await refreshRollup(client, level.rollup, range.from, range.to);
   }
   const column = (i: number) => windows.map((window) => window[i]);
@@ -96,9 +96,9 @@ async function refreshReferences(client: pg.Client): Promise<number> {
   return cleared.rowCount ?? 0;
 }
 
-/** Ranges that cover the given bucket starts: neighbours joined, and at most RANGES_PER_REFRESH joined ones each. */
-export function hulls(bucketStarts: string[], lengthMs: number): { from: string; to: string }[] {
-  const starts = bucketStarts.map((start) => Date.parse(start)).sort((a, b) => a - b);
+/** Ranges that cover the given bucket starts (ms): neighbours joined, and at most RANGES_PER_REFRESH joined ones each. */
+export function hulls(bucketStarts: number[], lengthMs: number): { from: string; to: string }[] {
+  const starts = bucketStarts.toSorted((a, b) => a - b);
   const found: { from: number; to: number; ranges: number }[] = [];
   for (const start of starts) {
     const last = found.at(-1);
@@ -110,7 +110,10 @@ export function hulls(bucketStarts: string[], lengthMs: number): { from: string;
       found.push({ from: start, to: start + lengthMs, ranges: 1 });
     }
   }
-  return found.map(({ from, to }) => ({ from: new Date(from).toISOString(), to: new Date(to).toISOString() }));
+  return found.map(({ from, to }) => ({
+    from: new Date(from).toISOString(),
+    to: new Date(to).toISOString(),
+  }));
 }
 
 function bucketMs(bucket: string): number {

@@ -11,7 +11,12 @@ export type Rollup = 'usage_30s' | 'usage_1h' | 'usage_1d' | 'reference_1d';
  *
  * @param from start of a bucket, as PostgreSQL prints a timestamptz.
  */
-export async function refreshRollup(client: pg.Client, rollup: Rollup, from: string, to: string): Promise<void> {
+export async function refreshRollup(
+  client: pg.Client,
+  rollup: Rollup,
+  from: string,
+  to: string,
+): Promise<void> {
   await client.query(
     `call refresh_continuous_aggregate('${rollup}', ${literal(from)}, ${literal(to)}, options => '{"buckets_per_batch": 0}')`,
   );

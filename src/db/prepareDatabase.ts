@@ -1,0 +1,54 @@
+import type pg from 'pg';
+import type { Config } from '../config.ts';
+import { StartupError } from '../errors.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { connect, connectionSettings } from './connections.ts';
+import { migrate } from './migrate.ts';
+import { errorCode } from './sqlstate.ts';
+
+/** The oldest server the SQL is written for: `nulls not distinct` came with it. */
+const OLDEST_SERVER = 150_000;
+
+/**
+ * Connects and migrates.
+ *
+ * @returns the names of the migrations applied.
+ * @throws {StartupError} when the server cannot be reached, is too old, or its schema is newer than this version.
+ */
+export async function prepareDatabase(
+  url: string,
+  database: Config['database'],
+  log: Logger,
+): Promise<string[]> {
+  let client: pg.Client | undefined;
+  try {
+    client = await connect(connectionSettings(url, database, 'migrate'), log);
+    const { rows } = await client.query<{ version: number }>(
+      `select current_setting('server_version_num')::int as version`,
+    );
+    if (rows[0]!.version < OLDEST_SERVER) throw new StartupError('PostgreSQL 15 or newer is needed');
+    return await migrate(client);
+  } catch (error) {
+    if (error instanceof StartupError) throw error;
+    throw new StartupError(`${where(url)}: ${reason(error)}`, { cause: error });
+  } finally {
+    await client?.end().catch(() => undefined);
+  }
+}
+
+/** The server and database without user and password. */
+function where(url: string): string {
+  const { host, pathname } = new URL(url);
+  return `the database at ${host}${pathname} cannot be used`;
+}
+
+function reason(error: unknown): string {
+  const code = errorCode(error);
+  if (code === 'ECONNREFUSED') return 'nothing answers there';
+  if (code === 'ENOTFOUND') return 'there is no such host';
+  if (code === '28P01' || code === '28000') return 'the user or password is wrong';
+  if (code === '3D000') return 'there is no such database';
+  if (code === '42501') return `a privilege is missing: ${(error as Error).message}`;
+  const message = (error as Error).message || String((error as AggregateError).errors?.[0] ?? error);
+  return message.split('\n', 1)[0]!;
+}

@@ -1,0 +1,61 @@
+import { OpenAPIHono } from '@hono/zod-openapi';
+import { type EventFault, TidemarkError } from '../errors.ts';
+import type { Caller } from '../tenancy/caller.ts';
+import { authentication } from './middleware/authentication.ts';
+import { requestId } from './middleware/requestId.ts';
+import { handleError, problem } from './problem.ts';
+import { customerRoutes } from './routes/customers.ts';
+import { descriptionRoutes } from './routes/description.ts';
+import { eventRoutes } from './routes/events.ts';
+import { keyRoutes } from './routes/keys.ts';
+import { liveRoutes } from './routes/live.ts';
+import { operationRoutes } from './routes/operations.ts';
+import { summaryRoutes } from './routes/summaries.ts';
+import { tenantRoutes } from './routes/tenants.ts';
+import { usageRoutes } from './routes/usage.ts';
+import { windowRoutes } from './routes/windows.ts';
+import type { Services } from './services.ts';
+
+export interface AppEnv {
+  Variables: { requestId: string; caller: Caller };
+}
+
+export type App = OpenAPIHono<AppEnv>;
+
+/** The whole HTTP surface. */
+export function createApp(services: Services): App {
+  const app: App = new OpenAPIHono<AppEnv>({
+    defaultHook: (result) => {
+      if (!result.success) throw invalidRequest(result.error.issues);
+    },
+  });
+  app.use('*', requestId());
+  app.use('/v1/*', authentication(services.authenticator));
+  app.onError((error, c) => handleError(error, c, services.log));
+  app.notFound((c) => problem(c, new TidemarkError('not_found', 'there is nothing at this path')));
+
+  eventRoutes(app, services);
+  windowRoutes(app, services);
+  summaryRoutes(app, services);
+  usageRoutes(app, services);
+  liveRoutes(app, services);
+  tenantRoutes(app, services);
+  customerRoutes(app, services);
+  keyRoutes(app, services);
+  operationRoutes(app, services);
+  descriptionRoutes(app);
+  return app;
+}
+
+/** A fault in a parameter or a small body. A few parameters have codes of their own. */
+function invalidRequest(issues: { path: PropertyKey[]; message: string; code: string }[]): TidemarkError {
+  const errors: EventFault[] = issues.map((issue) => ({
+    index: 0,
+    pointer: issue.path.map((part) => `/${String(part)}`).join(''),
+    code: issue.code,
+    message: issue.message,
+  }));
+  const first = errors[0]!;
+  const code = first.pointer === '/granularity' ? 'granularity_invalid' : 'invalid_request';
+  return new TidemarkError(code, `${first.pointer.slice(1) || 'the request'}: ${first.message}`, { errors });
+}

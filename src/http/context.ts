@@ -1,0 +1,16 @@
+import type { Context } from 'hono';
+import { contextFor, requireScope, type Scope } from '../tenancy/caller.ts';
+import type { TenantContext } from '../tenancy/tenantContext.ts';
+import type { AppEnv } from './app.ts';
+import type { Services } from './services.ts';
+
+/**
+ * The tenant context of a request, once its key has shown the scope.
+ *
+ * @throws {TidemarkError} `scope_missing` and what `contextFor` throws.
+ */
+export function tenantOf(c: Context<AppEnv>, services: Services, scope: Scope): Promise<TenantContext> {
+  const caller = c.get('caller');
+  requireScope(caller, scope);
+  return contextFor(caller, c.req.header('x-tenant-id'), services.tenants);
+}

@@ -1,0 +1,11 @@
+import { createMiddleware } from 'hono/factory';
+import type { Authenticator } from '../../tenancy/authenticator.ts';
+import type { AppEnv } from '../app.ts';
+
+/** Every path below must be called with a key. */
+export function authentication(authenticator: Authenticator) {
+  return createMiddleware<AppEnv>(async (c, next) => {
+    c.set('caller', await authenticator.authenticate(c.req.header('authorization')));
+    await next();
+  });
+}

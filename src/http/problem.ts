@@ -1,0 +1,102 @@
+import { STATUS_CODES } from 'node:http';
+import type { Context } from 'hono';
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { errorCode, remedyFor } from '../db/sqlstate.ts';
+import { type ErrorCode, TidemarkError } from '../errors.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { AppEnv } from './app.ts';
+
+/** The only place that knows which failure is which HTTP status. */
+const STATUS: Record<ErrorCode, ContentfulStatusCode> = {
+  unauthenticated: 401,
+  key_unknown: 401,
+  key_revoked: 401,
+  key_expired: 401,
+  scope_missing: 403,
+  tenant_inactive: 403,
+  tenant_mismatch: 403,
+  tenant_required: 400,
+  tenant_unknown: 404,
+  not_found: 404,
+  already_exists: 409,
+  invalid_request: 400,
+  invalid_json: 400,
+  invalid_events: 400,
+  invalid_encoding: 400,
+  unsupported_media_type: 415,
+  unsupported_encoding: 415,
+  method_not_allowed: 405,
+  body_too_large: 413,
+  too_many_events: 413,
+  empty_batch: 400,
+  range_invalid: 400,
+  range_too_large: 400,
+  cursor_invalid: 400,
+  timezone_invalid: 400,
+  granularity_invalid: 400,
+  event_rejected_by_database: 422,
+  overloaded: 503,
+  shutting_down: 503,
+  deadline_exceeded: 503,
+  database_unavailable: 503,
+  internal: 500,
+};
+
+/** Faults listed in one answer; the message tells how many there are. */
+const MAX_ERRORS_LISTED = 1_000;
+
+/** Answers with `application/problem+json` (RFC 9457). */
+export function problem(c: Context<AppEnv>, error: TidemarkError): Response {
+  const status = STATUS[error.code];
+  if (error.retryAfterSeconds !== undefined) c.header('Retry-After', String(error.retryAfterSeconds));
+  if (status === 401) c.header('WWW-Authenticate', 'Bearer');
+  if (status === 413) c.header('Connection', 'close'); // the rest of the body is not read
+  return c.body(
+    JSON.stringify({
+      type: 'about:blank',
+      title: STATUS_CODES[status],
+      status,
+      code: error.code,
+      detail: error.message,
+      requestId: c.get('requestId'),
+      ...(error.errors && { errors: error.errors.slice(0, MAX_ERRORS_LISTED) }),
+    }),
+    status,
+    { 'Content-Type': 'application/problem+json' },
+  );
+}
+
+/** What the caller is told of any error: its own if it is meant for the caller, else a request id and nothing else. */
+export function handleError(error: unknown, c: Context<AppEnv>, log: Logger): Response {
+  const known = error instanceof TidemarkError ? error : fromDatabase(error);
+  if (STATUS[known.code] >= 500) {
+    const err = known.cause ?? error;
+    log[known.code === 'internal' ? 'error' : 'warn'](
+      { err, code: known.code, requestId: c.get('requestId') },
+      'request failed',
+    );
+  }
+  return problem(c, known);
+}
+
+function fromDatabase(error: unknown): TidemarkError {
+  const code = errorCode(error);
+  const message = error instanceof Error ? error.message : '';
+  if (code === '57014') {
+    return new TidemarkError('deadline_exceeded', 'the query took too long; ask for a shorter range', {
+      retryAfterSeconds: 1,
+      cause: error,
+    });
+  }
+  const disconnected =
+    code === undefined ? /connect|terminat|timeout/i.test(message) : remedyFor(error) === 'reconnect';
+  if (disconnected) {
+    return new TidemarkError('database_unavailable', 'the database cannot be reached', {
+      retryAfterSeconds: 1,
+      cause: error,
+    });
+  }
+  return new TidemarkError('internal', 'something went wrong; the request id finds it in the log', {
+    cause: error,
+  });
+}

@@ -1,0 +1,51 @@
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import type { Context } from 'hono';
+import { TidemarkError } from '../errors.ts';
+
+const unzip = promisify(gunzip);
+
+/**
+ * The request's body, decompressed, never more than `maxBytes` of it: a longer one is refused without being read to
+ * its end, a gzip bomb as soon as it has grown past the limit.
+ *
+ * @throws {TidemarkError} `body_too_large`, `unsupported_encoding`, `invalid_encoding`.
+ */
+export async function readBody(c: Context, maxBytes: number): Promise<Buffer> {
+  const encoding = c.req.header('content-encoding')?.toLowerCase() ?? 'identity';
+  if (encoding !== 'identity' && encoding !== 'gzip') {
+    throw new TidemarkError('unsupported_encoding', 'Content-Encoding may be gzip or identity');
+  }
+  const length = c.req.header('content-length');
+  if (length !== undefined && Number(length) > maxBytes) throw tooLarge(maxBytes);
+  const raw =
+    length === undefined
+      ? await readChunks(c.req.raw.body, maxBytes)
+      : Buffer.from(await c.req.arrayBuffer());
+  return encoding === 'gzip' ? decompress(raw, maxBytes) : raw;
+}
+
+async function readChunks(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<Buffer> {
+  if (!body) return Buffer.alloc(0);
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of body as unknown as AsyncIterable<Uint8Array>) {
+    bytes += chunk.length;
+    if (bytes > maxBytes) throw tooLarge(maxBytes);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, bytes);
+}
+
+async function decompress(raw: Buffer, maxBytes: number): Promise<Buffer> {
+  try {
+    return await unzip(raw, { maxOutputLength: maxBytes });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(maxBytes);
+    throw new TidemarkError('invalid_encoding', 'the body is not valid gzip');
+  }
+}
+
+function tooLarge(maxBytes: number): TidemarkError {
+  return new TidemarkError('body_too_large', `a body may have at most ${maxBytes} bytes, decompressed`);
+}

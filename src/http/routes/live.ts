@@ -1,0 +1,87 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import type { LiveSums } from '../../live/liveCounters.ts';
+import { windowTotals } from '../../rollups/windowTotals.ts';
+import { WINDOW_MS, windowStart } from '../../windows/window.ts';
+import type { App } from '../app.ts';
+import { tenantOf } from '../context.ts';
+import { failures, id, json, security, tenantHeader } from '../schemas.ts';
+import type { Services } from '../services.ts';
+
+const CallsAndTokens = z.object({ calls: z.int(), tokens: z.int() });
+
+const LiveWindow = z
+  .object({
+    windowStart: z.string(),
+    windowEnd: z.string(),
+    totalCalls: z.int(),
+    totalTokens: z.int(),
+    totalInputTokens: z.int(),
+    totalOutputTokens: z.int(),
+    avgLatencyMs: z.number().nullable(),
+    byEndpoint: z.record(z.string(), CallsAndTokens),
+    byModel: z.record(z.string(), CallsAndTokens),
+  })
+  .openapi('LiveWindow');
+
+const Live = z
+  .object({
+    tenantId: z.string(),
+    customerId: z.string().nullable(),
+    source: z.enum(['redis', 'memory', 'database']).openapi({ description: 'Where the sums come from.' }),
+    asOf: z.string(),
+    current: LiveWindow,
+    previous: LiveWindow,
+  })
+  .openapi('Live');
+
+const getLive = createRoute({
+  method: 'get',
+  path: '/v1/live',
+  operationId: 'liveSums',
+  tags: ['Summaries'],
+  summary: 'Running sums of the current and the previous window',
+  description:
+    'Of the whole tenant, or of one customer. From the live counters, or from the database without them.',
+  security,
+  request: { headers: tenantHeader, query: z.strictObject({ customerId: id.optional() }) },
+  responses: { 200: json(Live, 'The sums'), ...failures },
+});
+
+export function liveRoutes(app: App, services: Services): void {
+  const { live, reads } = services;
+  app.openapi(getLive, async (c) => {
+    const context = await tenantOf(c, services, 'read');
+    const { customerId } = c.req.valid('query');
+    const now = Date.now();
+    const starts = [windowStart(now) - WINDOW_MS, windowStart(now)];
+    const counted = await live.read(context.tenantId, customerId ?? null, starts);
+    const [previous, current] = counted ?? (await windowTotals(reads, context, customerId, starts));
+    const source = counted && live.store !== 'none' ? live.store : ('database' as const);
+    return c.json(
+      {
+        tenantId: context.tenantId,
+        customerId: customerId ?? null,
+        source,
+        asOf: new Date(now).toISOString(),
+        current: toWindow(starts[1]!, current!),
+        previous: toWindow(starts[0]!, previous!),
+      },
+      200,
+    );
+  });
+}
+
+function toWindow(start: number, sums: LiveSums): z.infer<typeof LiveWindow> {
+  const { latencyCount, latencySumMs } = sums;
+  return {
+    windowStart: new Date(start).toISOString(),
+    windowEnd: new Date(start + WINDOW_MS).toISOString(),
+    totalCalls: sums.calls,
+    totalTokens: sums.tokens,
+    totalInputTokens: sums.inputTokens,
+    totalOutputTokens: sums.outputTokens,
+    avgLatencyMs: latencyCount === 0 ? null : Math.round((latencySumMs / latencyCount) * 1_000) / 1_000,
+    byEndpoint: sums.byEndpoint,
+    byModel: sums.byModel,
+  };
+}

@@ -1,0 +1,77 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import type { App } from '../app.ts';
+import { json } from '../schemas.ts';
+import type { Services } from '../services.ts';
+
+/** How long readiness waits for the database, in ms. */
+const READY_TIMEOUT_MS = 2_000;
+
+const Health = z.object({ status: z.literal('ok') }).openapi('Health');
+const Readiness = z
+  .object({
+    status: z.enum(['ready', 'not_ready']),
+    database: z.enum(['ok', 'unavailable']),
+    live: z
+      .enum(['ok', 'unavailable', 'off'])
+      .openapi({ description: 'Live counters: never a reason not to be ready.' }),
+    draining: z.boolean(),
+  })
+  .openapi('Readiness');
+
+const healthz = createRoute({
+  method: 'get',
+  path: '/healthz',
+  operationId: 'health',
+  tags: ['Operation'],
+  summary: 'Whether the process is alive',
+  responses: { 200: json(Health, 'Alive') },
+});
+
+const readyz = createRoute({
+  method: 'get',
+  path: '/readyz',
+  operationId: 'readiness',
+  tags: ['Operation'],
+  summary: 'Whether requests should be sent here',
+  responses: { 200: json(Readiness, 'Ready'), 503: json(Readiness, 'Not ready: no database, or stopping') },
+});
+
+const metrics = createRoute({
+  method: 'get',
+  path: '/metrics',
+  operationId: 'metrics',
+  tags: ['Operation'],
+  summary: 'Prometheus metrics',
+  responses: { 200: { description: 'Metrics', content: { 'text/plain': { schema: z.string() } } } },
+});
+
+export function operationRoutes(app: App, services: Services): void {
+  const { reads, live, registry } = services;
+
+  app.openapi(healthz, (c) => c.json({ status: 'ok' as const }, 200));
+
+  app.openapi(readyz, async (c) => {
+    const draining = !services.accepting();
+    const timeout = new Promise<false>((resolve) => setTimeout(resolve, READY_TIMEOUT_MS, false).unref());
+    const database = await Promise.race([reads.query('select 1').then(Boolean, () => false), timeout]);
+    const ready = database && !draining;
+    return c.json(
+      {
+        status: ready ? ('ready' as const) : ('not_ready' as const),
+        database: database ? ('ok' as const) : ('unavailable' as const),
+        live:
+          live.store === 'none'
+            ? ('off' as const)
+            : live.healthy()
+              ? ('ok' as const)
+              : ('unavailable' as const),
+        draining,
+      },
+      ready ? 200 : 503,
+    );
+  });
+
+  app.openapi(metrics, async (c) =>
+    c.text(await registry.metrics(), 200, { 'Content-Type': registry.contentType }),
+  );
+}

@@ -1,0 +1,90 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { requirePlatform } from '../../tenancy/caller.ts';
+import { createTenant, listTenants, updateTenant } from '../../tenancy/tenants.ts';
+import type { App } from '../app.ts';
+import { failures, id, json, notFound, Problem, pageQuery, pageSchema, security } from '../schemas.ts';
+import type { Services } from '../services.ts';
+
+const Tenant = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    active: z.boolean(),
+    createdAt: z.string(),
+    updatedAt: z.string(),
+  })
+  .openapi('Tenant');
+
+const body = <Schema extends z.ZodType>(schema: Schema) => ({
+  required: true,
+  content: { 'application/json': { schema } },
+});
+
+const postTenant = createRoute({
+  method: 'post',
+  path: '/v1/tenants',
+  operationId: 'createTenant',
+  tags: ['Administration'],
+  summary: 'Create a tenant',
+  security,
+  request: {
+    body: body(z.strictObject({ id, name: id }).openapi({ example: { id: 'acme', name: 'Acme Inc.' } })),
+  },
+  responses: {
+    201: json(Tenant, 'The tenant'),
+    ...failures,
+    409: { description: 'The id is taken', content: { 'application/problem+json': { schema: Problem } } },
+  },
+});
+
+const getTenants = createRoute({
+  method: 'get',
+  path: '/v1/tenants',
+  operationId: 'listTenants',
+  tags: ['Administration'],
+  summary: 'Tenants by id',
+  security,
+  request: { query: z.strictObject(pageQuery(100, 1_000)) },
+  responses: { 200: json(pageSchema(Tenant, 'TenantPage'), 'Tenants'), ...failures },
+});
+
+const patchTenant = createRoute({
+  method: 'patch',
+  path: '/v1/tenants/{id}',
+  operationId: 'updateTenant',
+  tags: ['Administration'],
+  summary: 'Rename a tenant, or make it active or inactive',
+  description: 'The keys of an inactive tenant are refused within five seconds by every instance.',
+  security,
+  request: {
+    params: z.object({ id }),
+    body: body(
+      z
+        .strictObject({ name: id.optional(), active: z.boolean().optional() })
+        .openapi({ example: { active: false } }),
+    ),
+  },
+  responses: { 200: json(Tenant, 'The tenant'), ...failures, ...notFound },
+});
+
+export function tenantRoutes(app: App, { reads, tenants, authenticator }: Services): void {
+  app.openapi(postTenant, async (c) => {
+    requirePlatform(c.get('caller'));
+    const tenant = await createTenant(reads, c.req.valid('json'));
+    tenants.forget(tenant.id);
+    return c.json(tenant, 201);
+  });
+
+  app.openapi(getTenants, async (c) => {
+    requirePlatform(c.get('caller'));
+    return c.json(await listTenants(reads, c.req.valid('query')), 200);
+  });
+
+  app.openapi(patchTenant, async (c) => {
+    requirePlatform(c.get('caller'));
+    const tenant = await updateTenant(reads, c.req.valid('param').id, c.req.valid('json'));
+    tenants.forget(tenant.id);
+    authenticator.forget();
+    return c.json(tenant, 200);
+  });
+}

@@ -1,0 +1,124 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { TidemarkError } from '../../errors.ts';
+import { checkTimezone, GRANULARITIES, GRANULARITY_MS, type Granularity } from '../../rollups/granularity.ts';
+import { GROUPINGS, type Grouping, type UsageQuery, usageSeries } from '../../rollups/usageSeries.ts';
+import type { App } from '../app.ts';
+import { tenantOf } from '../context.ts';
+import { parseRange } from '../range.ts';
+import { failures, id, pageQuery, pageSchema, rangeQuery, security, tenantHeader } from '../schemas.ts';
+import type { Services } from '../services.ts';
+import { usageCsv } from '../usageCsv.ts';
+
+const DAY_MS = 86_400_000;
+/** Buckets a range may have. */
+const MAX_BUCKETS = 10_000;
+/** Buckets of the default range. */
+const DEFAULT_BUCKETS = 120;
+
+const Point = z
+  .object({
+    bucket: z.string(),
+    bucketEnd: z.string(),
+    customerId: z.string().nullish(),
+    endpoint: z.string().nullish(),
+    model: z.string().nullish(),
+    eventType: z.string().nullish(),
+    calls: z.int(),
+    tokens: z.int(),
+    inputTokens: z.int(),
+    outputTokens: z.int(),
+    value: z.string().openapi({ description: 'Exact decimal.' }),
+    latency: z.object({
+      count: z.int(),
+      avgMs: z.number().nullable(),
+      maxMs: z.number().nullable(),
+      p50Ms: z.number().nullable(),
+      p95Ms: z.number().nullable(),
+      p99Ms: z.number().nullable(),
+    }),
+  })
+  .openapi('UsagePoint');
+
+const getUsage = createRoute({
+  method: 'get',
+  path: '/v1/usage',
+  operationId: 'usageSeries',
+  tags: ['Summaries'],
+  summary: 'Usage over time',
+  description:
+    'A series by bucket, and by group where groupBy is given. The range is taken to the millisecond: its first and ' +
+    'last bucket may be partial. Buckets without events are left out. Accept: text/csv returns CSV, with the cursor ' +
+    'of the next page in X-Next-Cursor. Percentiles are estimates from a histogram with fixed bounds.',
+  security,
+  request: {
+    headers: tenantHeader,
+    query: z.strictObject({
+      ...rangeQuery,
+      granularity: z.enum(GRANULARITIES).default('1h'),
+      timezone: z.string().max(64).default('UTC').openapi({
+        description: 'IANA name; hours, days and months are those of this zone.',
+        example: 'Europe/Berlin',
+      }),
+      groupBy: z
+        .string()
+        .max(64)
+        .optional()
+        .openapi({
+          description: `Comma-separated: ${GROUPINGS.join(', ')}.`,
+          example: 'customer,model',
+        }),
+      customerId: id.optional(),
+      endpoint: z.string().min(1).max(1_024).optional(),
+      model: id.optional(),
+      eventType: id.optional(),
+      ...pageQuery(1_000, 10_000),
+    }),
+  },
+  responses: {
+    200: {
+      description: 'The series',
+      content: {
+        'application/json': { schema: pageSchema(Point, 'UsagePage') },
+        'text/csv': { schema: z.string() },
+      },
+    },
+    ...failures,
+  },
+});
+
+export function usageRoutes(app: App, services: Services): void {
+  app.openapi(getUsage, async (c) => {
+    const context = await tenantOf(c, services, 'read');
+    const { from, to, groupBy, timezone, ...query } = c.req.valid('query');
+    const series: UsageQuery = {
+      ...query,
+      ...usageRange({ from, to }, query.granularity, services.config.ingest.acceptAheadMs),
+      timezone: checkTimezone(timezone),
+      groupBy: parseGroupings(groupBy),
+    };
+    const page = await usageSeries(services.reads, context, series);
+    if (!/\btext\/csv\b/i.test(c.req.header('accept') ?? '')) return c.json(page, 200);
+    if (page.nextCursor) c.header('X-Next-Cursor', page.nextCursor);
+    return c.body(usageCsv(page.data, series.groupBy), 200, { 'Content-Type': 'text/csv; charset=utf-8' });
+  });
+}
+
+function usageRange(
+  query: { from: string | undefined; to: string | undefined },
+  granularity: Granularity,
+  aheadMs: number,
+): { from: number; to: number } {
+  const bucketMs = GRANULARITY_MS[granularity];
+  const maxMs = Math.min(MAX_BUCKETS * bucketMs, 3_660 * DAY_MS);
+  return parseRange(query, { lengthMs: Math.min(DEFAULT_BUCKETS * bucketMs, 366 * DAY_MS), aheadMs, maxMs });
+}
+
+function parseGroupings(groupBy: string | undefined): Grouping[] {
+  if (groupBy === undefined || groupBy === '') return [];
+  const groups = groupBy.split(',').map((group) => group.trim());
+  const unknown = groups.find((group) => !GROUPINGS.includes(group as Grouping));
+  if (unknown !== undefined || new Set(groups).size !== groups.length) {
+    throw new TidemarkError('invalid_request', `groupBy: each of ${GROUPINGS.join(', ')} at most once`);
+  }
+  return groups as Grouping[];
+}

@@ -1,0 +1,74 @@
+import { z } from '@hono/zod-openapi';
+import { ERROR_CODES } from '../errors.ts';
+import { isStorableText } from '../events/text.ts';
+
+/** RFC 9457 problem details, as every error is answered. */
+export const Problem = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    code: z.enum(ERROR_CODES),
+    detail: z.string(),
+    requestId: z.string(),
+    errors: z
+      .array(z.object({ index: z.int(), pointer: z.string(), code: z.string(), message: z.string() }))
+      .optional(),
+  })
+  .openapi('Problem');
+
+const problemAnswer = (description: string) => ({
+  description,
+  content: { 'application/problem+json': { schema: Problem } },
+});
+
+/** What any route under /v1 may answer besides its own. */
+export const failures = {
+  400: problemAnswer('The request is wrong: see code and errors'),
+  401: problemAnswer('No key, or one that is unknown, revoked or expired'),
+  403: problemAnswer('The key may not do this, or its tenant is inactive'),
+  503: problemAnswer('Overloaded, stopping, or the database is away: try again after Retry-After'),
+};
+export const notFound = { 404: problemAnswer('There is no such thing') };
+
+export const security = [{ key: [] }];
+
+export const tenantHeader = z.object({
+  'x-tenant-id': z
+    .string()
+    .min(1)
+    .max(256)
+    .optional()
+    .openapi({ description: 'The tenant to act for; needed with a platform key.' }),
+});
+
+const time = (description: string) =>
+  z.string().max(64).optional().openapi({ format: 'date-time', description });
+
+export const rangeQuery = {
+  from: time('Start, inclusive: ISO 8601 with a zone.'),
+  to: time('End, exclusive. Default: now, and what may be ahead of it.'),
+};
+
+export const pageQuery = (defaultLimit: number, maxLimit: number) => ({
+  cursor: z.string().max(2_048).optional().openapi({ description: 'nextCursor of the page before.' }),
+  limit: z.coerce.number().int().min(1).max(maxLimit).default(defaultLimit),
+});
+
+export const id = z
+  .string()
+  .min(1)
+  .max(256)
+  .refine(isStorableText, 'must not contain NUL or unpaired surrogates');
+
+/** `{data, nextCursor}` of something. */
+export function pageSchema<Item extends z.ZodType>(item: Item, name: string) {
+  return z
+    .object({ data: z.array(item), nextCursor: z.string().nullable() })
+    .openapi(name, { description: 'nextCursor is null on the last page.' });
+}
+
+export const json = <Schema extends z.ZodType>(schema: Schema, description: string) => ({
+  description,
+  content: { 'application/json': { schema } },
+});

@@ -1,0 +1,22 @@
+import type pg from 'pg';
+import type { Registry } from 'prom-client';
+import type { Config } from '../config.ts';
+import type { Ingest } from '../ingest/ingest.ts';
+import type { LiveCounters } from '../live/liveCounters.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Authenticator } from '../tenancy/authenticator.ts';
+import type { TenantDirectory } from '../tenancy/tenantDirectory.ts';
+
+/** What the routes call. */
+export interface Services {
+  config: Config;
+  reads: pg.Pool;
+  ingest: Ingest;
+  live: LiveCounters;
+  tenants: TenantDirectory;
+  authenticator: Authenticator;
+  registry: Registry;
+  log: Logger;
+  /** False from the moment a shutdown begins. */
+  accepting(): boolean;
+}

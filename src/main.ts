@@ -1,0 +1,93 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { type Config, loadConfig } from './config.ts';
+import { prepareDatabase } from './db/prepareDatabase.ts';
+import { StartupError } from './errors.ts';
+import { listen } from './http/server.ts';
+import { type Keyring, loadKeyring } from './local/keyring.ts';
+import { type LocalDatabase, startLocalDatabase } from './local/localDatabase.ts';
+import { createService } from './service.ts';
+import { createLogger, type Logger } from './telemetry/logger.ts';
+import { ensureDemoTenant } from './tenancy/demoTenant.ts';
+
+/** Configuration → database → service → listen; on SIGTERM or SIGINT drain and exit. */
+async function main(): Promise<void> {
+  const started = performance.now();
+  const config = loadConfig();
+  const log = createLogger(config);
+  const local =
+    config.database.url === undefined ? await startLocalDatabase(config, (line) => log.warn(line)) : null;
+  try {
+    const url = config.database.url ?? local!.url;
+    await prepareDatabase(url, config.database, log);
+    const keyring = config.profile === 'dev' ? await loadKeyring(config.dataDir) : null;
+    if (keyring) await makeDemo(url, keyring);
+    const adminKey = config.adminKey ?? keyring?.adminKey;
+    const service = await createService({ ...config, adminKey }, url, log);
+    const server = await listen(service.app, config.http.host, config.http.port).catch(async (error) => {
+      await service.close();
+      throw error;
+    });
+    if (keyring) welcome(config, server.address, url, keyring, performance.now() - started);
+    else log.info({ address: server.address }, 'listening');
+
+    const signal = await stopSignal(local);
+    log.info({ signal }, 'stopping');
+    service.beginDrain();
+    await sleep(config.http.drainDelayMs);
+    await server.close(config.http.drainTimeoutMs);
+    const lost = await service.close();
+    if (lost > 0) process.exitCode = 1;
+    if (signal === 'database gone') throw new StartupError('the local database has ended; see its log');
+    log.info('stopped');
+  } finally {
+    await local?.stop();
+  }
+}
+
+async function makeDemo(url: string, keyring: Keyring): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await ensureDemoTenant(client, keyring.demoKey);
+  } finally {
+    await client.end();
+  }
+}
+
+/** Resolves with the reason to stop. A second signal ends the process at once. */
+function stopSignal(local: LocalDatabase | null): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.once(signal, () => {
+        process.once(signal, () => process.exit(1));
+        resolve(signal);
+      });
+    }
+    local?.exited.then(() => resolve('database gone'));
+  });
+}
+
+function welcome(config: Config, address: string, url: string, keyring: Keyring, ms: number): void {
+  const lines = [
+    '',
+    `  Tidemark is ready (${(ms / 1_000).toFixed(1)} s)`,
+    '',
+    `  API       ${address}`,
+    `  Docs      ${address}/docs`,
+    `  Demo key  ${keyring.demoKey}   (tenant "demo")`,
+    `  Admin key ${config.adminKey === undefined ? keyring.adminKey : 'from ADMIN_KEY'}`,
+    `  Database  psql "${url}"`,
+    '',
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** A reason not to start is one line for the operator; anything else is a fault of ours and shows its stack. */
+function fail(error: unknown, log?: Logger): void {
+  process.exitCode = 1;
+  if (error instanceof StartupError) process.stderr.write(`tidemark: ${error.message}\n`);
+  else (log ?? createLogger({ logLevel: 'error' })).fatal({ err: error }, 'failed');
+}
+
+main().catch((error) => fail(error));

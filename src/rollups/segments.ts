@@ -1,0 +1,87 @@
+import { WINDOW_MS } from '../windows/window.ts';
+
+/** Where sums can be read from, finest first. */
+export const LEVELS = ['raw', '30s', '1h', '1d'] as const;
+export type Level = (typeof LEVELS)[number];
+
+const BUCKET_MS: Record<Level, number> = { raw: 1, '30s': WINDOW_MS, '1h': 3_600_000, '1d': 86_400_000 };
+/** Segments beyond which the scattered stale buckets are read as one stretch: exact all the same, and short SQL. */
+const MAX_SEGMENTS = 40;
+
+/** A stretch of time, [from, to) in ms, and the level that serves it. */
+export interface Segment {
+  level: Level;
+  from: number;
+  to: number;
+}
+
+/** A 30-second window (start in ms) that the rollups of `stale` levels lack: 3 all, 2 those from 1h up, 1 only 1d. */
+export interface StaleWindow {
+  bucket: number;
+  stale: number;
+}
+
+/**
+ * Covers [from, to) so that every moment is read exactly once, each from the coarsest level that may serve it:
+ * whole buckets only, and none that lacks a late event.
+ *
+ * @param coarsest the coarsest level whose buckets fit into the buckets of the answer.
+ */
+export function planSegments(from: number, to: number, coarsest: Level, stale: StaleWindow[]): Segment[] {
+  const segments = cover(from, to, coarsest, stale);
+  if (segments.length <= MAX_SEGMENTS) return segments;
+  const buckets = stale.map((window) => window.bucket);
+  const worst = Math.max(...stale.map((window) => window.stale));
+  const finest: Level = worst === 3 ? 'raw' : worst === 2 ? '30s' : '1h';
+  const first = Math.max(from, align(Math.min(...buckets), finest, 'down'));
+  const last = Math.min(to, align(Math.max(...buckets) + WINDOW_MS, finest, 'up'));
+  return [
+    ...cover(from, first, coarsest, []),
+    ...cover(first, last, finest, []),
+    ...cover(last, to, coarsest, []),
+  ];
+}
+
+function cover(from: number, to: number, level: Level, stale: StaleWindow[]): Segment[] {
+  if (from >= to) return [];
+  if (level === 'raw') return [{ level, from, to }];
+  const finer = LEVELS[LEVELS.indexOf(level) - 1]!;
+  const size = BUCKET_MS[level];
+  const wholeFrom = align(from, level, 'up');
+  const wholeTo = align(to, level, 'down');
+  if (wholeFrom >= wholeTo) return cover(from, to, finer, stale);
+
+  const segments = cover(from, wholeFrom, finer, stale);
+  let at = wholeFrom;
+  for (const bucket of staleBuckets(stale, level, wholeFrom, wholeTo)) {
+    if (bucket > at) append(segments, { level, from: at, to: bucket });
+    for (const segment of cover(bucket, bucket + size, finer, stale)) append(segments, segment);
+    at = bucket + size;
+  }
+  if (at < wholeTo) append(segments, { level, from: at, to: wholeTo });
+  for (const segment of cover(wholeTo, to, finer, stale)) append(segments, segment);
+  return segments;
+}
+
+/** Starts of the buckets of a level that lack a late event, ascending. */
+function staleBuckets(stale: StaleWindow[], level: Level, from: number, to: number): number[] {
+  const lacking = 4 - LEVELS.indexOf(level);
+  const starts = new Set<number>();
+  for (const window of stale) {
+    if (window.stale >= lacking && window.bucket >= from && window.bucket < to) {
+      starts.add(align(window.bucket, level, 'down'));
+    }
+  }
+  return [...starts].sort((a, b) => a - b);
+}
+
+function append(segments: Segment[], next: Segment): void {
+  const last = segments.at(-1);
+  if (last && last.level === next.level && last.to === next.from) last.to = next.to;
+  else segments.push(next);
+}
+
+function align(ms: number, level: Level, direction: 'up' | 'down'): number {
+  const size = BUCKET_MS[level];
+  return (direction === 'up' ? Math.ceil(ms / size) : Math.floor(ms / size)) * size;
+}

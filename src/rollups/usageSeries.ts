@@ -1,0 +1,165 @@
+import type { Queryable } from '../db/connections.ts';
+import { decimalOf, numberOf } from '../db/numbers.ts';
+import { decodeCursor, type Page, pageOf } from '../db/paging.ts';
+import { instant, SqlParameters } from '../db/sqlParameters.ts';
+import type { TenantContext } from '../tenancy/tenantContext.ts';
+import { bucketEndOf, bucketOf, coarsestLevel, type Granularity } from './granularity.ts';
+import { LATENCY_COLUMNS, percentile } from './latencyHistogram.ts';
+import { findStale, type UsageFilters, usageRows } from './usageSource.ts';
+
+export const GROUPINGS = ['customer', 'endpoint', 'model', 'eventType'] as const;
+export type Grouping = (typeof GROUPINGS)[number];
+
+const GROUP_COLUMN: Record<Grouping, string> = {
+  customer: 'customer_id',
+  endpoint: 'endpoint',
+  model: 'model',
+  eventType: 'event_type',
+};
+
+export interface UsageQuery extends UsageFilters {
+  /** [from, to) in ms since the epoch, to the millisecond: the first and the last bucket may be partial. */
+  from: number;
+  to: number;
+  granularity: Granularity;
+  timezone: string;
+  groupBy: Grouping[];
+  cursor?: string | undefined;
+  limit: number;
+}
+
+/** One bucket of the series, or one group of one bucket. Dimensions that were not grouped by are left out. */
+export interface UsagePoint {
+  bucket: string;
+  bucketEnd: string;
+  customerId?: string | null;
+  endpoint?: string | null;
+  model?: string | null;
+  eventType?: string | null;
+  calls: number;
+  tokens: number;
+  inputTokens: number;
+  outputTokens: number;
+  /** Decimal string. */
+  value: string;
+  /** Milliseconds, over the events that carried a latency; the percentiles are estimates from a histogram. */
+  latency: {
+    count: number;
+    avgMs: number | null;
+    maxMs: number | null;
+    p50Ms: number | null;
+    p95Ms: number | null;
+    p99Ms: number | null;
+  };
+}
+
+const FIELD: Record<Grouping, 'customerId' | 'endpoint' | 'model' | 'eventType'> = {
+  customer: 'customerId',
+  endpoint: 'endpoint',
+  model: 'model',
+  eventType: 'eventType',
+};
+
+const SUMS = [
+  'calls',
+  'tokens',
+  'input_tokens',
+  'output_tokens',
+  'value_sum',
+  'latency_sum',
+  'latency_count',
+];
+
+interface Row {
+  bucket_ms: string;
+  bucket_end_ms: string;
+  latency_max: number | null;
+  latency_sum: number;
+  value_sum: string;
+  [column: string]: string | number | null;
+}
+
+/**
+ * Usage over time, ordered by bucket and group. Buckets without events are left out.
+ *
+ * @throws {TidemarkError} `cursor_invalid`.
+ */
+export async function usageSeries(
+  db: Queryable,
+  context: TenantContext,
+  query: UsageQuery,
+): Promise<Page<UsagePoint>> {
+  const { granularity, timezone, groupBy } = query;
+  const after =
+    query.cursor === undefined
+      ? null
+      : decodeCursor(query.cursor, ['number', ...groupBy.map(() => 'string' as const)]);
+  const from = after ? Math.max(query.from, after[0] as number) : query.from;
+  const coarsest = coarsestLevel(granularity, timezone, from, query.to);
+  const range = { from, to: query.to };
+  const stale = await findStale(db, context, range, query.customerId);
+
+  const parameters = new SqlParameters();
+  const { customerId, endpoint, model, eventType } = query;
+  const dimensions = groupBy.map((group) => GROUP_COLUMN[group]);
+  const usage = usageRows(
+    context,
+    range,
+    coarsest,
+    stale,
+    [...dimensions, ...SUMS, 'latency_max', ...LATENCY_COLUMNS],
+    { customerId, endpoint, model, eventType },
+    parameters,
+  );
+  const zone = parameters.add(timezone);
+  // An absent endpoint or model sorts as the empty text, which no event can carry.
+  const groups = dimensions.map((column) => `coalesce(${column}, '') collate "C" as ${column}`);
+  const key = ['at', ...dimensions];
+  const skip = after
+    ? `where (${key.join(', ')}) > (${[instant(after[0] as number), ...after.slice(1).map((part) => parameters.add(part))].join(', ')})`
+    : '';
+  const { rows } = await db.query<Row>(
+    `select extract(epoch from at) * 1000 as bucket_ms,
+       extract(epoch from ${bucketEndOf(granularity, 'at', zone)}) * 1000 as bucket_end_ms, series.*
+     from (
+       select ${[`${bucketOf(granularity, zone)} as at`, ...groups].join(', ')},
+         ${[...SUMS, ...LATENCY_COLUMNS].map((column) => `sum(${column}) as ${column}`).join(', ')},
+         max(latency_max) as latency_max
+       from ${usage}
+       group by ${key.map((_, i) => i + 1).join(', ')}
+     ) as series
+     ${skip}
+     order by ${key.join(', ')}
+     limit ${query.limit + 1}`,
+    parameters.values,
+  );
+  const points = rows.map((row) => toPoint(row, groupBy));
+  return pageOf(points, query.limit, (point) => [
+    Date.parse(point.bucket),
+    ...groupBy.map((group) => point[FIELD[group]] ?? ''),
+  ]);
+}
+
+function toPoint(row: Row, groupBy: Grouping[]): UsagePoint {
+  const count = numberOf(row.latency_count!);
+  const cumulative = LATENCY_COLUMNS.map((column) => numberOf(row[column]!));
+  const at = (quantile: number) => percentile(quantile, cumulative, count, row.latency_max);
+  return {
+    bucket: new Date(Number(row.bucket_ms)).toISOString(),
+    bucketEnd: new Date(Number(row.bucket_end_ms)).toISOString(),
+    ...Object.fromEntries(groupBy.map((group) => [FIELD[group], row[GROUP_COLUMN[group]] || null])),
+    calls: numberOf(row.calls!),
+    tokens: numberOf(row.tokens!),
+    inputTokens: numberOf(row.input_tokens!),
+    outputTokens: numberOf(row.output_tokens!),
+    value: decimalOf(row.value_sum),
+    latency: {
+      count,
+      avgMs: count === 0 ? null : Math.round((row.latency_sum / count) * 1_000) / 1_000,
+      maxMs: row.latency_max,
+      p50Ms: at(0.5),
+      p95Ms: at(0.95),
+      p99Ms: at(0.99),
+    },
+  };
+}

@@ -1,0 +1,101 @@
+import type { Queryable } from '../db/connections.ts';
+import { instant, type SqlParameters } from '../db/sqlParameters.ts';
+import type { TenantContext } from '../tenancy/tenantContext.ts';
+import { WINDOW_MS } from '../windows/window.ts';
+import { LATENCY_BOUNDS_MS } from './latencyHistogram.ts';
+import { type Level, planSegments, type Segment, type StaleWindow } from './segments.ts';
+
+/** Filters every summary understands. */
+export interface UsageFilters {
+  customerId?: string | undefined;
+  endpoint?: string | undefined;
+  model?: string | undefined;
+  eventType?: string | undefined;
+}
+
+const RELATION: Record<Exclude<Level, 'raw'>, string> = {
+  '30s': 'usage_30s',
+  '1h': 'usage_1h',
+  '1d': 'usage_1d',
+};
+
+const FILTER_COLUMNS: Record<keyof UsageFilters, string> = {
+  customerId: 'customer_id',
+  endpoint: 'endpoint',
+  model: 'model',
+  eventType: 'event_type',
+};
+
+/** How a single event looks as a row of a usage rollup: measure → expression over `event`. */
+const RAW_MEASURES: Record<string, string> = {
+  calls: '1',
+  tokens: 'coalesce(tokens, 0)',
+  input_tokens: 'coalesce(input_tokens, 0)',
+  output_tokens: 'coalesce(output_tokens, 0)',
+  value_sum: 'coalesce(value, 0)',
+  latency_sum: 'coalesce(latency_ms, 0)',
+  latency_count: '(latency_ms is not null)::int',
+  latency_max: 'latency_ms',
+  ...Object.fromEntries(
+    LATENCY_BOUNDS_MS.map((bound) => [`latency_le_${bound}`, `coalesce((latency_ms <= ${bound})::int, 0)`]),
+  ),
+};
+
+/** The 30-second window an event falls into. */
+const RAW_BUCKET = `date_bin('30 seconds', ts, 'epoch'::timestamptz)`;
+
+/**
+ * Rows of the usage rollups for one tenant and time range as an SQL `from` item named `usage`: each stretch of time
+ * from the coarsest level that can serve it, the rest from finer ones, the last from the events themselves.
+ *
+ * @param columns dimensions and measures wanted besides `bucket`.
+ * @param stale from `findStale`, read before: a window that becomes late in between is then read from a rollup that
+ * lacks only what was acknowledged after the request began.
+ */
+export function usageRows(
+  context: TenantContext,
+  range: { from: number; to: number },
+  coarsest: Level,
+  stale: StaleWindow[],
+  columns: string[],
+  filters: UsageFilters,
+  parameters: SqlParameters,
+): string {
+  const tenant = parameters.add(context.tenantId);
+  const conditions = Object.entries(filters)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => ` and ${FILTER_COLUMNS[name as keyof UsageFilters]} = ${parameters.add(value)}`)
+    .join('');
+  const select = ({ level, from, to }: Segment) => {
+    const time = level === 'raw' ? 'ts' : 'bucket';
+    const list =
+      level === 'raw'
+        ? [
+            `${RAW_BUCKET} as bucket`,
+            ...columns.map((column) => `${RAW_MEASURES[column] ?? column} as ${column}`),
+          ]
+        : ['bucket', ...columns];
+    return `select ${list.join(', ')} from ${level === 'raw' ? 'event' : RELATION[level]}
+      where tenant_id = ${tenant} and ${time} >= ${instant(from)} and ${time} < ${instant(to)}${conditions}`;
+  };
+  const segments = planSegments(range.from, range.to, coarsest, stale);
+  return `(${segments.map(select).join('\nunion all\n')}) as usage`;
+}
+
+/** Windows of the range that some rollup lacks a late event of. */
+export async function findStale(
+  db: Queryable,
+  context: TenantContext,
+  range: { from: number; to: number },
+  customerId?: string,
+): Promise<StaleWindow[]> {
+  const { rows } = await db.query<{ bucket: string; stale: number }>(
+    `select extract(epoch from bucket) * 1000 as bucket, max(stale)::int as stale
+     from late_window
+     where tenant_id = $1 and bucket >= $2 and bucket < $3 and stale > 0
+       and ($4::text is null or customer_id = $4)
+     group by bucket`,
+    [context.tenantId, new Date(range.from - WINDOW_MS), new Date(range.to), customerId ?? null],
+  );
+  return rows.map((row) => ({ bucket: Number(row.bucket), stale: row.stale }));
+}

@@ -1,0 +1,106 @@
+import type { Registry } from 'prom-client';
+import type { Config } from './config.ts';
+import { connect, connectionSettings, connectWriter, createPool } from './db/connections.ts';
+import { readEngine } from './db/engine.ts';
+import { type App, createApp } from './http/app.ts';
+import { Ingest } from './ingest/ingest.ts';
+import { BatchSums } from './live/batchSums.ts';
+import { createLiveCounters } from './live/createLiveCounters.ts';
+import type { Logger } from './telemetry/logger.ts';
+import { createRegistry } from './telemetry/metrics.ts';
+import { Authenticator } from './tenancy/authenticator.ts';
+import { TenantDirectory } from './tenancy/tenantDirectory.ts';
+import { ClosedFrontier } from './windows/closedFrontier.ts';
+import { Closer } from './windows/closer.ts';
+
+export interface Service {
+  app: App;
+  registry: Registry;
+  closer: Closer;
+  /** Makes readiness answer 503, so that a load balancer sends no more. */
+  beginDrain(): void;
+  /**
+   * Writes what is queued, then closes everything, database last.
+   *
+   * @returns how many events that had been answered with 202 could not be stored.
+   */
+  close(): Promise<number>;
+}
+
+/**
+ * Wires the parts together on a migrated database.
+ *
+ * @param url the database; `config.database.url` or the local one.
+ * @throws {StartupError} when the database does not fit.
+ */
+export async function createService(config: Config, url: string, log: Logger): Promise<Service> {
+  const registry = createRegistry();
+  const settings = (use: 'ingest' | 'read' | 'closer') => connectionSettings(url, config.database, use);
+  const reads = createPool(settings('read'), config.database.readPoolSize, log);
+  const engine = await readEngine(reads);
+  const frontier = new ClosedFrontier();
+  const live = createLiveCounters(config.live, {
+    latestEventMs: await latestEvent(reads),
+    onHealth: (healthy, cause) =>
+      healthy ? log.info('live counters are back') : log.warn({ err: cause }, 'live counters are away'),
+  });
+  const ingest = new Ingest({
+    config: config.ingest,
+    connect: () => connectWriter(settings('ingest'), log),
+    frontier,
+    registry,
+    log,
+    onStored(rows) {
+      if (live.store === 'none') return;
+      const sums = new BatchSums(Date.now());
+      for (const row of rows) sums.add(row);
+      void live.add(sums.increments());
+    },
+  });
+  const closer = new Closer({
+    config: config.windows,
+    engine,
+    connect: () => connect(settings('closer'), log),
+    frontier,
+    log,
+  });
+
+  let accepting = true;
+  const app = createApp({
+    config,
+    reads,
+    ingest,
+    live,
+    registry,
+    log,
+    tenants: new TenantDirectory(reads),
+    authenticator: new Authenticator(reads, config.adminKey),
+    accepting: () => accepting,
+  });
+  closer.start();
+
+  return {
+    app,
+    registry,
+    closer,
+    beginDrain() {
+      accepting = false;
+    },
+    async close() {
+      accepting = false;
+      await ingest.close();
+      await closer.stop();
+      await live.close();
+      await reads.end();
+      return ingest.lostEvents;
+    },
+  };
+}
+
+/** Time (ms) of the latest event, which may lie ahead of the clock. */
+async function latestEvent(reads: ReturnType<typeof createPool>): Promise<number | undefined> {
+  const { rows } = await reads.query<{ ms: string | null }>(
+    `select extract(epoch from max(ts)) * 1000 as ms from event where ts > now()`,
+  );
+  return rows[0]?.ms == null ? undefined : Number(rows[0].ms);
+}

@@ -1,0 +1,65 @@
+import type { Queryable } from '../db/connections.ts';
+import { decodeCursor, type Page, pageOf } from '../db/paging.ts';
+import { TidemarkError } from '../errors.ts';
+import type { TenantContext } from './tenantContext.ts';
+
+export interface Customer {
+  tenantId: string;
+  customerId: string;
+  name: string | null;
+  createdAt: string;
+  updatedAt: string;
+}
+
+interface Row {
+  tenant_id: string;
+  external_id: string;
+  name: string | null;
+  created_at: Date;
+  updated_at: Date;
+}
+
+const COLUMNS = 'tenant_id, external_id, name, created_at, updated_at';
+
+/** Customers by id. @throws {TidemarkError} `cursor_invalid`. */
+export async function listCustomers(
+  db: Queryable,
+  context: TenantContext,
+  query: { cursor?: string | undefined; limit: number },
+): Promise<Page<Customer>> {
+  const after = query.cursor === undefined ? [null] : decodeCursor(query.cursor, ['string']);
+  const { rows } = await db.query<Row>(
+    `select ${COLUMNS} from customer
+     where tenant_id = $1 and ($2::text is null or external_id collate "C" > $2)
+     order by external_id collate "C"
+     limit $3`,
+    [context.tenantId, after[0], query.limit + 1],
+  );
+  return pageOf(rows.map(toCustomer), query.limit, (customer) => [customer.customerId]);
+}
+
+/** Names a customer, or takes the name away (null). @throws {TidemarkError} `not_found`. */
+export async function updateCustomer(
+  db: Queryable,
+  context: TenantContext,
+  customerId: string,
+  changes: { name: string | null },
+): Promise<Customer> {
+  const { rows } = await db.query<Row>(
+    `update customer set name = $3, updated_at = now()
+     where tenant_id = $1 and external_id = $2 returning ${COLUMNS}`,
+    [context.tenantId, customerId, changes.name],
+  );
+  if (!rows[0]) throw new TidemarkError('not_found', 'there is no such customer');
+  return toCustomer(rows[0]);
+}
+
+function toCustomer(row: Row): Customer {
+  return {
+    tenantId: row.tenant_id,
+    customerId: row.external_id,
+    name: row.name,
+    createdAt: row.created_at.toISOString(),
+    updatedAt: row.updated_at.toISOString(),
+  };
+}

@@ -1,0 +1,77 @@
+import type { Queryable } from '../db/connections.ts';
+import { decodeCursor, type Page, pageOf } from '../db/paging.ts';
+import { errorCode, UNIQUE_VIOLATION } from '../db/sqlstate.ts';
+import { TidemarkError } from '../errors.ts';
+
+export interface Tenant {
+  id: string;
+  name: string;
+  active: boolean;
+  createdAt: string;
+  updatedAt: string;
+}
+
+interface Row {
+  id: string;
+  name: string;
+  active: boolean;
+  created_at: Date;
+  updated_at: Date;
+}
+
+const COLUMNS = 'id, name, active, created_at, updated_at';
+
+/** @throws {TidemarkError} `already_exists`. */
+export async function createTenant(db: Queryable, tenant: { id: string; name: string }): Promise<Tenant> {
+  try {
+    const { rows } = await db.query<Row>(
+      `insert into tenant (id, name) values ($1, $2) returning ${COLUMNS}`,
+      [tenant.id, tenant.name],
+    );
+    return toTenant(rows[0]!);
+  } catch (error) {
+    if (errorCode(error) !== UNIQUE_VIOLATION) throw error;
+    throw new TidemarkError('already_exists', 'there is a tenant with this id');
+  }
+}
+
+/** Tenants by id. @throws {TidemarkError} `cursor_invalid`. */
+export async function listTenants(
+  db: Queryable,
+  query: { cursor?: string | undefined; limit: number },
+): Promise<Page<Tenant>> {
+  const after = query.cursor === undefined ? [null] : decodeCursor(query.cursor, ['string']);
+  const { rows } = await db.query<Row>(
+    `select ${COLUMNS} from tenant
+     where $1::text is null or id collate "C" > $1
+     order by id collate "C"
+     limit $2`,
+    [after[0], query.limit + 1],
+  );
+  return pageOf(rows.map(toTenant), query.limit, (tenant) => [tenant.id]);
+}
+
+/** @throws {TidemarkError} `not_found`. */
+export async function updateTenant(
+  db: Queryable,
+  id: string,
+  changes: { name?: string | undefined; active?: boolean | undefined },
+): Promise<Tenant> {
+  const { rows } = await db.query<Row>(
+    `update tenant set name = coalesce($2, name), active = coalesce($3, active), updated_at = now()
+     where id = $1 returning ${COLUMNS}`,
+    [id, changes.name ?? null, changes.active ?? null],
+  );
+  if (!rows[0]) throw new TidemarkError('not_found', 'there is no such tenant');
+  return toTenant(rows[0]);
+}
+
+function toTenant(row: Row): Tenant {
+  return {
+    id: row.id,
+    name: row.name,
+    active: row.active,
+    createdAt: row.created_at.toISOString(),
+    updatedAt: row.updated_at.toISOString(),
+  };
+}

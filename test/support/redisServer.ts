@@ -1,0 +1,101 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { freePort } from '../../src/local/freePort.ts';
+import { runFolder } from './runFolder.ts';
+
+const run = promisify(execFile);
+const INSTALL_TIMEOUT_MS = 300_000;
+const START_TIMEOUT_MS = 10_000;
+
+export interface RedisServer {
+  url: string;
+  port: number;
+  pid: number;
+  /** Ends it in order. Resolves when it is gone. */
+  stop(): Promise<void>;
+  /** Ends it as a crash would (SIGKILL). Resolves when it is gone. */
+  kill(): Promise<void>;
+}
+
+/**
+ * Starts an empty Redis on 127.0.0.1 that keeps nothing. With the `port` of one that has ended, it comes back
+ * where its clients look for it.
+ */
+export async function startRedis(options: { port?: number } = {}): Promise<RedisServer> {
+  const program = await redisProgram();
+  const port = options.port ?? (await freePort());
+  const dir = await mkdtemp(join(await runFolder(), 'redis-'));
+  const log = join(dir, 'redis.log');
+  const child = spawn(
+    program,
+    [
+      ...['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'],
+      ...['--dir', dir, '--pidfile', join(dir, 'redis.pid'), '--logfile', log],
+    ],
+    { stdio: 'ignore' },
+  );
+  const onExit = () => child.kill('SIGKILL');
+  process.once('exit', onExit);
+  const exited = once(child, 'exit').then(() => process.off('exit', onExit));
+
+  const end = async (signal: NodeJS.Signals) => {
+    child.kill(signal);
+    await exited;
+    await rm(dir, { recursive: true, force: true });
+  };
+  const deadline = Date.now() + START_TIMEOUT_MS;
+  while (!(await answersPing(port, child))) {
+    if (child.exitCode !== null || Date.now() > deadline) {
+      const said = await readFile(log, 'utf8').catch(() => '');
+      if (child.exitCode === null) await end('SIGKILL');
+      throw new Error(`redis-server does not start on port ${port}: ${said.slice(-500)}`);
+    }
+    await delay(10);
+  }
+  const url = `redis://127.0.0.1:${port}`;
+  return { url, port, pid: child.pid!, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') };
+}
+
+async function answersPing(port: number, child: ChildProcess): Promise<boolean> {
+  if (child.exitCode !== null) return false;
+  const socket = connect(port, '127.0.0.1');
+  try {
+    socket.write('PING\r\n');
+    const [answer] = await once(socket, 'data', { signal: AbortSignal.timeout(1_000) });
+    return String(answer).startsWith('+PONG');
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}
+
+async function redisProgram(): Promise<string> {
+  const name = 'redis-server';
+  if (await runs(name, '--version')) return name;
+  const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
+  if ((sudo.length === 0 || (await runs('sudo', '-n', 'true'))) && (await runs('apt-get', '--version'))) {
+    console.log('tests: installing redis-server with apt-get');
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+    for (const args of [['update'], ['install', '-y', '--no-install-recommends', 'redis-server']]) {
+      const [command, ...rest] = [...sudo, 'apt-get', ...args];
+      await run(command!, rest, { env, timeout: INSTALL_TIMEOUT_MS }).catch((error: Error) => {
+        console.error(`tests: apt-get ${args[0]} failed: ${error.message.split('\n')[0]}`);
+      });
+    }
+    if (await runs(name, '--version')) return name;
+  }
+  throw new Error('the tests need a real Redis: put redis-server on PATH (apt-get install redis-server)');
+}
+
+async function runs(program: string, ...args: string[]): Promise<boolean> {
+  return run(program, args, { timeout: 10_000 }).then(
+    () => true,
+    () => false,
+  );
+}

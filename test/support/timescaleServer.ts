@@ -1,0 +1,178 @@
+import { execFile, spawnSync } from 'node:child_process';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import pg from 'pg';
+import { freePort } from '../../src/local/freePort.ts';
+import { startCluster } from '../../src/local/postgresCluster.ts';
+import { withDatabase } from './databaseUrl.ts';
+
+const run = promisify(execFile);
+
+/** The server that production runs on. */
+export const TIMESCALE_IMAGE = 'timescale/timescaledb:2.28.3-pg17';
+
+const DOCKER_ANSWER_MS = 5_000;
+const PULL_MS = 120_000;
+const CONTAINER_START_MS = 60_000;
+const PASSWORD = 'throwaway';
+
+const SETTINGS = {
+  shared_preload_libraries: 'timescaledb',
+  'timescaledb.telemetry_level': 'off',
+  max_connections: '200',
+  max_worker_processes: '40',
+  fsync: 'off',
+  full_page_writes: 'off',
+  timezone: 'UTC',
+};
+
+export interface TimescaleServer {
+  /** Superuser URL. */
+  url: string;
+  /** Where it was found, in words. */
+  source: string;
+  stop(): Promise<void>;
+}
+
+/**
+ * A TimescaleDB Community server for one run: that of TEST_TIMESCALE_URL, one in Docker, or one started from the
+ * PostgreSQL on this machine that has the extension; null where there is none.
+ *
+ * @param dir for the files of a server that is started here.
+ * @throws when TEST_TIMESCALE_URL names a server that is not one.
+ */
+export async function startTimescale(dir: string): Promise<TimescaleServer | null> {
+  const given = process.env.TEST_TIMESCALE_URL;
+  if (given) {
+    await assertCommunity(given);
+    return { url: given, source: 'TEST_TIMESCALE_URL', stop: async () => undefined };
+  }
+  for (const start of [startInDocker, startInstalled]) {
+    const server = await start(dir).catch((error: Error) => {
+      console.error(`tests: a TimescaleDB was found and is not usable: ${error.message}`);
+      return null;
+    });
+    if (server) return server;
+  }
+  return null;
+}
+
+async function startInDocker(): Promise<TimescaleServer | null> {
+  const docker = (args: string[], timeout: number) =>
+    run('docker', args, { timeout, killSignal: 'SIGKILL' }).then(
+      () => true,
+      () => false,
+    );
+  if (!(await docker(['version', '--format', '{{.Server.Version}}'], DOCKER_ANSWER_MS))) return null;
+  const present = await docker(['image', 'inspect', TIMESCALE_IMAGE], DOCKER_ANSWER_MS);
+  if (!present && !(await docker(['pull', '--quiet', TIMESCALE_IMAGE], PULL_MS))) return null;
+
+  // Ryuk is one more image to pull; what is started here is removed here.
+  process.env.TESTCONTAINERS_RYUK_DISABLED ??= 'true';
+  const { GenericContainer, Wait } = await import('testcontainers');
+  const settings = Object.entries(SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const container = await new GenericContainer(TIMESCALE_IMAGE)
+    .withEnvironment({ POSTGRES_PASSWORD: PASSWORD })
+    .withCommand(['postgres', ...settings])
+    .withExposedPorts(5432)
+    .withWaitStrategy(Wait.forListeningPorts())
+    .withStartupTimeout(CONTAINER_START_MS)
+    .start();
+  const onExit = () => spawnSync('docker', ['rm', '--force', '--volumes', container.getId()]);
+  process.once('exit', onExit);
+  const stop = async () => {
+    process.off('exit', onExit);
+    await container.stop({ timeout: 0 });
+  };
+  const url = `postgres://postgres:${PASSWORD}@${container.getHost()}:${container.getMappedPort(5432)}/postgres`;
+  return verified({ url, source: `Docker, ${TIMESCALE_IMAGE}`, stop });
+}
+
+async function startInstalled(dir: string): Promise<TimescaleServer | null> {
+  const bin = await installedBinaries();
+  if (!bin) return null;
+  const cluster = await startCluster({
+    dataDir: join(dir, 'timescale'),
+    logFile: join(dir, 'timescale.log'),
+    port: await freePort(),
+    password: PASSWORD,
+    settings: SETTINGS,
+    binaries: { initdb: join(bin, 'initdb'), postgres: join(bin, 'postgres') },
+  });
+  const url = `postgres://postgres:${PASSWORD}@127.0.0.1:${cluster.port}/postgres`;
+  return verified({ url, source: bin, stop: () => cluster.stop('immediate') });
+}
+
+/** The newest PostgreSQL here that has the extension: in Debian's layout, or with everything in one folder. */
+async function installedBinaries(): Promise<string | undefined> {
+  const root = '/usr/lib/postgresql';
+  const versions = await readdir(root).catch(() => []);
+  for (const version of versions.sort((a, b) => Number(b) - Number(a))) {
+    const bin = join(root, version, 'bin');
+    const shares = [join('/usr/share/postgresql', version), join(root, version, 'share')];
+    const controls = shares.map((share) => join(share, 'extension', 'timescaledb.control'));
+    const [program, ...control] = await Promise.all([join(bin, 'postgres'), ...controls].map(exists));
+    if (program && control.includes(true)) return bin;
+  }
+  return undefined;
+}
+
+async function verified(server: TimescaleServer): Promise<TimescaleServer> {
+  try {
+    await assertCommunity(server.url);
+    return server;
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+}
+
+/** Asks in a database of its own: the licence can be read only where the extension has been created. */
+async function assertCommunity(url: string): Promise<void> {
+  const name = `tidemark_probe_${process.pid}`;
+  const server = await connectPatiently(url);
+  try {
+    await server.query(`create database ${name}`);
+    const probe = await connectPatiently(withDatabase(url, name));
+    try {
+      await probe.query('create extension if not exists timescaledb');
+      const { rows } = await probe.query(`select current_setting('timescaledb.license', true) as license`);
+      if (rows[0].license !== 'timescale') {
+        throw new Error(
+          `it is the ${rows[0].license} edition, and continuous aggregates are in Community only`,
+        );
+      }
+    } finally {
+      await probe.end();
+    }
+  } finally {
+    await server.query(`drop database if exists ${name} with (force)`);
+    await server.end();
+  }
+}
+
+/** A server in a container listens before it answers. */
+async function connectPatiently(url: string): Promise<pg.Client> {
+  const deadline = Date.now() + 10_000;
+  for (;;) {
+    const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      return client;
+    } catch (error) {
+      await client.end().catch(() => undefined);
+      if (Date.now() > deadline) throw error;
+      await delay(200);
+    }
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

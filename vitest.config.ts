@@ -1,0 +1,29 @@
+import { defineConfig } from 'vitest/config';
+
+const integration = ['test/integration/**/*.test.ts', 'test/faults/**/*.test.ts'];
+/** Tests that do not depend on the rollup engine. */
+const services = ['test/integration/**/*.contract.test.ts', 'test/faults/redisFaults.test.ts'];
+const limits = { testTimeout: 30_000, hookTimeout: 60_000 };
+
+export default defineConfig({
+  test: {
+    globalSetup: ['test/support/globalSetup.ts'],
+    pool: 'forks',
+    maxWorkers: 2,
+    teardownTimeout: 30_000,
+    projects: [
+      { test: { name: 'unit', include: ['src/**/*.test.ts'], ...limits } },
+      {
+        test: {
+          name: 'services',
+          include: [...services, 'test/process/**/*.test.ts'],
+          provide: { engine: 'postgres' },
+          ...limits,
+        },
+      },
+      ...(['postgres', 'timescale'] as const).map((engine) => ({
+        test: { name: engine, include: integration, exclude: services, provide: { engine }, ...limits },
+      })),
+    ],
+  },
+});
