@@ -99,8 +99,8 @@ function verdicts(parsed: ParsedEvents, result: WriteResult): IngestAnswer {
     results[index] = { index, status: result.duplicateFlags?.[i] ? 'duplicate' : 'accepted' };
   }
   for (const fault of parsed.faults) {
-    const verdict = (results[fault.index] ??= { index: fault.index, status: 'invalid', errors: [] });
-    verdict.errors!.push(fault);
+    results[fault.index] ??= { index: fault.index, status: 'invalid', errors: [] };
+    results[fault.index]!.errors!.push(fault);
   }
   return {
     accepted: result.accepted,

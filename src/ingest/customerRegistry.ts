@@ -22,9 +22,9 @@ export class CustomerRegistry {
       this.known.clear();
       this.size = 0;
     }
-    let customers = this.known.get(tenantId);
-    if (!customers) this.known.set(tenantId, (customers = new Set()));
+    const customers = this.known.get(tenantId) ?? new Set();
     customers.add(customerId);
+    this.known.set(tenantId, customers);
     this.size++;
   }
 }

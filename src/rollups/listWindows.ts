@@ -201,7 +201,8 @@ function emptyWindow(tenantId: string, row: Row, windowStart: string): WindowSum
 }
 
 function addTo(sums: Record<string, CallsAndTokens>, name: string, calls: number, tokens: number): void {
-  const sum = (sums[name] ??= { calls: 0, tokens: 0 });
+  sums[name] ??= { calls: 0, tokens: 0 };
+  const sum = sums[name];
   sum.calls += calls;
   sum.tokens += tokens;
 }

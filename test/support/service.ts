@@ -1,0 +1,106 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { type Config, loadConfig } from '../../src/config.ts';
+import { createService, type Service } from '../../src/service.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
+import { createKey } from '../../src/tenancy/keys.ts';
+import { createTestDatabase, type TestDatabase } from './database.ts';
+
+export const ADMIN_KEY = 'tm_test_admin_key_of_the_platform';
+
+export interface TestService {
+  service: Service;
+  config: Config;
+  database: TestDatabase;
+  /** Direct queries, past the service. */
+  sql: pg.Pool;
+  /** Calls the service without a socket. `body` is sent as JSON unless it is a string or bytes. */
+  call(method: string, path: string, options?: CallOptions): Promise<Answer>;
+  /** A tenant of its own, with a key of every scope. */
+  tenant(): Promise<{ id: string; key: string }>;
+  stop(): Promise<void>;
+}
+
+export interface CallOptions {
+  key?: string | null;
+  body?: unknown;
+  headers?: Record<string, string>;
+}
+
+export interface Answer {
+  status: number;
+  // biome-ignore lint/suspicious/noExplicitAny: whatever the service says; the tests look into it
+  body: any;
+  headers: Headers;
+}
+
+let tenants = 0;
+
+/** A whole service on a database of its own. `env` as the environment would set it. */
+export async function startTestService(env: Record<string, string> = {}): Promise<TestService> {
+  const database = await createTestDatabase();
+  return startServiceOn(database, env);
+}
+
+/** Another instance on the same database. */
+export async function startServiceOn(
+  database: TestDatabase,
+  env: Record<string, string> = {},
+): Promise<TestService> {
+  const config = loadConfig({
+    TIDEMARK_PROFILE: 'test',
+    DATABASE_URL: database.url,
+    ADMIN_KEY,
+    LOG_LEVEL: 'silent',
+    CLOSER_INTERVAL_MS: '100',
+    ...env,
+  });
+  const service = await createService(config, database.url, createLogger(config));
+  const sql = new pg.Pool({ connectionString: database.url, max: 2 });
+  sql.on('error', () => undefined);
+
+  const call = async (method: string, path: string, options: CallOptions = {}): Promise<Answer> => {
+    const { key = ADMIN_KEY, body, headers = {} } = options;
+    const raw = body === undefined || typeof body === 'string' || body instanceof Uint8Array;
+    const response = await service.app.request(path, {
+      method,
+      headers: {
+        ...(key !== null && { authorization: `Bearer ${key}` }),
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body !== undefined && { body: (raw ? body : JSON.stringify(body)) as string }),
+    });
+    const text = await response.text();
+    const isJson = /json/.test(response.headers.get('content-type') ?? '');
+    return { status: response.status, body: isJson ? JSON.parse(text) : text, headers: response.headers };
+  };
+
+  return {
+    service,
+    config,
+    database,
+    sql,
+    call,
+    async tenant() {
+      const id = `tenant-${process.pid}-${++tenants}`;
+      await call('POST', '/v1/tenants', { body: { id, name: id } });
+      const { key } = await createKey(sql, { tenantId: id, scopes: ['ingest', 'read', 'admin'] });
+      return { id, key };
+    },
+    async stop() {
+      await service.close();
+      await sql.end();
+      await database.drop();
+    },
+  };
+}
+
+/** Waits until `check` holds, for at most `timeoutMs`. */
+export async function until(check: () => Promise<boolean> | boolean, timeoutMs = 10_000): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await check())) {
+    if (Date.now() > deadline) throw new Error(`not so within ${timeoutMs} ms: ${check}`);
+    await sleep(20);
+  }
+}
