@@ -22,6 +22,7 @@ export type Remedy = 'reconnect' | 'retry' | 'reject' | 'unavailable';
 /** By full SQLSTATE, else by class (PostgreSQL documentation, Appendix A). */
 const REMEDIES: Record<string, Remedy> = {
   '08': 'reconnect', // connection exception
+  '08P01': 'unavailable', // protocol_violation: a fault of ours
   '57P01': 'reconnect', // admin_shutdown: pg_terminate_backend, or the server stops
   '57P02': 'reconnect', // crash_shutdown
   '57P03': 'reconnect', // cannot_connect_now: starting up or stopping

@@ -30,7 +30,12 @@ const INTERVAL: Record<Granularity, string> = {
   '1mo': '1 month',
 };
 
-/** SQL for the start and the end of the bucket that a rollup's `bucket` falls into. Hours and up are the zone's. */
+/** Whether the buckets are those of a time zone's clock and calendar; shorter ones are the same everywhere. */
+export function followsTimezone(granularity: Granularity): boolean {
+  return GRANULARITY_MS[granularity] >= HOUR;
+}
+
+/** SQL for the start of the bucket that a rollup's `bucket` falls into. */
 export function bucketOf(granularity: Granularity, zone: string): string {
   switch (granularity) {
     case '1h':
@@ -54,7 +59,7 @@ export function bucketEndOf(granularity: Granularity, bucket: string, zone: stri
 
 /** The coarsest level whose buckets never straddle a bucket of the answer. */
 export function coarsestLevel(granularity: Granularity, timezone: string, from: number, to: number): Level {
-  if (GRANULARITY_MS[granularity] < HOUR) return '30s';
+  if (!followsTimezone(granularity)) return '30s';
   const offsets = offsetsOf(timezone, from, to);
   if (offsets.some((offset) => offset % HOUR !== 0)) return '30s';
   return granularity === '1h' || offsets.some((offset) => offset !== 0) ? '1h' : '1d';

@@ -3,7 +3,7 @@ import { decimalOf, numberOf } from '../db/numbers.ts';
 import { decodeCursor, type Page, pageOf } from '../db/paging.ts';
 import { instant, SqlParameters } from '../db/sqlParameters.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
-import { bucketEndOf, bucketOf, coarsestLevel, type Granularity } from './granularity.ts';
+import { bucketEndOf, bucketOf, coarsestLevel, followsTimezone, type Granularity } from './granularity.ts';
 import { LATENCY_COLUMNS, percentile } from './latencyHistogram.ts';
 import { findStale, type UsageFilters, usageRows } from './usageSource.ts';
 
@@ -111,7 +111,7 @@ export async function usageSeries(
     { customerId, endpoint, model, eventType },
     parameters,
   );
-  const zone = parameters.add(timezone);
+  const zone = followsTimezone(granularity) ? parameters.add(timezone) : `'UTC'`;
   // An absent endpoint or model sorts as the empty text, which no event can carry.
   const groups = dimensions.map((column) => `coalesce(${column}, '') collate "C" as ${column}`);
   const key = ['at', ...dimensions];

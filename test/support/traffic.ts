@@ -61,7 +61,7 @@ export function randomEvent(random: () => number, from: number, to: number): Cli
       tokens: maybe(0.5, Math.floor(random() * 2_000)),
       inputTokens: maybe(0.6, Math.floor(random() * 900)),
       outputTokens: maybe(0.6, Math.floor(random() * 900)),
-      latencyMs: maybe(0.7, Math.round(random() * 4_000_000) / 1_000),
+      latencyMs: maybe(0.7, Math.round(random() * 32_000) / 8), // eighths add up without rounding
       model: maybe(0.7, pick(['gpt-4', 'claude', 'llama'])),
     },
   };

@@ -1,0 +1,142 @@
+import { type ClientEvent, tokensOf } from './traffic.ts';
+
+/** The summaries of a tenant as they must be, summed event by event from what was acknowledged. */
+export class BruteForce {
+  readonly events = new Map<string, ClientEvent>();
+
+  add(events: ClientEvent[]): void {
+    for (const event of events) {
+      if (!this.events.has(event.eventId)) this.events.set(event.eventId, event);
+    }
+  }
+
+  private between(from: number, to: number, customerId?: string): ClientEvent[] {
+    return [...this.events.values()].filter((event) => {
+      const at = Date.parse(event.timestamp);
+      return at >= from && at < to && (customerId === undefined || event.customerId === customerId);
+    });
+  }
+
+  /** As GET /v1/windows, without state and revision, in its order. */
+  windows(tenantId: string, from: number, to: number, customerId?: string) {
+    const groups = groupBy(this.between(from, to, customerId), (e) => [floor(e, 30_000), e.customerId]);
+    return [...groups.values()]
+      .map((events) => {
+        const start = floor(events[0]!, 30_000);
+        return {
+          windowStart: new Date(start).toISOString(),
+          windowEnd: new Date(start + 30_000).toISOString(),
+          tenantId,
+          customerId: events[0]!.customerId,
+          aggregations: {
+            totalCalls: events.length,
+            totalTokens: sum(events.map(tokensOf)),
+            totalInputTokens: sum(events.map((e) => e.metadata.inputTokens ?? 0)),
+            totalOutputTokens: sum(events.map((e) => e.metadata.outputTokens ?? 0)),
+            avgLatencyMs: average(events),
+            byEndpoint: callsAndTokens(events, (e) => e.apiEndpoint),
+            byModel: callsAndTokens(events, (e) => e.metadata.model),
+          },
+        };
+      })
+      .sort(
+        (a, b) =>
+          a.windowStart.localeCompare(b.windowStart) ||
+          Buffer.compare(Buffer.from(a.customerId), Buffer.from(b.customerId)),
+      );
+  }
+
+  /** As GET /v1/summaries/hourly and daily. */
+  activity(lengthMs: number, from: number, to: number) {
+    const groups = groupBy(this.between(from, to), (e) => [floor(e, lengthMs)]);
+    return [...groups.values()]
+      .map((events) => {
+        const byType = Object.fromEntries(
+          [...groupBy(events, (e) => [e.eventType ?? 'api.request'])].map(([type, of]) => [type, of.length]),
+        );
+        return {
+          bucket: new Date(floor(events[0]!, lengthMs)).toISOString(),
+          uniqueUsers: new Set(events.map((e) => e.customerId)).size,
+          totalClicks: byType.click ?? 0,
+          totalImpressions: byType.impression ?? 0,
+          totalEvents: events.length,
+          byType,
+        };
+      })
+      .sort((a, b) => a.bucket.localeCompare(b.bucket));
+  }
+
+  /** As GET /v1/usage grouped by customer and model, without the percentiles. `bucketOf` as the time zone has it. */
+  usage(bucketOf: (ms: number) => number, from: number, to: number) {
+    const at = (e: ClientEvent) => bucketOf(Date.parse(e.timestamp));
+    const groups = groupBy(this.between(from, to), (e) => [at(e), e.customerId, e.metadata.model ?? '']);
+    return [...groups.values()]
+      .map((events) => ({
+        bucket: new Date(at(events[0]!)).toISOString(),
+        customerId: events[0]!.customerId,
+        model: events[0]!.metadata.model ?? null,
+        calls: events.length,
+        tokens: sum(events.map(tokensOf)),
+        inputTokens: sum(events.map((e) => e.metadata.inputTokens ?? 0)),
+        outputTokens: sum(events.map((e) => e.metadata.outputTokens ?? 0)),
+        value: decimalSum(events.map((e) => e.value ?? '0')),
+        latencyCount: events.filter((e) => e.metadata.latencyMs !== undefined).length,
+        maxMs: events.reduce<number | null>(
+          (max, e) => (e.metadata.latencyMs === undefined ? max : Math.max(max ?? 0, e.metadata.latencyMs)),
+          null,
+        ),
+      }))
+      .sort(
+        (a, b) =>
+          a.bucket.localeCompare(b.bucket) ||
+          Buffer.compare(Buffer.from(a.customerId), Buffer.from(b.customerId)) ||
+          Buffer.compare(Buffer.from(a.model ?? ''), Buffer.from(b.model ?? '')),
+      );
+  }
+}
+
+function floor(event: ClientEvent, lengthMs: number): number {
+  return Math.floor(Date.parse(event.timestamp) / lengthMs) * lengthMs;
+}
+
+function sum(values: number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+function average(events: ClientEvent[]): number | null {
+  const latencies = events.map((e) => e.metadata.latencyMs).filter((ms) => ms !== undefined);
+  return latencies.length === 0 ? null : Math.round((sum(latencies) / latencies.length) * 1_000) / 1_000;
+}
+
+function callsAndTokens(events: ClientEvent[], nameOf: (event: ClientEvent) => string | undefined) {
+  const named = events.filter((event) => nameOf(event) !== undefined);
+  return Object.fromEntries(
+    [...groupBy(named, (e) => [nameOf(e)!])].map(([name, of]) => [
+      name,
+      { calls: of.length, tokens: sum(of.map(tokensOf)) },
+    ]),
+  );
+}
+
+function groupBy(events: ClientEvent[], keyOf: (event: ClientEvent) => (string | number)[]) {
+  const groups = new Map<string, ClientEvent[]>();
+  for (const event of events) {
+    const key = keyOf(event).join('\u0001');
+    const group = groups.get(key);
+    if (group) group.push(event);
+    else groups.set(key, [event]);
+  }
+  return groups;
+}
+
+/** Sum of decimals of up to 18 digits after the point, in integers. */
+function decimalSum(values: string[]): string {
+  const total = values.reduce((sum, value) => {
+    const [whole = '0', fraction = ''] = value.replace('-', '').split('.');
+    const scaled = BigInt(whole + fraction.padEnd(18, '0'));
+    return value.startsWith('-') ? sum - scaled : sum + scaled;
+  }, 0n);
+  const digits = (total < 0n ? -total : total).toString().padStart(19, '0');
+  const fraction = digits.slice(-18).replace(/0+$/, '');
+  return `${total < 0n ? '-' : ''}${digits.slice(0, -18)}${fraction ? `.${fraction}` : ''}`;
+}
