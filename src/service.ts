@@ -6,6 +6,7 @@ import { type App, createApp } from './http/app.ts';
 import { Ingest } from './ingest/ingest.ts';
 import { BatchSums } from './live/batchSums.ts';
 import { createLiveCounters } from './live/createLiveCounters.ts';
+import type { LiveCounters } from './live/liveCounters.ts';
 import type { Logger } from './telemetry/logger.ts';
 import { createRegistry } from './telemetry/metrics.ts';
 import { Authenticator } from './tenancy/authenticator.ts';
@@ -31,19 +32,27 @@ export interface Service {
  * Wires the parts together on a migrated database.
  *
  * @param url the database; `config.database.url` or the local one.
+ * @param parts live counters of the caller's own, in place of those the configuration asks for.
  * @throws {StartupError} when the database does not fit.
  */
-export async function createService(config: Config, url: string, log: Logger): Promise<Service> {
+export async function createService(
+  config: Config,
+  url: string,
+  log: Logger,
+  parts: { live?: LiveCounters } = {},
+): Promise<Service> {
   const registry = createRegistry();
   const settings = (use: 'ingest' | 'read' | 'closer') => connectionSettings(url, config.database, use);
   const reads = createPool(settings('read'), config.database.readPoolSize, log);
   const engine = await readEngine(reads);
   const frontier = new ClosedFrontier();
-  const live = createLiveCounters(config.live, {
-    latestEventMs: await latestEvent(reads),
-    onHealth: (healthy, cause) =>
-      healthy ? log.info('live counters are back') : log.warn({ err: cause }, 'live counters are away'),
-  });
+  const live =
+    parts.live ??
+    createLiveCounters(config.live, {
+      latestEventMs: await latestEvent(reads),
+      onHealth: (healthy, cause) =>
+        healthy ? log.info('live counters are back') : log.warn({ err: cause }, 'live counters are away'),
+    });
   const ingest = new Ingest({
     config: config.ingest,
     connect: () => connectWriter(settings('ingest'), log),

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { type Config, loadConfig } from '../../src/config.ts';
+import type { LiveCounters } from '../../src/live/liveCounters.ts';
 import { createService, type Service } from '../../src/service.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { createKey } from '../../src/tenancy/keys.ts';
@@ -37,15 +38,19 @@ export interface Answer {
 let tenants = 0;
 
 /** A whole service on a database of its own. `env` as the environment would set it. */
-export async function startTestService(env: Record<string, string> = {}): Promise<TestService> {
+export async function startTestService(
+  env: Record<string, string> = {},
+  parts: { live?: LiveCounters } = {},
+): Promise<TestService> {
   const database = await createTestDatabase();
-  return startServiceOn(database, env);
+  return startServiceOn(database, env, parts);
 }
 
 /** Another instance on the same database. */
 export async function startServiceOn(
   database: TestDatabase,
   env: Record<string, string> = {},
+  parts: { live?: LiveCounters } = {},
 ): Promise<TestService> {
   const config = loadConfig({
     TIDEMARK_PROFILE: 'test',
@@ -55,7 +60,7 @@ export async function startServiceOn(
     CLOSER_INTERVAL_MS: '100',
     ...env,
   });
-  const service = await createService(config, database.url, createLogger(config));
+  const service = await createService(config, database.url, createLogger(config), parts);
   const sql = new pg.Pool({ connectionString: database.url, max: 2 });
   sql.on('error', () => undefined);
 

@@ -1,0 +1,28 @@
+import { once } from 'node:events';
+import { startChild } from './children.ts';
+import type { GeneratorMessage, Load, LoadReport } from './generator.ts';
+import type { Meter, Usage } from './processStats.ts';
+
+/** Runs a load in a generator of its own, and meters others over just the measured time. */
+export async function generate(load: Load, meter: Meter): Promise<LoadReport & { usage: Usage }> {
+  const generator = startChild('generator.ts');
+  try {
+    let usage: Promise<Usage> | undefined;
+    const report = new Promise<LoadReport>((resolve) => {
+      generator.process.on('message', (message: GeneratorMessage) => {
+        if (message === 'begin') meter.begin();
+        else if (message === 'end') usage = meter.end();
+        else resolve(message);
+      });
+    });
+    const died = once(generator.process, 'exit').then(() => {
+      throw new Error(`the generator has ended: ${generator.said()}`);
+    });
+    died.catch(() => undefined);
+    generator.process.send(load);
+    const result = await Promise.race([report, died]);
+    return { ...result, usage: await usage! };
+  } finally {
+    await generator.stop();
+  }
+}

@@ -1,0 +1,136 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { HttpConnection } from './httpConnection.ts';
+import { percentilesOf } from './percentiles.ts';
+import { RequestTemplate } from './requestTemplate.ts';
+import { seededRandom } from './workload.ts';
+
+/*
+ * The load generator, a process of its own: closed loop, so each connection sends its next request when the last one
+ * has been answered. Started by `generate`, which hands it one Load and gets 'begin', 'end' and the report.
+ */
+
+export interface Load {
+  host: string;
+  port: number;
+  headers: Record<string, string>;
+  connections: number;
+  /** Load that is not counted, before the clock starts, in ms. */
+  warmupMs: number;
+  durationMs: number;
+  /** Posts of so many fresh events each, or GETs of these paths in random order. */
+  post?: { path: string; events: number };
+  get?: { paths: string[] };
+}
+
+export interface LoadReport {
+  /** Of the measured time, in seconds. */
+  seconds: number;
+  requests: number;
+  /** Answered within the measured time, in ms. */
+  latency: { p50: number; p99: number };
+  /** Of the whole run, warm-up and tail included. */
+  accepted: number;
+  duplicates: number;
+  /** Answers that were not 2xx, and connections that broke, in the whole run, and what the first of them said. */
+  failures: number;
+  firstFailure: string | null;
+  /** Processor time of this process over the measured time, in cores. */
+  cores: number;
+}
+
+export type GeneratorMessage = 'begin' | 'end' | LoadReport;
+
+/** How long the last answers may take, in ms. */
+const TAIL_MS = 30_000;
+
+async function run(load: Load, tell: (message: GeneratorMessage) => void): Promise<void> {
+  const connections: HttpConnection[] = [];
+  for (let i = 0; i < load.connections; i++) {
+    connections.push(await HttpConnection.open(load.host, load.port));
+  }
+  const tally = { accepted: 0, duplicates: 0, failures: 0, firstFailure: null as string | null };
+  const latencies: number[] = [];
+  let phase: 'warmup' | 'measured' | 'tail' = 'warmup';
+
+  const drive = (connection: HttpConnection, next: () => Buffer) =>
+    new Promise<void>((resolve) => {
+      const send = () => {
+        const sent = performance.now();
+        connection.send(next(), (status, body) => {
+          if (phase === 'measured') latencies.push(performance.now() - sent);
+          if (status >= 200 && status < 300) {
+            if (load.post) count(tally, body);
+          } else {
+            tally.failures++;
+            tally.firstFailure ??= status === 0 ? 'the connection broke' : `${status} ${body.toString()}`;
+          }
+          if (phase === 'tail' || status === 0) resolve();
+          else send();
+        });
+      };
+      send();
+    });
+
+  const driven = Promise.all(connections.map((connection, i) => drive(connection, requestsOf(load, i))));
+  await sleep(load.warmupMs);
+  tell('begin');
+  phase = 'measured';
+  const from = performance.now();
+  const cpuFrom = process.cpuUsage();
+  await sleep(load.durationMs);
+  const seconds = (performance.now() - from) / 1_000;
+  phase = 'tail';
+  const cpu = process.cpuUsage(cpuFrom);
+  tell('end');
+  const complete = await Promise.race([driven.then(() => true), sleep(TAIL_MS, false, { ref: false })]);
+  if (!complete) {
+    tally.failures++;
+    tally.firstFailure ??= `no answer within ${TAIL_MS} ms`;
+  }
+  for (const connection of connections) connection.close();
+  tell({
+    seconds,
+    requests: latencies.length,
+    latency: percentilesOf(latencies),
+    ...tally,
+    cores: (cpu.user + cpu.system) / 1_000_000 / seconds,
+  });
+}
+
+/** The requests of one connection. */
+function requestsOf(load: Load, connection: number): () => Buffer {
+  const host = `${load.host}:${load.port}`;
+  const seed = connection + 1;
+  if (load.post) {
+    const template = new RequestTemplate({ ...load.post, host, headers: load.headers, seed });
+    return () => {
+      template.renew();
+      return template.buffer;
+    };
+  }
+  const lines = Object.entries({ Host: host, ...load.headers }).map(
+    ([name, value]) => `${name}: ${value}\r\n`,
+  );
+  const requests = load.get!.paths.map((path) =>
+    Buffer.from(`GET ${path} HTTP/1.1\r\n${lines.join('')}\r\n`),
+  );
+  const random = seededRandom(seed);
+  return () => requests[Math.floor(random() * requests.length)]!;
+}
+
+function count(tally: { accepted: number; duplicates: number }, body: Buffer): void {
+  const answer = JSON.parse(body.toString()) as { accepted: number; duplicates: number };
+  tally.accepted += answer.accepted;
+  tally.duplicates += answer.duplicates;
+}
+
+process.once('message', (load: Load) => {
+  run(load, (message) => process.send!(message)).then(
+    () => process.disconnect(),
+    (error) => {
+      console.error(error);
+      process.exit(1);
+    },
+  );
+});
+process.once('disconnect', () => process.exit());
