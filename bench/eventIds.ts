@@ -29,14 +29,23 @@ export function fillSortedIds(target: Buffer): void {
   stamp(target, 4);
 }
 
-let lastV7 = 0;
+/** How far back the ids of one batch reach, in ms. */
+const SPREAD_MS = 50;
 
-/** UUIDv7: milliseconds, then random. Ascending across calls, though not within a millisecond. */
+/** UUIDv7 in ascending order: made within the last 50 ms, and counted within a millisecond (RFC 9562, 6.2). */
 export function fillTimeOrderedIds(target: Buffer): void {
   randomFillSync(target);
-  const now = Math.max(Date.now(), lastV7);
-  lastV7 = now;
-  for (let at = 0; at < target.length; at += BYTES) target.writeUIntBE(now, at, 6);
+  const count = target.length / BYTES;
+  const from = Date.now() - SPREAD_MS;
+  let last = 0;
+  let counter = 0;
+  for (let i = 0; i < count; i++) {
+    const ms = from + Math.floor((i * SPREAD_MS) / count);
+    counter = ms === last ? counter + 1 : 0;
+    last = ms;
+    target.writeUIntBE(ms, i * BYTES, 6);
+    target.writeUInt16BE(counter, i * BYTES + 6);
+  }
   stamp(target, 7);
 }
 

@@ -7,7 +7,7 @@ import type { Meter, Usage } from './processStats.ts';
 export async function generate(load: Load, meter: Meter): Promise<LoadReport & { usage: Usage }> {
   const generator = startChild('generator.ts');
   try {
-    let usage: Promise<Usage> | undefined;
+    let usage: Usage | undefined;
     const report = new Promise<LoadReport>((resolve) => {
       generator.process.on('message', (message: GeneratorMessage) => {
         if (message === 'begin') meter.begin();
@@ -21,7 +21,7 @@ export async function generate(load: Load, meter: Meter): Promise<LoadReport & {
     died.catch(() => undefined);
     generator.process.send(load);
     const result = await Promise.race([report, died]);
-    return { ...result, usage: await usage! };
+    return { ...result, usage: usage! };
   } finally {
     await generator.stop();
   }

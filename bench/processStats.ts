@@ -29,7 +29,7 @@ export class Meter {
     this.from = this.read();
   }
 
-  async end(): Promise<Usage> {
+  end(): Usage {
     const to = this.read();
     const from = this.from!;
     const seconds = (to.at - from.at) / 1_000;

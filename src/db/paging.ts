@@ -7,20 +7,38 @@ export function encodeCursor(position: Position): string {
   return Buffer.from(JSON.stringify(position)).toString('base64url');
 }
 
+/** What a part of a sort key may be: a text, a UUID, or a moment in ms or µs since the epoch. */
+export type PartKind = 'text' | 'uuid' | 'ms' | 'micros';
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** The years 1 to 9999: beyond them, dates have no four-digit form. */
+const EARLIEST_MS = -62_135_596_800_000;
+const LATEST_MS = 253_402_300_799_999;
+
+/** Whether PostgreSQL can read the part as what it is compared with. */
+const IS_KIND: Record<PartKind, (part: unknown) => boolean> = {
+  text: (part) => typeof part === 'string' && !part.includes('\0') && part.isWellFormed(),
+  uuid: (part) => typeof part === 'string' && UUID.test(part),
+  ms: (part) => isMoment(part, 1),
+  micros: (part) => isMoment(part, 1_000),
+};
+
+function isMoment(part: unknown, perMs: number): boolean {
+  const ms = Number.isInteger(part) ? (part as number) / perMs : Number.NaN;
+  return ms >= EARLIEST_MS && ms <= LATEST_MS;
+}
+
 /**
- * @param shape the type of each part of the sort key.
+ * @param shape the kind of each part of the sort key.
  * @throws {TidemarkError} `cursor_invalid`.
  */
-export function decodeCursor(cursor: string, shape: readonly ('string' | 'number')[]): Position {
+export function decodeCursor(cursor: string, shape: readonly PartKind[]): Position {
   try {
     const position: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
     const fits =
       Array.isArray(position) &&
       position.length === shape.length &&
-      position.every(
-        (part, i) => typeof part === shape[i] && (typeof part !== 'string' || !part.includes('\0')),
-      ) &&
-      position.every((part) => typeof part !== 'number' || Math.abs(part) <= 8.64e18);
+      shape.every((kind, i) => IS_KIND[kind](position[i]));
     if (fits) return position as Position;
   } catch {
     // not base64url of JSON: refused below like any other

@@ -61,7 +61,7 @@ export async function listEvents(
   context: TenantContext,
   query: EventQuery,
 ): Promise<Page<StoredEvent>> {
-  const after = query.cursor === undefined ? null : decodeCursor(query.cursor, ['number', 'string']);
+  const after = query.cursor === undefined ? null : decodeCursor(query.cursor, ['micros', 'uuid']);
   const parameters = new SqlParameters();
   const conditions = [`tenant_id = ${parameters.add(context.tenantId)}`];
   conditions.push(`ts >= ${instant(query.from)}`, `ts < ${instant(query.to)}`);

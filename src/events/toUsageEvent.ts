@@ -76,7 +76,8 @@ export function toUsageEvent(input: unknown, rules: EventRules, index: number): 
   }
 
   const { tokens, model, latencyMs, inputTokens, outputTokens } = native.metadata ?? {};
-  const metadata = encodeRest(native.metadata);
+  // From the input: a validated copy lacks a key named __proto__.
+  const metadata = encodeRest((input as NativeEvent).metadata);
   if (metadata === undefined) {
     fault('/metadata', 'metadata_too_large', 'is nested too deeply or too large');
   } else if (rules.checkText && !isStorableJson(input)) {

@@ -1,4 +1,5 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
+import { bodyLimit } from 'hono/body-limit';
 import { type EventFault, TidemarkError } from '../errors.ts';
 import type { Caller } from '../tenancy/caller.ts';
 import { authentication } from './middleware/authentication.ts';
@@ -22,6 +23,9 @@ export interface AppEnv {
 
 export type App = OpenAPIHono<AppEnv>;
 
+/** Bodies of the administration; events have a limit of their own, see readBody.ts. */
+const MAX_SMALL_BODY_BYTES = 65_536;
+
 /** The whole HTTP surface. */
 export function createApp(services: Services): App {
   const app: App = new OpenAPIHono<AppEnv>({
@@ -31,6 +35,9 @@ export function createApp(services: Services): App {
   });
   app.use('*', requestId());
   app.use('/v1/*', authentication(services.authenticator));
+  for (const path of ['/v1/tenants/*', '/v1/customers/*', '/v1/keys/*']) {
+    app.use(path, bodyLimit({ maxSize: MAX_SMALL_BODY_BYTES, onError: bodyTooLarge }));
+  }
   app.onError((error, c) => handleError(error, c, services.log));
   app.notFound((c) => problem(c, new TidemarkError('not_found', 'there is nothing at this path')));
 
@@ -45,6 +52,10 @@ export function createApp(services: Services): App {
   operationRoutes(app, services);
   descriptionRoutes(app);
   return app;
+}
+
+function bodyTooLarge(): never {
+  throw new TidemarkError('body_too_large', `a body may have at most ${MAX_SMALL_BODY_BYTES} bytes here`);
 }
 
 /** A fault in a parameter or a small body. A few parameters have codes of their own. */

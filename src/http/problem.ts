@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { Context } from 'hono';
+import { HTTPException } from 'hono/http-exception';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { errorCode, remedyFor } from '../db/sqlstate.ts';
 import { type ErrorCode, TidemarkError } from '../errors.ts';
@@ -68,7 +69,12 @@ export function problem(c: Context<AppEnv>, error: TidemarkError): Response {
 
 /** What the caller is told of any error: its own if it is meant for the caller, else a request id and nothing else. */
 export function handleError(error: unknown, c: Context<AppEnv>, log: Logger): Response {
-  const known = error instanceof TidemarkError ? error : fromDatabase(error);
+  const known =
+    error instanceof TidemarkError
+      ? error
+      : error instanceof HTTPException
+        ? fromFramework(error)
+        : fromDatabase(error);
   if (STATUS[known.code] >= 500) {
     const err = known.cause ?? error;
     log[known.code === 'internal' ? 'error' : 'warn'](
@@ -77,6 +83,13 @@ export function handleError(error: unknown, c: Context<AppEnv>, log: Logger): Re
     );
   }
   return problem(c, known);
+}
+
+/** Hono refuses the body of a described route: another content type, or not JSON. */
+function fromFramework(error: HTTPException): TidemarkError {
+  return error.status === 415
+    ? new TidemarkError('unsupported_media_type', 'send application/json')
+    : new TidemarkError('invalid_json', 'the body is not valid JSON');
 }
 
 function fromDatabase(error: unknown): TidemarkError {

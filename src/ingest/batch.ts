@@ -89,6 +89,11 @@ export function identityKey(event: { eventId: string; tenantId: string }): strin
   return `${event.eventId} ${event.tenantId}`;
 }
 
+/** Neither id can hold a NUL, so two customers never share a key. */
+function customerKey(row: UsageEvent): string {
+  return `${row.tenantId}\0${row.customerId}`;
+}
+
 /** What has to be done for some rows besides storing them. */
 export interface Consequences {
   lateWindows: LateWindow[];
@@ -113,7 +118,7 @@ export function consequencesOf(
     if (row.tsMicros < closedUntilMicros) {
       lateEvents++;
       const bucket = Math.floor(row.tsMicros / WINDOW_MICROS) * WINDOW_MICROS;
-      const key = `${bucket} ${row.tenantId} ${row.customerId}`;
+      const key = `${bucket} ${customerKey(row)}`;
       const window = late.get(key);
       if (window) window.references ||= row.reference !== null;
       else {
@@ -126,7 +131,7 @@ export function consequencesOf(
       }
     } else if (row.tsMicros < openFromMicros) openFromMicros = row.tsMicros;
     if (!registry.has(row.tenantId, row.customerId)) {
-      customers.set(`${row.tenantId} ${row.customerId}`, {
+      customers.set(customerKey(row), {
         tenant_id: row.tenantId,
         external_id: row.customerId,
       });

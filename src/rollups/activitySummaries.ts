@@ -37,7 +37,7 @@ export async function activitySummaries(
   granularity: '1h' | '1d',
   query: ActivityQuery,
 ): Promise<Page<ActivitySummary>> {
-  const after = query.cursor === undefined ? null : decodeCursor(query.cursor, ['number']);
+  const after = query.cursor === undefined ? null : decodeCursor(query.cursor, ['ms']);
   const from = after ? Math.max(query.from, after[0] as number) : query.from;
   const range = { from, to: query.to };
   const { customerId } = query;

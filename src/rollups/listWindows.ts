@@ -53,7 +53,7 @@ export async function listWindows(
   context: TenantContext,
   query: WindowQuery,
 ): Promise<Page<WindowSummary>> {
-  const after = query.cursor === undefined ? null : decodeCursor(query.cursor, ['number', 'string']);
+  const after = query.cursor === undefined ? null : decodeCursor(query.cursor, ['ms', 'text']);
   const start = Math.ceil(query.from / WINDOW_MS) * WINDOW_MS;
   let at = after ? Math.max(start, after[0] as number) : start;
   let slice = query.customerId === undefined ? FIRST_SLICE_MS : (query.limit + 1) * WINDOW_MS;

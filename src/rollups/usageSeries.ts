@@ -93,7 +93,7 @@ export async function usageSeries(
   const after =
     query.cursor === undefined
       ? null
-      : decodeCursor(query.cursor, ['number', ...groupBy.map(() => 'string' as const)]);
+      : decodeCursor(query.cursor, ['ms', ...groupBy.map(() => 'text' as const)]);
   const from = after ? Math.max(query.from, after[0] as number) : query.from;
   const coarsest = coarsestLevel(granularity, timezone, from, query.to);
   const range = { from, to: query.to };

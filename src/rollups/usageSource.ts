@@ -78,7 +78,9 @@ export function usageRows(
     return `select ${list.join(', ')} from ${level === 'raw' ? 'event' : RELATION[level]}
       where tenant_id = ${tenant} and ${time} >= ${instant(from)} and ${time} < ${instant(to)}${conditions}`;
   };
-  const segments = planSegments(range.from, range.to, coarsest, stale);
+  const planned = planSegments(range.from, range.to, coarsest, stale);
+  // A cursor may lie behind the end of the range: then nothing is left to read, but the SQL must still stand.
+  const segments = planned.length > 0 ? planned : [{ level: 'raw' as const, ...range }];
   return `(${segments.map(select).join('\nunion all\n')}) as usage`;
 }
 

@@ -27,7 +27,7 @@ export async function listCustomers(
   context: TenantContext,
   query: { cursor?: string | undefined; limit: number },
 ): Promise<Page<Customer>> {
-  const after = query.cursor === undefined ? [null] : decodeCursor(query.cursor, ['string']);
+  const after = query.cursor === undefined ? [null] : decodeCursor(query.cursor, ['text']);
   const { rows } = await db.query<Row>(
     `select ${COLUMNS} from customer
      where tenant_id = $1 and ($2::text is null or external_id collate "C" > $2)

@@ -64,7 +64,7 @@ export async function listKeys(
   tenantId: string | null,
   query: { cursor?: string | undefined; limit: number },
 ): Promise<Page<ApiKey>> {
-  const after = query.cursor === undefined ? [null, null] : decodeCursor(query.cursor, ['number', 'string']);
+  const after = query.cursor === undefined ? [null, null] : decodeCursor(query.cursor, ['micros', 'uuid']);
   const { rows } = await db.query<Row>(
     `select ${COLUMNS} from api_key
      where ($1::text is null or tenant_id = $1)

@@ -40,7 +40,7 @@ export async function listTenants(
   db: Queryable,
   query: { cursor?: string | undefined; limit: number },
 ): Promise<Page<Tenant>> {
-  const after = query.cursor === undefined ? [null] : decodeCursor(query.cursor, ['string']);
+  const after = query.cursor === undefined ? [null] : decodeCursor(query.cursor, ['text']);
   const { rows } = await db.query<Row>(
     `select ${COLUMNS} from tenant
      where $1::text is null or id collate "C" > $1

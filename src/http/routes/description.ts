@@ -28,7 +28,7 @@ const PAGE = `<!doctype html>
 </html>
 `;
 
-const INIT = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#api', deepLinking: true, tryItOutEnabled: true });\n`;
+const INIT = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#api', deepLinking: true, tryItOutEnabled: true, validatorUrl: null });\n`;
 
 /** `/openapi.json` and the page at `/docs`. */
 export function descriptionRoutes(app: App): void {

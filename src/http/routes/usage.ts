@@ -5,7 +5,7 @@ import { GROUPINGS, type Grouping, type UsageQuery, usageSeries } from '../../ro
 import type { App } from '../app.ts';
 import { tenantOf } from '../context.ts';
 import { parseRange } from '../range.ts';
-import { failures, id, pageQuery, pageSchema, rangeQuery, security, tenantHeader } from '../schemas.ts';
+import { failures, id, pageQuery, pageSchema, rangeQuery, security, tenantHeader, text } from '../schemas.ts';
 import type { Services } from '../services.ts';
 import { usageCsv } from '../usageCsv.ts';
 
@@ -68,7 +68,7 @@ const getUsage = createRoute({
           example: 'customer,model',
         }),
       customerId: id.optional(),
-      endpoint: z.string().min(1).max(1_024).optional(),
+      endpoint: text(1_024).optional(),
       model: id.optional(),
       eventType: id.optional(),
       ...pageQuery(1_000, 10_000),
