@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { CopyTransaction } from '../src/ingest/copyTransaction.ts';
 import { type CopyBatch, type CopyBatchOptions, makeCopyBatch } from './copyBatches.ts';
+import { interruption } from './interruption.ts';
 import { type Percentiles, percentilesOf } from './percentiles.ts';
 import { Meter, type Usage } from './processStats.ts';
 
@@ -63,12 +64,12 @@ export async function runCopies(run: CopyRun): Promise<CopyReport> {
   };
   const driven = Promise.all(Array.from({ length: run.connections }, (_, i) => drive(i)));
   driven.catch(() => undefined);
-  await Promise.race([driven, sleep(run.warmupMs)]);
+  await Promise.race([driven, sleep(run.warmupMs, undefined, { signal: interruption })]);
   meter.begin();
   const from = performance.now();
   const rowsFrom = rows;
   phase = 'measured';
-  await Promise.race([driven, sleep(run.durationMs)]);
+  await Promise.race([driven, sleep(run.durationMs, undefined, { signal: interruption })]);
   const rowsPerSecond = (rows - rowsFrom) / ((performance.now() - from) / 1_000);
   phase = 'tail';
   const usage = meter.end();

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { startChild } from './children.ts';
 import type { GeneratorMessage, Load, LoadReport } from './generator.ts';
+import { unlessInterrupted } from './interruption.ts';
 import type { Meter, Usage } from './processStats.ts';
 
 /** Runs a load in a generator of its own, and meters others over just the measured time. */
@@ -20,7 +21,7 @@ export async function generate(load: Load, meter: Meter): Promise<LoadReport & {
     });
     died.catch(() => undefined);
     generator.process.send(load);
-    const result = await Promise.race([report, died]);
+    const result = await unlessInterrupted(Promise.race([report, died]));
     return { ...result, usage: usage! };
   } finally {
     await generator.stop();

@@ -73,6 +73,7 @@ export const up = async (pgm) => {
       revision         integer not null,
       stale            smallint not null,
       stale_references boolean not null default false, -- reference_1d lacks the change
+      changed_by       xid8 not null default pg_current_xact_id(), -- the last batch that changed it
       created_at       timestamptz not null default now(),
       updated_at       timestamptz not null default now(),
       primary key (tenant_id, customer_id, bucket)

@@ -34,6 +34,7 @@ export const up = async (pgm) => {
         revision = l.revision + 1,
         stale = excluded.stale,
         stale_references = l.stale_references or excluded.stale_references,
+        changed_by = excluded.changed_by,
         updated_at = now()
     $$;
 

@@ -37,6 +37,7 @@ export const ENVIRONMENT = z.object({
   WINDOW_GRACE_MS: wholeNumber(0, 600_000).default(2_000),
   CLOSER_INTERVAL_MS: wholeNumber(50, 60_000).default(1_000),
   CLOSER_STEP_MINUTES: wholeNumber(1, 1_440).default(30),
+  CLOSER_LOCK_TIMEOUT_MS: wholeNumber(10, 60_000).default(500),
 
   LIVE_MAX_FIELDS: wholeNumber(1, 10_000).default(200),
   LIVE_TIMEOUT_MS: wholeNumber(10, 10_000).default(200),
@@ -79,7 +80,7 @@ export interface Config {
     acceptAheadMs: number;
     acceptBehindMs: number;
   };
-  windows: { graceMs: number; intervalMs: number; stepMinutes: number };
+  windows: { graceMs: number; intervalMs: number; stepMinutes: number; lockTimeoutMs: number };
   live: {
     store: 'redis' | 'memory' | 'none';
     redisUrl: string | undefined;
@@ -139,6 +140,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
       graceMs: e.WINDOW_GRACE_MS,
       intervalMs: e.CLOSER_INTERVAL_MS,
       stepMinutes: e.CLOSER_STEP_MINUTES,
+      lockTimeoutMs: e.CLOSER_LOCK_TIMEOUT_MS,
     },
     live: {
       store: liveStore(e),

@@ -56,7 +56,15 @@ export async function connectWriter(settings: ConnectionSettings, log: Logger): 
 }
 
 export function createPool(settings: ConnectionSettings, size: number, log: Logger): pg.Pool {
-  const pool = new pg.Pool({ ...clientConfig(settings), max: size, idleTimeoutMillis: 60_000 });
+  const pool = new pg.Pool({
+    ...clientConfig(settings),
+    max: size,
+    idleTimeoutMillis: 60_000,
+    query_timeout: settings.statementTimeoutMs + 1_000, // for a server that does not answer at all
+    // Prepared statements are planned once, not for each set of values; the reads are too short for JIT to pay.
+    onConnect: (client) =>
+      client.query('set plan_cache_mode = force_generic_plan; set jit = off') as unknown as void,
+  });
   pool.on('error', (error) =>
     log.warn({ err: error, connection: settings.applicationName }, 'connection lost'),
   );

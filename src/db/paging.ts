@@ -1,14 +1,16 @@
 import { TidemarkError } from '../errors.ts';
 
-/** Where a page ended, as the client hands it back: opaque to it, a JSON array of the last row's sort key to us. */
+/** Where a page ended: the sort key of its last row. */
 export type Position = readonly (string | number)[];
-
-export function encodeCursor(position: Position): string {
-  return Buffer.from(JSON.stringify(position)).toString('base64url');
-}
 
 /** What a part of a sort key may be: a text, a UUID, or a moment in ms or µs since the epoch. */
 export type PartKind = 'text' | 'uuid' | 'ms' | 'micros';
+
+/** What a cursor belongs to: it is refused by every other list, and by the same one in another order. */
+export interface List {
+  name: string;
+  key: readonly PartKind[];
+}
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** The years 1 to 9999: beyond them, dates have no four-digit form. */
@@ -28,20 +30,22 @@ function isMoment(part: unknown, perMs: number): boolean {
   return ms >= EARLIEST_MS && ms <= LATEST_MS;
 }
 
-/**
- * @param shape the kind of each part of the sort key.
- * @throws {TidemarkError} `cursor_invalid`.
- */
-export function decodeCursor(cursor: string, shape: readonly PartKind[]): Position {
+/** A position as the client hands it back: opaque to it, a JSON array of the list's name and the key to us. */
+export function encodeCursor(list: List, position: Position): string {
+  return Buffer.from(JSON.stringify([list.name, ...position])).toString('base64url');
+}
+
+/** @throws {TidemarkError} `cursor_invalid`. */
+export function decodeCursor(cursor: string, list: List): Position {
   try {
-    const position: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
+    const [name, ...position] = JSON.parse(Buffer.from(cursor, 'base64url').toString());
     const fits =
-      Array.isArray(position) &&
-      position.length === shape.length &&
-      shape.every((kind, i) => IS_KIND[kind](position[i]));
-    if (fits) return position as Position;
+      name === list.name &&
+      position.length === list.key.length &&
+      list.key.every((kind, i) => IS_KIND[kind](position[i]));
+    if (fits) return position;
   } catch {
-    // not base64url of JSON: refused below like any other
+    // not base64url of a JSON array: refused below like any other
   }
   throw new TidemarkError('cursor_invalid', 'the cursor is not one that this list has returned');
 }
@@ -52,8 +56,13 @@ export interface Page<Row> {
 }
 
 /** Makes a page of the rows that were read with a limit of `limit + 1`. */
-export function pageOf<Row>(rows: Row[], limit: number, position: (row: Row) => Position): Page<Row> {
+export function pageOf<Row>(
+  rows: Row[],
+  limit: number,
+  list: List,
+  position: (row: Row) => Position,
+): Page<Row> {
   if (rows.length <= limit) return { data: rows, nextCursor: null };
   const data = rows.slice(0, limit);
-  return { data, nextCursor: encodeCursor(position(data[limit - 1]!)) };
+  return { data, nextCursor: encodeCursor(list, position(data[limit - 1]!)) };
 }

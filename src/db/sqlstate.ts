@@ -7,6 +7,8 @@ export function errorCode(error: unknown): string | undefined {
 /** Raised by enter_batch: a window the writer took for open has closed. */
 export const WINDOW_CLOSED = 'TM001';
 export const UNIQUE_VIOLATION = '23505';
+/** Among others: the server does not know a time zone. */
+export const INVALID_PARAMETER_VALUE = '22023';
 /** A refresh of the same range is under way elsewhere. */
 export const LOCK_NOT_AVAILABLE = '55P03';
 

@@ -1,5 +1,5 @@
 import type { Queryable } from '../db/connections.ts';
-import { decodeCursor, type Page, pageOf } from '../db/paging.ts';
+import { decodeCursor, type List, type Page, pageOf } from '../db/paging.ts';
 import { instant, SqlParameters } from '../db/sqlParameters.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
 import { formatTimestamp } from './timestamp.ts';
@@ -51,6 +51,8 @@ interface Row {
   metadata: Record<string, unknown> | null;
 }
 
+const EVENTS: List = { name: 'events', key: ['micros', 'uuid'] };
+
 /**
  * Raw events, newest first.
  *
@@ -61,7 +63,7 @@ export async function listEvents(
   context: TenantContext,
   query: EventQuery,
 ): Promise<Page<StoredEvent>> {
-  const after = query.cursor === undefined ? null : decodeCursor(query.cursor, ['micros', 'uuid']);
+  const after = query.cursor === undefined ? null : decodeCursor(query.cursor, EVENTS);
   const parameters = new SqlParameters();
   const conditions = [`tenant_id = ${parameters.add(context.tenantId)}`];
   conditions.push(`ts >= ${instant(query.from)}`, `ts < ${instant(query.to)}`);
@@ -84,7 +86,7 @@ export async function listEvents(
      limit ${query.limit + 1}`,
     parameters.values,
   );
-  const page = pageOf(rows, query.limit, (row) => [Number(row.ts_micros), row.event_id]);
+  const page = pageOf(rows, query.limit, EVENTS, (row) => [Number(row.ts_micros), row.event_id]);
   return { data: page.data.map((row) => toEvent(context.tenantId, row)), nextCursor: page.nextCursor };
 }
 

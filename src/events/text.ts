@@ -6,11 +6,21 @@ export function isStorableText(text: string): boolean {
   return !text.includes('\0') && text.isWellFormed();
 }
 
-/** The same for every key and string inside a JSON value. */
-export function isStorableJson(value: unknown): boolean {
-  if (typeof value === 'string') return isStorableText(value);
-  if (typeof value !== 'object' || value === null) return true;
-  return Object.entries(value).every(([key, inner]) => isStorableText(key) && isStorableJson(inner));
+/**
+ * Looks through every key and string inside a JSON value.
+ *
+ * @returns the keys that lead to the first text that cannot be stored, or to the object with such a key; null when
+ * there is none.
+ */
+export function findUnstorableText(value: unknown): string[] | null {
+  if (typeof value === 'string') return isStorableText(value) ? null : [];
+  if (typeof value !== 'object' || value === null) return null;
+  for (const [key, inner] of Object.entries(value)) {
+    if (!isStorableText(key)) return [];
+    const path = findUnstorableText(inner);
+    if (path) return [key, ...path];
+  }
+  return null;
 }
 
 /**

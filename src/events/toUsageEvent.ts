@@ -2,7 +2,7 @@ import type { EventFault } from '../errors.ts';
 import { parseDecimal } from './decimal.ts';
 import { identify } from './eventId.ts';
 import { NativeEvent } from './nativeEvent.ts';
-import { isStorableJson } from './text.ts';
+import { findUnstorableText } from './text.ts';
 import { parseTimestamp } from './timestamp.ts';
 import { DEFAULT_EVENT_TYPE, type UsageEvent } from './usageEvent.ts';
 
@@ -80,8 +80,9 @@ export function toUsageEvent(input: unknown, rules: EventRules, index: number): 
   const metadata = encodeRest((input as NativeEvent).metadata);
   if (metadata === undefined) {
     fault('/metadata', 'metadata_too_large', 'is nested too deeply or too large');
-  } else if (rules.checkText && !isStorableJson(input)) {
-    fault('', 'text_invalid', 'text must not contain NUL or unpaired surrogates');
+  } else if (rules.checkText) {
+    const path = findUnstorableText(input);
+    if (path) fault(pointerTo(path), 'text_invalid', 'must not contain NUL or unpaired surrogates');
   }
 
   if (faults.length > 0) return { faults };
@@ -136,11 +137,11 @@ type Issue = NonNullable<ReturnType<typeof NativeEvent.safeParse>['error']>['iss
 
 /** A zod issue as faults: one for each unknown field, otherwise one. */
 function describe(issue: Issue, index: number): EventFault[] {
-  const pointer = issue.path.map((part) => `/${escapePointer(String(part))}`).join('');
+  const pointer = pointerTo(issue.path);
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.slice(0, MAX_FAULTS_PER_EVENT).map((key) => ({
       index,
-      pointer: `${pointer}/${escapePointer(key)}`,
+      pointer: pointer + pointerTo([key]),
       code: 'unknown_field',
       message: 'is not a field of an event; put it into metadata',
     }));
@@ -162,6 +163,6 @@ function codeOf(issue: Issue): string {
 }
 
 /** RFC 6901 §3. */
-function escapePointer(part: string): string {
-  return part.replaceAll('~', '~0').replaceAll('/', '~1');
+function pointerTo(path: PropertyKey[]): string {
+  return path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }

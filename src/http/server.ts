@@ -24,7 +24,7 @@ export interface HttpServer {
 /** @throws {StartupError} when the address cannot be had. */
 export async function listen(app: App, host: string, port: number): Promise<HttpServer> {
   let closing = false;
-  const handle = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  const handle = getRequestListener(app.fetch);
   const server = createServer(
     { keepAliveTimeout: KEEP_ALIVE_MS, headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS },
     (request, response) => {

@@ -1,6 +1,6 @@
 import type { Queryable } from '../db/connections.ts';
 import { numberOf } from '../db/numbers.ts';
-import { decodeCursor, type Page, pageOf } from '../db/paging.ts';
+import { decodeCursor, type List, type Page, pageOf } from '../db/paging.ts';
 import { instant, SqlParameters } from '../db/sqlParameters.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
 import { bucketOf } from './granularity.ts';
@@ -37,7 +37,8 @@ export async function activitySummaries(
   granularity: '1h' | '1d',
   query: ActivityQuery,
 ): Promise<Page<ActivitySummary>> {
-  const after = query.cursor === undefined ? null : decodeCursor(query.cursor, ['ms']);
+  const list: List = { name: `summaries ${granularity}`, key: ['ms'] };
+  const after = query.cursor === undefined ? null : decodeCursor(query.cursor, list);
   const from = after ? Math.max(query.from, after[0] as number) : query.from;
   const range = { from, to: query.to };
   const { customerId } = query;
@@ -81,5 +82,5 @@ export async function activitySummaries(
       byType,
     };
   });
-  return pageOf(summaries, query.limit, (summary) => [Date.parse(summary.bucket)]);
+  return pageOf(summaries, query.limit, list, (summary) => [Date.parse(summary.bucket)]);
 }

@@ -89,7 +89,8 @@ function offsetAt(format: Intl.DateTimeFormat, ms: number): number {
  * @throws {TidemarkError} `timezone_invalid`.
  */
 export function checkTimezone(timezone: string): string {
-  if (/^[A-Za-z]/.test(timezone)) {
+  // Region/City only: abbreviations mean one thing to Intl and another to PostgreSQL (IST: India, Israel).
+  if (/^(UTC|GMT|[A-Za-z_]+\/.+)$/i.test(timezone)) {
     try {
       zoneFormat(timezone);
       return timezone;
@@ -97,7 +98,11 @@ export function checkTimezone(timezone: string): string {
       // unknown to Intl: refused below
     }
   }
-  throw new TidemarkError(
+  throw unknownTimezone(timezone);
+}
+
+export function unknownTimezone(timezone: string): TidemarkError {
+  return new TidemarkError(
     'timezone_invalid',
     `${timezone} is not a time zone; use a name such as Europe/Berlin`,
   );

@@ -1,9 +1,17 @@
 import type { Queryable } from '../db/connections.ts';
 import { decimalOf, numberOf } from '../db/numbers.ts';
-import { decodeCursor, type Page, pageOf } from '../db/paging.ts';
+import { decodeCursor, type List, type Page, pageOf } from '../db/paging.ts';
 import { instant, SqlParameters } from '../db/sqlParameters.ts';
+import { errorCode, INVALID_PARAMETER_VALUE } from '../db/sqlstate.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
-import { bucketEndOf, bucketOf, coarsestLevel, followsTimezone, type Granularity } from './granularity.ts';
+import {
+  bucketEndOf,
+  bucketOf,
+  coarsestLevel,
+  followsTimezone,
+  type Granularity,
+  unknownTimezone,
+} from './granularity.ts';
 import { LATENCY_COLUMNS, percentile } from './latencyHistogram.ts';
 import { findStale, type UsageFilters, usageRows } from './usageSource.ts';
 
@@ -82,7 +90,7 @@ interface Row {
 /**
  * Usage over time, ordered by bucket and group. Buckets without events are left out.
  *
- * @throws {TidemarkError} `cursor_invalid`.
+ * @throws {TidemarkError} `cursor_invalid`, `timezone_invalid`.
  */
 export async function usageSeries(
   db: Queryable,
@@ -90,10 +98,11 @@ export async function usageSeries(
   query: UsageQuery,
 ): Promise<Page<UsagePoint>> {
   const { granularity, timezone, groupBy } = query;
-  const after =
-    query.cursor === undefined
-      ? null
-      : decodeCursor(query.cursor, ['ms', ...groupBy.map(() => 'text' as const)]);
+  const list: List = {
+    name: ['usage', granularity, ...groupBy].join(' '),
+    key: ['ms', ...groupBy.map(() => 'text' as const)],
+  };
+  const after = query.cursor === undefined ? null : decodeCursor(query.cursor, list);
   const from = after ? Math.max(query.from, after[0] as number) : query.from;
   const coarsest = coarsestLevel(granularity, timezone, from, query.to);
   const range = { from, to: query.to };
@@ -118,7 +127,7 @@ export async function usageSeries(
   const skip = after
     ? `where (${key.join(', ')}) > (${[instant(after[0] as number), ...after.slice(1).map((part) => parameters.add(part))].join(', ')})`
     : '';
-  const { rows } = await db.query<Row>(
+  const answer = db.query<Row>(
     `select extract(epoch from at) * 1000 as bucket_ms,
        extract(epoch from ${bucketEndOf(granularity, 'at', zone)}) * 1000 as bucket_end_ms, series.*
      from (
@@ -133,8 +142,11 @@ export async function usageSeries(
      limit ${query.limit + 1}`,
     parameters.values,
   );
+  const { rows } = await answer.catch((error) => {
+    throw errorCode(error) === INVALID_PARAMETER_VALUE ? unknownTimezone(timezone) : error;
+  });
   const points = rows.map((row) => toPoint(row, groupBy));
-  return pageOf(points, query.limit, (point) => [
+  return pageOf(points, query.limit, list, (point) => [
     Date.parse(point.bucket),
     ...groupBy.map((group) => point[FIELD[group]] ?? ''),
   ]);

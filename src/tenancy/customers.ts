@@ -1,5 +1,5 @@
 import type { Queryable } from '../db/connections.ts';
-import { decodeCursor, type Page, pageOf } from '../db/paging.ts';
+import { decodeCursor, type List, type Page, pageOf } from '../db/paging.ts';
 import { TidemarkError } from '../errors.ts';
 import type { TenantContext } from './tenantContext.ts';
 
@@ -20,6 +20,7 @@ interface Row {
 }
 
 const COLUMNS = 'tenant_id, external_id, name, created_at, updated_at';
+const CUSTOMERS: List = { name: 'customers', key: ['text'] };
 
 /** Customers by id. @throws {TidemarkError} `cursor_invalid`. */
 export async function listCustomers(
@@ -27,7 +28,7 @@ export async function listCustomers(
   context: TenantContext,
   query: { cursor?: string | undefined; limit: number },
 ): Promise<Page<Customer>> {
-  const after = query.cursor === undefined ? [null] : decodeCursor(query.cursor, ['text']);
+  const after = query.cursor === undefined ? [null] : decodeCursor(query.cursor, CUSTOMERS);
   const { rows } = await db.query<Row>(
     `select ${COLUMNS} from customer
      where tenant_id = $1 and ($2::text is null or external_id collate "C" > $2)
@@ -35,7 +36,7 @@ export async function listCustomers(
      limit $3`,
     [context.tenantId, after[0], query.limit + 1],
   );
-  return pageOf(rows.map(toCustomer), query.limit, (customer) => [customer.customerId]);
+  return pageOf(rows.map(toCustomer), query.limit, CUSTOMERS, (customer) => [customer.customerId]);
 }
 
 /** Names a customer, or takes the name away (null). @throws {TidemarkError} `not_found`. */

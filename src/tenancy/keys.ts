@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Queryable } from '../db/connections.ts';
-import { decodeCursor, type Page, pageOf } from '../db/paging.ts';
+import { decodeCursor, type List, type Page, pageOf } from '../db/paging.ts';
 import { TidemarkError } from '../errors.ts';
 import type { Scope } from './caller.ts';
 import { generateKey, hashKey } from './secrets.ts';
@@ -30,6 +30,8 @@ interface Row {
 
 const COLUMNS = `id, tenant_id, scopes, expires_at, last_used_at, revoked_at, created_at,
   (extract(epoch from created_at) * 1000000)::bigint as created_micros`;
+
+const KEYS: List = { name: 'keys', key: ['micros', 'uuid'] };
 
 export interface NewKey {
   tenantId: string | null;
@@ -64,7 +66,7 @@ export async function listKeys(
   tenantId: string | null,
   query: { cursor?: string | undefined; limit: number },
 ): Promise<Page<ApiKey>> {
-  const after = query.cursor === undefined ? [null, null] : decodeCursor(query.cursor, ['micros', 'uuid']);
+  const after = query.cursor === undefined ? [null, null] : decodeCursor(query.cursor, KEYS);
   const { rows } = await db.query<Row>(
     `select ${COLUMNS} from api_key
      where ($1::text is null or tenant_id = $1)
@@ -74,7 +76,7 @@ export async function listKeys(
      limit $4`,
     [tenantId, after[0], after[1], query.limit + 1],
   );
-  const page = pageOf(rows, query.limit, (row) => [Number(row.created_micros), row.id]);
+  const page = pageOf(rows, query.limit, KEYS, (row) => [Number(row.created_micros), row.id]);
   return { data: page.data.map(toKey), nextCursor: page.nextCursor };
 }
 

@@ -1,5 +1,5 @@
 import type { Queryable } from '../db/connections.ts';
-import { decodeCursor, type Page, pageOf } from '../db/paging.ts';
+import { decodeCursor, type List, type Page, pageOf } from '../db/paging.ts';
 import { errorCode, UNIQUE_VIOLATION } from '../db/sqlstate.ts';
 import { TidemarkError } from '../errors.ts';
 
@@ -20,6 +20,7 @@ interface Row {
 }
 
 const COLUMNS = 'id, name, active, created_at, updated_at';
+const TENANTS: List = { name: 'tenants', key: ['text'] };
 
 /** @throws {TidemarkError} `already_exists`. */
 export async function createTenant(db: Queryable, tenant: { id: string; name: string }): Promise<Tenant> {
@@ -40,7 +41,7 @@ export async function listTenants(
   db: Queryable,
   query: { cursor?: string | undefined; limit: number },
 ): Promise<Page<Tenant>> {
-  const after = query.cursor === undefined ? [null] : decodeCursor(query.cursor, ['text']);
+  const after = query.cursor === undefined ? [null] : decodeCursor(query.cursor, TENANTS);
   const { rows } = await db.query<Row>(
     `select ${COLUMNS} from tenant
      where $1::text is null or id collate "C" > $1
@@ -48,7 +49,7 @@ export async function listTenants(
      limit $2`,
     [after[0], query.limit + 1],
   );
-  return pageOf(rows.map(toTenant), query.limit, (tenant) => [tenant.id]);
+  return pageOf(rows.map(toTenant), query.limit, TENANTS, (tenant) => [tenant.id]);
 }
 
 /** @throws {TidemarkError} `not_found`. */

@@ -52,7 +52,7 @@ export class Closer {
   async step(): Promise<void> {
     const { config, engine, frontier } = this.options;
     this.client ??= await this.options.connect();
-    const { closedUntilMicros } = await closeWindows(this.client, config.graceMs);
+    const { closedUntilMicros } = await closeWindows(this.client, config.graceMs, config.lockTimeoutMs);
     frontier.advance(closedUntilMicros);
     if (engine === 'postgres') return; // the trigger keeps the rollups
     await refreshClosed(this.client, config.stepMinutes);

@@ -17,12 +17,12 @@ const PAGE = `<!doctype html>
   <meta charset="utf-8">
   <meta name="viewport" content="width=device-width, initial-scale=1">
   <title>Tidemark API</title>
-  <link rel="stylesheet" href="/docs/swagger-ui.css">
-  <link rel="icon" type="image/png" href="/docs/favicon-32x32.png">
+  <link rel="stylesheet" href="/docs/assets/swagger-ui.css">
+  <link rel="icon" type="image/png" href="/docs/assets/favicon-32x32.png">
 </head>
 <body>
   <div id="api"></div>
-  <script src="/docs/swagger-ui-bundle.js"></script>
+  <script src="/docs/assets/swagger-ui-bundle.js"></script>
   <script src="/docs/init.js"></script>
 </body>
 </html>
@@ -49,7 +49,7 @@ export function descriptionRoutes(app: App): void {
 
   app.get('/docs', (c) => c.html(PAGE));
   app.get('/docs/init.js', (c) => c.body(INIT, 200, { 'Content-Type': 'text/javascript; charset=utf-8' }));
-  app.get('/docs/:asset', async (c) => {
+  app.get('/docs/assets/:asset', async (c) => {
     const type = ASSET_TYPES[c.req.param('asset')];
     if (type === undefined) return c.notFound();
     return c.body(new Uint8Array(await readFile(join(ASSETS, c.req.param('asset')))), 200, {

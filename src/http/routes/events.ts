@@ -25,12 +25,28 @@ import type { Services } from '../services.ts';
 
 const DAY_MS = 86_400_000;
 
-const exampleEvent = {
+/** Made whenever the description is served: an event of a fixed time would soon be too old to be sent. */
+const exampleEvent = () => ({
   eventId: '019aa3f2-7c1e-7b3a-9d55-3f1c2b4a5e60',
-  timestamp: '2026-11-21T10:00:00.000Z',
+  timestamp: new Date().toISOString(),
   customerId: 'acme',
   apiEndpoint: '/api/completion',
   metadata: { tokens: 1500, model: 'gpt-4', latencyMs: 234, inputTokens: 500, outputTokens: 1000 },
+});
+const examples = {
+  one: {
+    summary: 'One event',
+    get value() {
+      return exampleEvent();
+    },
+  },
+  several: {
+    summary: 'Several events',
+    get value() {
+      const line = { eventId: 'order-17/line-2', eventType: 'order.line', value: '12.50', unit: 'EUR' };
+      return [exampleEvent(), { ...exampleEvent(), ...line }];
+    },
+  },
 };
 
 const Fault = z.object({ index: z.int(), pointer: z.string(), code: z.string(), message: z.string() });
@@ -101,24 +117,14 @@ const postEvents = createRoute({
       content: {
         'application/json': {
           schema: z.union([NativeEvent, z.array(NativeEvent)]),
-          examples: {
-            one: { summary: 'One event', value: exampleEvent },
-            several: {
-              summary: 'Several events',
-              value: [
-                exampleEvent,
-                {
-                  ...exampleEvent,
-                  eventId: 'order-17/line-2',
-                  eventType: 'order.line',
-                  value: '12.50',
-                  unit: 'EUR',
-                },
-              ],
-            },
+          examples,
+        },
+        'application/x-ndjson': {
+          schema: z.string(),
+          get example() {
+            return `${JSON.stringify(exampleEvent())}\n`;
           },
         },
-        'application/x-ndjson': { schema: z.string(), example: `${JSON.stringify(exampleEvent)}\n` },
       },
     },
   },

@@ -1,0 +1,239 @@
+import { execFileSync } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { type CopyRun, runCopies, sendAtOnce } from './copyWriters.ts';
+import { onEachEngine } from './engines.ts';
+import { fillRandomIds, fillSortedIds, fillTimeOrderedIds } from './eventIds.ts';
+import { measureTidemark } from './httpServices.ts';
+import { interruption } from './interruption.ts';
+import { machine } from './machine.ts';
+import type { Shape, Timing } from './measurement.ts';
+import { median } from './percentiles.ts';
+import type { BenchServer } from './servers.ts';
+import { sendEntered, sendStepwise } from './stepwiseCopy.ts';
+import { figure, table } from './table.ts';
+import { inWorkplace } from './workplace.ts';
+
+/*
+ * What the choices in docs/adr/ rest on: each against its alternatives, measured in turn. README.md says how to run
+ * and read it.
+ */
+
+interface Variant {
+  name: string;
+  /** @returns events per second. */
+  measure(context: Context): Promise<number>;
+}
+
+interface Context {
+  server: BenchServer;
+  timing: Timing;
+  folder: string;
+}
+
+/** Ratios are to the first variant, the one that Tidemark uses where it can. */
+interface Question {
+  key: string;
+  title: string;
+  variants: Variant[];
+}
+
+interface Answer {
+  question: string;
+  variant: string;
+  eventsPerSecond: number;
+  range: [number, number];
+  /** To the first variant of the question. */
+  ratio: number;
+}
+
+const USUAL: Pick<CopyRun, 'connections' | 'rows' | 'format' | 'fillIds' | 'send'> = {
+  connections: 2,
+  rows: 5_000,
+  format: 'binary',
+  fillIds: fillSortedIds,
+  send: sendAtOnce,
+};
+
+/** Raw COPY into a fresh database, different from the usual in one thing or two. */
+function copying(name: string, difference: Partial<typeof USUAL>): Variant {
+  return {
+    name,
+    async measure({ server, timing }) {
+      const database = await server.createDatabase('migrated');
+      try {
+        const { postmaster } = server;
+        const run = { ...USUAL, ...difference, url: database.url, postmaster, ...timing };
+        return (await runCopies(run)).rowsPerSecond;
+      } finally {
+        await database.drop();
+      }
+    },
+  };
+}
+
+/** The service under load over HTTP. */
+function serving(
+  name: string,
+  shape: Shape,
+  variant: { env: Record<string, string>; module?: string },
+): Variant {
+  return {
+    name,
+    async measure({ server, timing, folder }) {
+      const measured = await measureTidemark(server, shape, timing, folder, variant);
+      if (measured.problems.length > 0) throw new Error(`${name}: ${measured.problems.join('; ')}`);
+      return measured.eventsPerSecond;
+    },
+  };
+}
+
+const SHAPE_NAMES = { batches: '500 events × 8', single: '1 event × 64' } satisfies Record<Shape, string>;
+const shapes = Object.keys(SHAPE_NAMES) as Shape[];
+
+const QUESTIONS: Question[] = [
+  ...[1, 2].map((connections) => ({
+    key: 'format',
+    title: `COPY format, 5,000 rows a commit, ${connections} connection${connections > 1 ? 's' : ''}`,
+    variants: [
+      copying('binary', { connections, format: 'binary' }),
+      copying('text', { connections, format: 'text' }),
+    ],
+  })),
+  {
+    key: 'connections',
+    title: 'connections, raw COPY, 5,000 rows a commit',
+    variants: [2, 1, 4].map((connections) => copying(String(connections), { connections })),
+  },
+  ...shapes.map((shape) => ({
+    key: 'writers',
+    title: `writers of the service, ${SHAPE_NAMES[shape]} connections`,
+    variants: ['2', '1', '4'].map((writers) => serving(writers, shape, { env: { INGEST_WRITERS: writers } })),
+  })),
+  ...shapes.map((shape) => ({
+    key: 'linger',
+    title: `wait of the group commit, ${SHAPE_NAMES[shape]} connections`,
+    variants: ['0', '5'].map((ms) =>
+      serving(`${ms} ms`, shape, { env: { LINGER_MS: ms }, module: 'lingering.ts' }),
+    ),
+  })),
+  ...[1, 50, 5_000].map((rows) => ({
+    key: 'roundtrips',
+    title: `lock, two COPYs, commit: ${figure(rows)} row${rows > 1 ? 's' : ''} a commit, 1 connection`,
+    variants: [
+      copying('one round trip', { connections: 1, rows, send: sendEntered }),
+      copying('step by step, pg-copy-streams', { connections: 1, rows, send: sendStepwise }),
+    ],
+  })),
+  {
+    key: 'ids',
+    title: 'event ids, in key order, 2 connections',
+    variants: [
+      copying('UUIDv4', { fillIds: fillSortedIds }),
+      copying('UUIDv7', { fillIds: fillTimeOrderedIds }),
+    ],
+  },
+  {
+    key: 'order',
+    title: 'identities of a batch (UUIDv4), 2 connections',
+    variants: [
+      copying('in key order', { fillIds: fillSortedIds }),
+      copying('as they come', { fillIds: fillRandomIds }),
+    ],
+  },
+];
+
+const USAGE = `npm run bench:choices -- [options]
+  --engine postgres|timescale|both   default both
+  --only ${[...new Set(QUESTIONS.map(({ key }) => key))].join(',')}
+  --seconds N                        length of one measurement, default 5
+  --rounds N                         times that the variants of a question are measured in turn, default 3
+  --no-build                         measure the dist/ that is there`;
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      engine: { type: 'string', default: 'both' },
+      only: { type: 'string' },
+      seconds: { type: 'string', default: '5' },
+      rounds: { type: 'string', default: '3' },
+      'no-build': { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) {
+    console.log(USAGE);
+    return;
+  }
+  const engines = (['postgres', 'timescale'] as const).filter((e) => ['both', e].includes(values.engine));
+  const questions = QUESTIONS.filter(({ key }) => values.only?.split(',').includes(key) ?? true);
+  const seconds = Number(values.seconds);
+  const rounds = Number(values.rounds);
+  if (engines.length === 0 || questions.length === 0 || !(seconds > 0) || !(rounds > 0))
+    throw new Error(USAGE);
+  if (!values['no-build'] && questions.some(({ key }) => key === 'writers')) {
+    const cwd = fileURLToPath(new URL('..', import.meta.url));
+    execFileSync('npm', ['run', '--silent', 'build'], { cwd, stdio: 'inherit' });
+  }
+
+  const timing = { durationMs: seconds * 1_000, warmupMs: Math.min(2_000, seconds * 500) };
+  const started = new Date().toISOString();
+  const results: { engine: string; server: Record<string, string>; answers: Answer[] }[] = [];
+  await inWorkplace((folder) =>
+    onEachEngine(engines, folder, async (server) => {
+      const answers: Answer[] = [];
+      for (const question of questions)
+        answers.push(...(await ask(question, { server, timing, folder }, rounds)));
+      results.push({ engine: server.engine, server: server.description, answers });
+      console.log(`\n## ${server.engine}\n\n${format(answers)}\n`);
+    }),
+  );
+  const folder = fileURLToPath(new URL('results', import.meta.url));
+  await mkdir(folder, { recursive: true });
+  const report = { started, machine: machine(), timing, rounds, results };
+  await writeFile(
+    `${folder}/choices-${started.replaceAll(':', '-')}.json`,
+    `${JSON.stringify(report, null, 2)}\n`,
+  );
+}
+
+/** Measures the variants in turn, so that a machine that drifts drifts for all of them. */
+async function ask({ title, variants }: Question, context: Context, rounds: number): Promise<Answer[]> {
+  const rates: number[][] = variants.map(() => []);
+  for (let round = 0; round < rounds; round++) {
+    for (const [i, variant] of variants.entries()) {
+      interruption.throwIfAborted();
+      const rate = await variant.measure(context);
+      console.error(`${context.server.engine}: ${title}: ${variant.name}: ${figure(rate)} events/s`);
+      rates[i]!.push(rate);
+    }
+  }
+  const first = median(rates[0]!);
+  return variants.map(({ name }, i) => {
+    const eventsPerSecond = median(rates[i]!);
+    return {
+      question: title,
+      variant: name,
+      eventsPerSecond,
+      range: [Math.min(...rates[i]!), Math.max(...rates[i]!)],
+      ratio: eventsPerSecond / first,
+    };
+  });
+}
+
+function format(answers: Answer[]): string {
+  const rows = answers.map(({ question, variant, eventsPerSecond, range, ratio }, i) => [
+    answers[i - 1]?.question === question ? '' : question,
+    variant,
+    figure(eventsPerSecond),
+    `${figure(range[0])}–${figure(range[1])}`,
+    figure(ratio),
+  ]);
+  return table(['', 'variant', 'events/s', 'min–max', 'ratio'], rows);
+}
+
+main().catch((error) => {
+  console.error(interruption.aborted ? error.message : error);
+  process.exitCode = 1;
+});

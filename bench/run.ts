@@ -1,0 +1,92 @@
+import { execFileSync } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { onEachEngine } from './engines.ts';
+import { measureFloorCopy } from './floorCopy.ts';
+import { measureFloorHono, measureNaive, measureTidemark } from './httpServices.ts';
+import { interruption } from './interruption.ts';
+import { machine } from './machine.ts';
+import type { Measurement, Shape } from './measurement.ts';
+import { type Options, readOptions } from './options.ts';
+import { type EngineReport, formatEngine, problemsOf, verdictsOf } from './report.ts';
+import type { BenchServer } from './servers.ts';
+import { figure } from './table.ts';
+import { measureWindowQueries } from './windowQuery.ts';
+import { inWorkplace } from './workplace.ts';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const RESULTS = fileURLToPath(new URL('results', import.meta.url));
+
+/** Measures what the options ask for, prints tables and writes bench/results/<time>.json. README.md says how to read them. */
+async function main(): Promise<void> {
+  const options = readOptions(process.argv.slice(2));
+  const started = new Date();
+  if (options.build && (options.only.has('d') || options.only.has('e'))) {
+    execFileSync('npm', ['run', '--silent', 'build'], { cwd: ROOT, stdio: 'inherit' });
+  }
+  const reports: EngineReport[] = [];
+  await inWorkplace((folder) =>
+    onEachEngine(options.engines, folder, async (server) => {
+      const report = await measureEngine(server, options, folder);
+      reports.push(report);
+      console.log(`\n${formatEngine(report)}\n`);
+    }),
+  );
+  const file = `${RESULTS}/${started.toISOString().replaceAll(':', '-')}.json`;
+  await mkdir(RESULTS, { recursive: true });
+  const { durationMs, warmupMs, rounds, events } = options;
+  const result = {
+    started: started.toISOString(),
+    minutes: (Date.now() - started.getTime()) / 60_000,
+    machine: machine(),
+    options: { durationMs, warmupMs, rounds, events },
+    engines: reports.map((report) => ({ ...report, verdicts: verdictsOf(report) })),
+  };
+  await writeFile(file, `${JSON.stringify(result, null, 2)}\n`);
+  console.log(Object.entries(result.machine).flat().join(' '));
+  console.log(`${figure(result.minutes)} minutes, in ${file}`);
+  if (reports.some((report) => problemsOf(report).length > 0)) process.exitCode = 1;
+}
+
+async function measureEngine(server: BenchServer, options: Options, folder: string): Promise<EngineReport> {
+  const log = (line: string) => console.error(`${server.engine}: ${line}`);
+  const plan = ingestPlan(server, options, folder);
+  const rounds: Measurement[][] = [];
+  for (let round = 1; plan.length > 0 && round <= options.rounds; round++) {
+    const measured: Measurement[] = [];
+    for (const measure of plan) {
+      interruption.throwIfAborted();
+      const result = await measure();
+      log(
+        `round ${round}: (${result.letter}) ${result.name}: ${figure(result.eventsPerSecond)} events/s ${result.problems.join('; ')}`,
+      );
+      measured.push(result);
+    }
+    rounds.push(measured);
+  }
+  const windowQueries = options.only.has('e')
+    ? await measureWindowQueries(server, options.events, options, folder, log)
+    : [];
+  return { engine: server.engine, server: server.description, rounds, windowQueries };
+}
+
+/** One round of (a) to (d). */
+function ingestPlan(server: BenchServer, options: Options, folder: string): (() => Promise<Measurement>)[] {
+  const { only } = options;
+  const plan: (() => Promise<Measurement>)[] = [];
+  if (only.has('a')) {
+    plan.push(() => measureFloorCopy(server, options));
+    if (server.engine === 'postgres') plan.push(() => measureFloorCopy(server, options, false));
+  }
+  for (const shape of ['batches', 'single'] satisfies Shape[]) {
+    if (only.has('b')) plan.push(() => measureFloorHono(server, shape, options));
+    if (only.has('c')) plan.push(() => measureNaive(server, shape, options));
+    if (only.has('d')) plan.push(() => measureTidemark(server, shape, options, folder));
+  }
+  return plan;
+}
+
+main().catch((error) => {
+  console.error(interruption.aborted ? error.message : error);
+  process.exitCode = 1;
+});

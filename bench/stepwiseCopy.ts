@@ -1,0 +1,54 @@
+import type pg from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import { CopyTransaction } from '../src/ingest/copyTransaction.ts';
+import type { CopyBatch } from './copyBatches.ts';
+import type { SendBatch } from './copyWriters.ts';
+
+/** What the writer does before it copies: takes the lock and reads how far windows are closed. */
+const ENTER = `select closed_until, xid from enter_batch('infinity')`;
+
+/** The writer's transaction in one round trip, as the service sends it. */
+export const sendEntered: SendBatch = async (client, batch) => {
+  const transaction = new CopyTransaction([ENTER, ...batch.statements].join(';\n'), batch.data);
+  client.query(transaction);
+  await transaction.done;
+};
+
+/** The same with pg-copy-streams, step by step: each waits for the server's answer to the one before. */
+export const sendStepwise: SendBatch = async (client, batch) => {
+  await client.query('begin');
+  await client.query(ENTER);
+  const copies = payloadsOf(batch);
+  for (const [i, statement] of batch.statements.entries()) {
+    await copyStream(client, statement, copies[i]!);
+  }
+  await client.query('commit');
+};
+
+function copyStream(client: pg.Client, statement: string, payloads: Buffer[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stream = client.query(copyFrom(statement));
+    stream.once('finish', resolve).once('error', reject);
+    for (const payload of payloads) stream.write(payload);
+    stream.end();
+  });
+}
+
+const COPY_DONE = 0x63;
+
+/** The contents of the CopyData messages of each COPY of a batch: pg-copy-streams frames them itself. */
+function payloadsOf({ data }: CopyBatch): Buffer[][] {
+  const copies: Buffer[][] = [];
+  let current: Buffer[] = [];
+  for (let at = 0; at < data.length; ) {
+    const end = at + 1 + data.readInt32BE(at + 1);
+    if (data[at] === COPY_DONE) {
+      copies.push(current);
+      current = [];
+    } else {
+      current.push(data.subarray(at + 5, end));
+    }
+    at = end;
+  }
+  return copies;
+}

@@ -1,0 +1,21 @@
+import { Command } from 'commander';
+import { loadConfig } from '../config.ts';
+import { prepareDatabase } from '../db/prepareDatabase.ts';
+import { runTool, toolLogger } from './runTool.ts';
+import { withDatabase } from './withDatabase.ts';
+
+new Command('migrate')
+  .description(
+    'Brings the schema of the database (DATABASE_URL, else the local one in DATA_DIR) up to this version. The ' +
+      'service does the same when it starts; several at once are safe.',
+  )
+  .action(() => runTool(migrate))
+  .parse();
+
+async function migrate(): Promise<number> {
+  const config = loadConfig();
+  const applied = await withDatabase(config, (url) => prepareDatabase(url, config.database, toolLogger()));
+  for (const name of applied) process.stdout.write(`applied ${name}\n`);
+  if (applied.length === 0) process.stdout.write('the schema is up to date\n');
+  return 0;
+}

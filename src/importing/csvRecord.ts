@@ -1,0 +1,61 @@
+const QUOTE = '"';
+
+/**
+ * Takes one record apart (RFC 4180), line by line: a quoted field may go on over several. A quote inside an unquoted
+ * field stands for itself; text behind a closing quote is a fault.
+ */
+export class CsvRecord {
+  fields: string[] = [];
+  private readonly delimiter: string;
+  /** The quoted field that the next line goes on with. */
+  private open: string | null = null;
+
+  /** @param delimiter one character. */
+  constructor(delimiter: string) {
+    this.delimiter = delimiter;
+  }
+
+  /**
+   * @param line without its end.
+   * @returns `more` when the record goes on in the next line.
+   */
+  feed(line: string): 'done' | 'more' | 'invalid' {
+    const { fields, delimiter } = this;
+    let at = 0;
+    if (this.open !== null) this.open += '\n';
+    else if (!line.includes(QUOTE)) {
+      this.fields = line.split(delimiter);
+      return 'done';
+    }
+    for (;;) {
+      if (this.open === null && line[at] === QUOTE) {
+        this.open = '';
+        at++;
+      }
+      if (this.open === null) {
+        const end = line.indexOf(delimiter, at);
+        fields.push(end < 0 ? line.slice(at) : line.slice(at, end));
+        if (end < 0) return 'done';
+        at = end + 1;
+        continue;
+      }
+      const quote = line.indexOf(QUOTE, at);
+      if (quote < 0) {
+        this.open += line.slice(at);
+        return 'more';
+      }
+      this.open += line.slice(at, quote);
+      at = quote + 1;
+      if (line[at] === QUOTE) {
+        this.open += QUOTE;
+        at++;
+        continue;
+      }
+      fields.push(this.open);
+      this.open = null;
+      if (at === line.length) return 'done';
+      if (line[at] !== delimiter) return 'invalid';
+      at++;
+    }
+  }
+}

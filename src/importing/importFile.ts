@@ -1,0 +1,124 @@
+import { Registry } from 'prom-client';
+import type { Config } from '../config.ts';
+import { connect, connectionSettings, connectWriter, createPool, type Queryable } from '../db/connections.ts';
+import { readEngine } from '../db/engine.ts';
+import { StartupError } from '../errors.ts';
+import { Ingest } from '../ingest/ingest.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { TenantDirectory } from '../tenancy/tenantDirectory.ts';
+import { createTenant } from '../tenancy/tenants.ts';
+import { ClosedFrontier } from '../windows/closedFrontier.ts';
+import { Closer } from '../windows/closer.ts';
+import {
+  BATCH_ROWS,
+  BATCHES_IN_FLIGHT,
+  type BadLine,
+  type ImportCounts,
+  importRows,
+  type Stop,
+} from './importRows.ts';
+import type { Source } from './openSource.ts';
+import { refreshImported } from './refreshImported.ts';
+
+/** What one batch may take, waiting and repetitions included, in ms: an import has more patience than a request. */
+const DEADLINE_MS = 60_000;
+
+export interface ImportFileOptions {
+  config: Config;
+  /** A migrated database. */
+  url: string;
+  source: Source;
+  tenantId: string;
+  /** Make the tenant where there is none. */
+  createTenant: boolean;
+  fromLine: number;
+  maxErrors: number;
+  /** Kept up while the import runs. */
+  counts: ImportCounts;
+  onBadLine(fault: BadLine): void;
+  /** Told when the rows are in and the rollups are brought up to them. */
+  onRefresh(): void;
+  log: Logger;
+  signal: AbortSignal;
+}
+
+export interface ImportOutcome {
+  /** Why it stopped early; null at the end of the file. */
+  stop: Stop | null;
+  /** Time from the first row to the last commit, in ms. */
+  importMs: number;
+  /** Time the refresh of late windows took, in ms; null where there was nothing to refresh. */
+  refreshMs: number | null;
+  /** The refresh was left to the service. */
+  refreshCut: boolean;
+}
+
+/**
+ * Writes the rows of a file through the same writers as the API, then brings the rollups up to them.
+ *
+ * @throws {StartupError} when the tenant is unknown or inactive.
+ */
+export async function importFile(options: ImportFileOptions): Promise<ImportOutcome> {
+  const { config, url, source, tenantId, counts, log, signal } = options;
+  const settings = connectionSettings(url, config.database, 'import');
+  const db = createPool(settings, 1, log);
+  const frontier = new ClosedFrontier();
+  try {
+    await requireTenant(db, tenantId, options.createTenant);
+    const ingest = new Ingest({
+      config: {
+        ...config.ingest,
+        batchRows: BATCH_ROWS,
+        queueRows: BATCH_ROWS * BATCHES_IN_FLIGHT,
+        queueBytes: Number.POSITIVE_INFINITY, // bounded by what importRows has in flight
+        deadlineMs: Math.max(DEADLINE_MS, config.ingest.deadlineMs),
+      },
+      connect: () => connectWriter(settings, log),
+      frontier,
+      registry: new Registry(),
+      log,
+      onStored: () => undefined,
+    });
+    const started = performance.now();
+    const stop = await importRows(
+      {
+        rows: source.rows,
+        toEvent: source.toEvent,
+        store: async (events, length) => ingest.store(events, length),
+        fromLine: options.fromLine,
+        maxErrors: options.maxErrors,
+        onBadLine: options.onBadLine,
+        signal,
+      },
+      counts,
+    );
+    const importMs = performance.now() - started;
+    await ingest.close();
+
+    const engine = await readEngine(db);
+    const unfinished = stop?.reason === 'failed' || stop?.reason === 'interrupted';
+    if (engine === 'postgres' || counts.range === null || unfinished) {
+      return { stop, importMs, refreshMs: null, refreshCut: engine === 'timescale' && unfinished };
+    }
+    options.onRefresh();
+    const connectCloser = () => connect(connectionSettings(url, config.database, 'closer'), log);
+    const closer = new Closer({ config: config.windows, engine, connect: connectCloser, frontier, log });
+    try {
+      const refreshStarted = performance.now();
+      const done = await refreshImported(db, closer, tenantId, counts.range, signal);
+      return { stop, importMs, refreshMs: performance.now() - refreshStarted, refreshCut: !done };
+    } finally {
+      await closer.stop();
+    }
+  } finally {
+    await db.end();
+  }
+}
+
+async function requireTenant(db: Queryable, tenantId: string, create: boolean): Promise<void> {
+  const state = await new TenantDirectory(db).stateOf(tenantId);
+  if (state === 'inactive') throw new StartupError(`the tenant ${tenantId} is inactive`);
+  if (state === 'active') return;
+  if (!create) throw new StartupError(`there is no tenant ${tenantId}; --create-tenant creates it`);
+  await createTenant(db, { id: tenantId, name: tenantId });
+}

@@ -1,0 +1,83 @@
+import { StartupError } from '../errors.ts';
+import { CsvRecord } from './csvRecord.ts';
+import { type Line, MAX_LINE_BYTES } from './readLines.ts';
+import type { Row } from './row.ts';
+
+/**
+ * Reads CSV (RFC 4180) with a header line, a row at a time; blank lines are passed over. By hand because row ids and
+ * `--from-line` need exact line numbers: csv-parse 7 counts a CRLF inside quotes as two lines, and after a misplaced
+ * quote it takes the rows that follow for part of the broken one.
+ *
+ * A row that cannot be taken apart is one fault, and reading goes on with the line after the one it begins in.
+ *
+ * @param delimiter one character.
+ * @returns the names in the header, and the rows below it.
+ * @throws {StartupError} when there is no header.
+ */
+export async function readCsv(
+  lines: AsyncIterable<Line[]>,
+  delimiter: string,
+): Promise<{ header: string[]; rows: AsyncGenerator<Row<string[]>> }> {
+  const records = readRecords(lines, delimiter);
+  const first = await records.next();
+  if (first.done) throw new StartupError('the file is empty: it needs a header line');
+  const header = first.value;
+  if (header.fault) throw new StartupError(`the header line cannot be read: ${header.fault.message}`);
+  return { header: header.values, rows: readRows(records, header.values.length) };
+}
+
+async function* readRows(
+  records: AsyncGenerator<Row<string[]>>,
+  columns: number,
+): AsyncGenerator<Row<string[]>> {
+  for await (const record of records) {
+    if (record.fault || record.values.length === columns) {
+      yield record;
+      continue;
+    }
+    const message = `has ${record.values.length} fields, the header ${columns}`;
+    const fault = { pointer: '', code: 'column_count', message };
+    yield { line: record.line, text: record.text, fault };
+  }
+}
+
+async function* readRecords(lines: AsyncIterable<Line[]>, delimiter: string): AsyncGenerator<Row<string[]>> {
+  /** Lines of a record that goes on, kept to begin again behind its first when it never ends. */
+  let begun: Line[] = [];
+  let begunLength = 0;
+  let record = new CsvRecord(delimiter);
+
+  function* take(fresh: readonly Line[], atEnd: boolean): Generator<Row<string[]>> {
+    const waiting = fresh.toReversed(); // the next line is the last
+    for (;;) {
+      const line = waiting.pop();
+      if (line === undefined && !(atEnd && begun.length > 0)) return;
+      if (line?.fault && begun.length === 0) {
+        yield { line: line.number, text: '', fault: line.fault };
+        continue;
+      }
+      if (begun.length === 0 && line?.text === '') continue;
+      const tooLong = begunLength > MAX_LINE_BYTES;
+      const state = line === undefined || line.fault || tooLong ? 'invalid' : record.feed(line.text);
+      if (line) begun.push(line);
+      begunLength += line?.text.length ?? 0;
+      if (state === 'more') continue;
+
+      const first = begun[0]!;
+      if (state === 'done') {
+        yield { line: first.number, text: JSON.stringify(record.fields), values: record.fields };
+      } else {
+        const message = 'a quoted field is not closed, or text follows its closing quote';
+        const fault = { pointer: '', code: 'quote_invalid', message };
+        yield { line: first.number, text: first.text, fault };
+        for (let i = begun.length - 1; i > 0; i--) waiting.push(begun[i]!);
+      }
+      begun = [];
+      begunLength = 0;
+      record = new CsvRecord(delimiter);
+    }
+  }
+
+  for await (const block of lines) yield* take(block, false);
+  yield* take([], true);
+}

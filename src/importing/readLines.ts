@@ -1,0 +1,74 @@
+import { isAscii, isUtf8 } from 'node:buffer';
+import type { RowFault } from './row.ts';
+
+/** Longest line that is read, in bytes. Beyond it a row is refused, so that memory stays bounded. */
+export const MAX_LINE_BYTES = 1_048_576;
+
+const LF = 10;
+const CR = 13;
+
+export interface Line {
+  /** From 1. */
+  number: number;
+  /** Without its end, LF or CRLF; '' with a fault. */
+  text: string;
+  fault?: RowFault;
+}
+
+/**
+ * Cuts a stream of bytes into lines, those of one chunk at a time. A byte order mark is dropped, the last line needs
+ * no end. A line that is too long or not UTF-8 comes with its fault; none is left out.
+ */
+export async function* readLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Line[]> {
+  let number = 1;
+  let begun: Buffer[] = []; // of a line whose end has not come yet
+  let begunBytes = 0;
+  for await (const chunk of chunks) {
+    const last = chunk.lastIndexOf(LF);
+    if (last >= 0) {
+      const first = chunk.indexOf(LF);
+      const lines = [lineOf(Buffer.concat([...begun, chunk.subarray(0, first)]), begunBytes + first, number)];
+      appendLines(lines, chunk.subarray(first + 1, last + 1));
+      number += lines.length;
+      yield lines;
+      begun = [];
+      begunBytes = 0;
+    }
+    const rest = chunk.subarray(last + 1);
+    begunBytes += rest.length;
+    if (begunBytes <= MAX_LINE_BYTES) begun.push(rest);
+    else begun = [];
+  }
+  if (begunBytes > 0) yield [lineOf(Buffer.concat(begun), begunBytes, number)];
+}
+
+/** Appends the lines of a block that ends with LF. Each is decoded by itself: a slice would keep the block alive. */
+function appendLines(lines: Line[], block: Buffer): void {
+  const encoding = isAscii(block) ? 'latin1' : isUtf8(block) ? 'utf8' : null;
+  let number = lines[0]!.number;
+  for (let from = 0; from < block.length; ) {
+    const end = block.indexOf(LF, from);
+    const until = end > from && block[end - 1] === CR ? end - 1 : end;
+    number++;
+    lines.push(
+      encoding !== null && end - from <= MAX_LINE_BYTES
+        ? { number, text: block.toString(encoding, from, until) }
+        : lineOf(block.subarray(from, end), end - from, number),
+    );
+    from = end + 1;
+  }
+}
+
+function lineOf(bytes: Buffer, length: number, number: number): Line {
+  if (length > MAX_LINE_BYTES) {
+    return broken(number, 'line_too_long', `the line is longer than ${MAX_LINE_BYTES} bytes`);
+  }
+  if (!isUtf8(bytes)) return broken(number, 'invalid_encoding', 'the line is not valid UTF-8');
+  const hasMark = number === 1 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
+  const end = bytes.length > 0 && bytes[bytes.length - 1] === CR ? bytes.length - 1 : bytes.length;
+  return { number, text: bytes.toString('utf8', hasMark ? 3 : 0, end) };
+}
+
+function broken(number: number, code: string, message: string): Line {
+  return { number, text: '', fault: { pointer: '', code, message } };
+}
