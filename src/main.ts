@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
 import { type Config, loadConfig } from './config.ts';
+import { connect, connectionSettings } from './db/connections.ts';
 import { prepareDatabase } from './db/prepareDatabase.ts';
 import { StartupError } from './errors.ts';
 import { listen } from './http/server.ts';
@@ -21,7 +21,7 @@ async function main(): Promise<void> {
     const url = config.database.url ?? local!.url;
     await prepareDatabase(url, config.database, log);
     const keyring = config.profile === 'dev' ? await loadKeyring(config.dataDir) : null;
-    if (keyring) await makeDemo(url, keyring);
+    if (keyring) await makeDemo(config, url, keyring, log);
     const adminKey = config.adminKey ?? keyring?.adminKey;
     const service = await createService({ ...config, adminKey }, url, log);
     const server = await listen(service.app, config.http.host, config.http.port).catch(async (error) => {
@@ -35,8 +35,11 @@ async function main(): Promise<void> {
     log.info({ signal }, 'stopping');
     service.beginDrain();
     await sleep(config.http.drainDelayMs);
-    await server.close(config.http.drainTimeoutMs);
-    const lost = await service.close();
+    const deadline = Date.now() + config.http.drainTimeoutMs;
+    await server.close(config.http.drainTimeoutMs / 2);
+    const lost = await Promise.race([service.close(), sleep(deadline - Date.now(), null, { ref: false })]);
+    if (lost === null)
+      throw new StartupError('stopped, but not everything was written within DRAIN_TIMEOUT_MS');
     if (lost > 0) process.exitCode = 1;
     if (signal === 'database gone') throw new StartupError('the local database has ended; see its log');
     log.info('stopped');
@@ -45,9 +48,8 @@ async function main(): Promise<void> {
   }
 }
 
-async function makeDemo(url: string, keyring: Keyring): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
+async function makeDemo(config: Config, url: string, keyring: Keyring, log: Logger): Promise<void> {
+  const client = await connect(connectionSettings(url, config.database, 'migrate'), log);
   try {
     await ensureDemoTenant(client, keyring.demoKey);
   } finally {
@@ -84,10 +86,12 @@ function welcome(config: Config, address: string, url: string, keyring: Keyring,
 }
 
 /** A reason not to start is one line for the operator; anything else is a fault of ours and shows its stack. */
-function fail(error: unknown, log?: Logger): void {
+function fail(error: unknown): void {
   process.exitCode = 1;
   if (error instanceof StartupError) process.stderr.write(`tidemark: ${error.message}\n`);
-  else (log ?? createLogger({ logLevel: 'error' })).fatal({ err: error }, 'failed');
+  else createLogger({ logLevel: 'error' }).fatal({ err: error }, 'failed');
 }
 
-main().catch((error) => fail(error));
+main()
+  .catch((error) => fail(error))
+  .finally(() => process.exit()); // a connection that hangs must not keep a stopped service alive

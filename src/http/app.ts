@@ -1,7 +1,7 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { bodyLimit } from 'hono/body-limit';
 import { type EventFault, TidemarkError } from '../errors.ts';
-import type { Caller } from '../tenancy/caller.ts';
+import type { App, AppEnv } from './appEnv.ts';
 import { authentication } from './middleware/authentication.ts';
 import { requestId } from './middleware/requestId.ts';
 import { handleError, problem } from './problem.ts';
@@ -16,15 +16,6 @@ import { tenantRoutes } from './routes/tenants.ts';
 import { usageRoutes } from './routes/usage.ts';
 import { windowRoutes } from './routes/windows.ts';
 import type { Services } from './services.ts';
-
-export interface AppEnv {
-  Variables: { requestId: string; caller: Caller };
-}
-
-export type App = OpenAPIHono<AppEnv>;
-
-/** Bodies of the administration; events have a limit of their own, see readBody.ts. */
-const MAX_SMALL_BODY_BYTES = 65_536;
 
 /** The whole HTTP surface. */
 export function createApp(services: Services): App {

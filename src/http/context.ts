@@ -1,7 +1,7 @@
 import type { Context } from 'hono';
 import { contextFor, requireScope, type Scope } from '../tenancy/caller.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
-import type { AppEnv } from './app.ts';
+import type { AppEnv } from './appEnv.ts';
 import type { Services } from './services.ts';
 
 /**

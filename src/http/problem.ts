@@ -5,7 +5,7 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { errorCode, remedyFor } from '../db/sqlstate.ts';
 import { type ErrorCode, TidemarkError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import type { AppEnv } from './app.ts';
+import type { AppEnv } from './appEnv.ts';
 
 /** The only place that knows which failure is which HTTP status. */
 const STATUS: Record<ErrorCode, ContentfulStatusCode> = {

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { StartupError } from '../errors.ts';
-import type { App } from './app.ts';
+import type { App } from './appEnv.ts';
 
 /** Behind a load balancer that keeps idle connections for 60 s, ours must live longer, or it reuses a closed one. */
 const KEEP_ALIVE_MS = 65_000;

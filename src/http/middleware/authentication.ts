@@ -1,6 +1,6 @@
 import { createMiddleware } from 'hono/factory';
 import type { Authenticator } from '../../tenancy/authenticator.ts';
-import type { AppEnv } from '../app.ts';
+import type { AppEnv } from '../appEnv.ts';
 
 /** Every path below must be called with a key. */
 export function authentication(authenticator: Authenticator) {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createMiddleware } from 'hono/factory';
-import type { AppEnv } from '../app.ts';
+import type { AppEnv } from '../appEnv.ts';
 
 /** Takes the caller's X-Request-Id where it is a plain token, otherwise makes one, and returns it. */
 export function requestId() {

@@ -1,6 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { listCustomers, updateCustomer } from '../../tenancy/customers.ts';
-import type { App } from '../app.ts';
+import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
 import { failures, id, json, notFound, pageQuery, pageSchema, security, tenantHeader } from '../schemas.ts';
 import type { Services } from '../services.ts';

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import type { App } from '../app.ts';
+import type { App } from '../appEnv.ts';
 
 /** swagger-ui-dist: the page and what it loads, served from here so that it works offline. */
 const ASSETS = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));

@@ -5,7 +5,7 @@ import { listEvents } from '../../events/listEvents.ts';
 import { NativeEvent } from '../../events/nativeEvent.ts';
 import type { EventFormat } from '../../events/parseEvents.ts';
 import { requireScope } from '../../tenancy/caller.ts';
-import type { App, AppEnv } from '../app.ts';
+import type { App, AppEnv } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
 import { parseRange } from '../range.ts';
 import { readBody } from '../readBody.ts';

@@ -2,7 +2,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { TidemarkError } from '../../errors.ts';
 import { type Caller, requireScope, SCOPES } from '../../tenancy/caller.ts';
 import { createKey, listKeys, revokeKey } from '../../tenancy/keys.ts';
-import type { App } from '../app.ts';
+import type { App } from '../appEnv.ts';
 import { failures, id, json, notFound, pageQuery, pageSchema, security } from '../schemas.ts';
 import type { Services } from '../services.ts';
 

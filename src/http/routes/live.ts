@@ -2,7 +2,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import type { LiveSums } from '../../live/liveCounters.ts';
 import { windowTotals } from '../../rollups/windowTotals.ts';
 import { WINDOW_MS, windowStart } from '../../windows/window.ts';
-import type { App } from '../app.ts';
+import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
 import { failures, id, json, security, tenantHeader } from '../schemas.ts';
 import type { Services } from '../services.ts';

@@ -1,5 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import type { App } from '../app.ts';
+import type { App } from '../appEnv.ts';
 import { json } from '../schemas.ts';
 import type { Services } from '../services.ts';
 

@@ -1,7 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { requirePlatform } from '../../tenancy/caller.ts';
 import { createTenant, listTenants, updateTenant } from '../../tenancy/tenants.ts';
-import type { App } from '../app.ts';
+import type { App } from '../appEnv.ts';
 import { failures, id, json, notFound, Problem, pageQuery, pageSchema, security } from '../schemas.ts';
 import type { Services } from '../services.ts';
 

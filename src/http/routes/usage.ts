@@ -2,7 +2,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { TidemarkError } from '../../errors.ts';
 import { checkTimezone, GRANULARITIES, GRANULARITY_MS, type Granularity } from '../../rollups/granularity.ts';
 import { GROUPINGS, type Grouping, type UsageQuery, usageSeries } from '../../rollups/usageSeries.ts';
-import type { App } from '../app.ts';
+import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
 import { parseRange } from '../range.ts';
 import { failures, id, pageQuery, pageSchema, rangeQuery, security, tenantHeader, text } from '../schemas.ts';

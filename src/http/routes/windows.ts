@@ -1,6 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { listWindows } from '../../rollups/listWindows.ts';
-import type { App } from '../app.ts';
+import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
 import { parseRange } from '../range.ts';
 import { failures, id, json, pageQuery, pageSchema, rangeQuery, security, tenantHeader } from '../schemas.ts';
