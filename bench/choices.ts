@@ -177,7 +177,7 @@ async function main(): Promise<void> {
     execFileSync('npm', ['run', '--silent', 'build'], { cwd, stdio: 'inherit' });
   }
 
-  const timing = { durationMs: seconds * 1_000, warmupMs: Math.min(2_000, seconds * 500) };
+  const timing = { durationMs: seconds * 1_000, warmupMs: Math.min(3_000, seconds * 500) };
   const started = new Date().toISOString();
   const results: { engine: string; server: Record<string, string>; answers: Answer[] }[] = [];
   await inWorkplace((folder) =>
@@ -234,6 +234,6 @@ function format(answers: Answer[]): string {
 }
 
 main().catch((error) => {
-  console.error(interruption.aborted ? error.message : error);
+  console.error(interruption.aborted ? interruption.reason.message : error);
   process.exitCode = 1;
 });

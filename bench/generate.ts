@@ -22,7 +22,11 @@ export async function generate(load: Load, meter: Meter): Promise<LoadReport & {
     died.catch(() => undefined);
     generator.process.send(load);
     const result = await unlessInterrupted(Promise.race([report, died]));
-    return { ...result, usage: usage! };
+    const { otherCores } = usage!;
+    return {
+      ...result,
+      usage: { ...usage!, otherCores: otherCores === null ? null : otherCores - result.cores },
+    };
   } finally {
     await generator.stop();
   }

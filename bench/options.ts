@@ -21,7 +21,7 @@ const USAGE = `npm run bench -- [options]
   --only a,b,c,d,e                   default all
   --seconds N                        length of one measurement, default 10
   --rounds N                         times that a to d are measured in turn, default 3
-  --events N,N                       stored events for e, default 1000000,5000000
+  --events N,N                       stored events for e, at least 100000; default 1000000,5000000
   --no-build                         measure the dist/ that is there`;
 
 /** Reads the command line. Ends the process, with the usage, when it makes no sense. */
@@ -51,11 +51,11 @@ export function readOptions(args: string[]): Options {
       engines: chosen as Options['engines'],
       only: new Set(only as Letter[]),
       durationMs: seconds * 1_000,
-      warmupMs: Math.min(2_000, seconds * 500),
+      warmupMs: Math.min(3_000, seconds * 500),
       rounds: positive(values.rounds),
       events: values.events
         .split(',')
-        .map(positive)
+        .map(sizeOf)
         .sort((a, b) => a - b),
       build: !values['no-build'],
     };
@@ -64,6 +64,13 @@ export function readOptions(args: string[]): Options {
     console.error(message ? `${message}\n\n${USAGE}` : USAGE);
     process.exit(message ? 2 : 0);
   }
+}
+
+/** Fewer events than these do not reach back over the hours that are asked for. */
+function sizeOf(text: string): number {
+  const events = positive(text);
+  if (events < 100_000) throw new Error('--events: at least 100000');
+  return events;
 }
 
 function positive(text: string): number {

@@ -12,14 +12,16 @@ export interface Usage {
   /** Processor time over wall time: 1 is one core, all the time. */
   serviceCores: number | null;
   postgresCores: number | null;
+  /** What is left of the machine's time: kernel, strangers, and what a hypervisor took. Near 0 on a quiet machine. */
+  otherCores: number | null;
   /** Largest resident size of the service since it began, in MB (10^6 bytes). */
   peakRssMb: number | null;
 }
 
-/** Meters one service and the PostgreSQL behind it. */
+/** Meters one service and the PostgreSQL behind it; what this process uses itself is nobody's. */
 export class Meter {
   private readonly pids: { service: number | null; postmaster: number | null };
-  private from: { at: number; service: number | null; postgres: number | null } | undefined;
+  private from: ReturnType<Meter['read']> | undefined;
 
   constructor(pids: { service: number | null; postmaster: number | null }) {
     this.pids = pids;
@@ -35,21 +37,37 @@ export class Meter {
     const seconds = (to.at - from.at) / 1_000;
     const cores = (before: number | null, after: number | null) =>
       before === null || after === null ? null : (after - before) / seconds;
+    const serviceCores = cores(from.service, to.service);
+    const postgresCores = cores(from.postgres, to.postgres);
+    const own = this.pids.service === process.pid ? 0 : cores(from.own, to.own)!;
+    const all = cores(from.all, to.all);
     return {
-      serviceCores: cores(from.service, to.service),
-      postgresCores: cores(from.postgres, to.postgres),
+      serviceCores,
+      postgresCores,
+      otherCores: all === null ? null : all - own - (serviceCores ?? 0) - (postgresCores ?? 0),
       peakRssMb: this.pids.service === null ? null : peakRssMb(this.pids.service),
     };
   }
 
   private read() {
     const { service, postmaster } = this.pids;
+    const { user, system } = process.cpuUsage();
     return {
       at: performance.now(),
+      all: machineCpuSeconds(),
+      own: (user + system) / 1_000_000,
       service: service === null ? null : cpuSeconds(service),
       postgres: postmaster === null ? null : postgresCpuSeconds(postmaster),
     };
   }
+}
+
+/** Seconds that the processors of this machine were not idle, stolen time included. */
+function machineCpuSeconds(): number | null {
+  const line = /^cpu +(.+)$/m.exec(readProc('', 'stat'))?.[1];
+  if (line === undefined) return null;
+  const [user, nice, system, , , irq, softirq, steal] = line.split(' ').map(Number);
+  return (user! + nice! + system! + irq! + softirq! + steal!) / TICKS_PER_SECOND;
 }
 
 /** Seconds a process and its threads have run. */
@@ -102,7 +120,8 @@ function readStat(pid: number): Stat | null {
   return { parent: Number(fields[1]), utime: utime!, stime: stime!, childTicks: cutime! + cstime! };
 }
 
-function readProc(pid: number, file: string): string {
+/** @param pid '' for the files of the whole machine. */
+function readProc(pid: number | '', file: string): string {
   try {
     return readFileSync(`/proc/${pid}/${file}`, 'utf8');
   } catch {

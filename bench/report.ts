@@ -67,12 +67,13 @@ function ingestTable(rounds: Measurement[][]): string {
       figure(Math.max(...peaks)),
       letter === 'b' ? '–' : figure(over((measured) => measured.usage.postgresCores)),
       figure(over((measured) => measured.generatorCores ?? measured.usage.serviceCores)),
+      figure(over((measured) => measured.usage.otherCores)),
       all.every((measured) => measured.problems.length === 0) ? 'exact' : 'INVALID',
     ];
   });
   const head = [
     ...['', 'events/s', 'min–max', 'p50 ms', 'p99 ms'],
-    ...['service cores', 'peak RSS MB', 'PostgreSQL cores', 'generator cores', 'counts'],
+    ...['service cores', 'peak RSS MB', 'PostgreSQL cores', 'generator cores', 'other cores', 'counts'],
   ];
   return table(head, rows);
 }
@@ -88,12 +89,13 @@ function queryTable(reports: WindowQueryReport[]): string {
     figure(report.usage.serviceCores),
     figure(report.usage.peakRssMb),
     figure(report.usage.postgresCores),
+    figure(report.usage.otherCores),
     `${figure(report.loadSeconds)} + ${figure(report.catchUpSeconds)}`,
     report.problems.length === 0 ? 'equal' : 'INVALID',
   ]);
   const head = [
     ...['p50 / p99 ms', 'one at a time', '8 at a time', 'requests/s (8)', 'raw GROUP BY'],
-    ...['service cores', 'peak RSS MB', 'PostgreSQL cores', 'load + catch-up s', 'answers'],
+    ...['service cores', 'peak RSS MB', 'PostgreSQL cores', 'other cores', 'load + catch-up s', 'answers'],
   ];
   return table(head, rows);
 }

@@ -87,6 +87,6 @@ function ingestPlan(server: BenchServer, options: Options, folder: string): (() 
 }
 
 main().catch((error) => {
-  console.error(interruption.aborted ? error.message : error);
+  console.error(interruption.aborted ? interruption.reason.message : error);
   process.exitCode = 1;
 });

@@ -124,12 +124,13 @@ async function removeLeftovers(url: string): Promise<void> {
   await withClient(url, async (client) => {
     const { rows } = await client.query<{ datname: string }>(
       `select datname from pg_database d
-       where starts_with(datname, $1) and not exists (select from pg_stat_activity a where a.datid = d.oid)`,
+       where starts_with(datname, $1) and not exists (
+         select from pg_stat_activity a where a.datid = d.oid and a.backend_type = 'client backend')`,
       [PREFIX],
     );
     for (const { datname } of rows) {
       if (isRunning(Number(datname.slice(PREFIX.length).split('_')[0]))) continue;
-      await client.query(`drop database if exists ${datname}`);
+      await client.query(`drop database if exists ${datname} with (force)`);
     }
   });
 }

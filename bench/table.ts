@@ -10,6 +10,7 @@ export function table(head: string[], rows: string[][]): string {
 /** With so many significant digits, thousands apart; '–' for what is not known. */
 export function figure(value: number | null | undefined, digits = 3): string {
   if (value === null || value === undefined || Number.isNaN(value)) return '–';
+  if (Math.abs(value) < 0.005) return '0';
   if (Math.abs(value) >= 1_000) return Math.round(value).toLocaleString('en-US');
   return value.toPrecision(digits).replace(/\.0+$/, '');
 }

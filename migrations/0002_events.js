@@ -64,14 +64,13 @@ export const up = async (pgm) => {
            date_trunc('hour', w, 'UTC') as h,
            date_trunc('day', w, 'UTC') as d;
 
-    -- Closed windows that changed. stale counts the rollups that still lack the change:
-    -- 3 = usage_30s and above, 2 = usage_1h and above, 1 = usage_1d, 0 = none.
+    -- Closed windows that changed.
     create table late_window (
       bucket           timestamptz not null,
       tenant_id        text not null,
       customer_id      text not null,
       revision         integer not null,
-      stale            smallint not null,
+      stale            boolean not null, -- some usage rollup lacks the change
       stale_references boolean not null default false, -- reference_1d lacks the change
       changed_by       xid8 not null default pg_current_xact_id(), -- the last batch that changed it
       created_at       timestamptz not null default now(),
@@ -79,7 +78,7 @@ export const up = async (pgm) => {
       primary key (tenant_id, customer_id, bucket)
     );
     create index late_window_tenant on late_window (tenant_id, bucket);
-    create index late_window_stale on late_window (tenant_id, bucket) where stale > 0;
+    create index late_window_stale on late_window (tenant_id, bucket) where stale;
     create index late_window_stale_references on late_window (bucket) where stale_references;
   `);
 

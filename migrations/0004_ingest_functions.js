@@ -25,7 +25,7 @@ export const up = async (pgm) => {
     /* Records closed windows that this transaction changed: one revision each. */
     create function mark_late_windows(windows jsonb) returns void language sql as $$
       insert into late_window as l (bucket, tenant_id, customer_id, revision, stale, stale_references)
-      select w.bucket, w.tenant_id, w.customer_id, 1, ${engine === 'timescale' ? 3 : 0},
+      select w.bucket, w.tenant_id, w.customer_id, 1, ${engine === 'timescale'},
              ${engine === 'timescale' ? 'w."references"' : 'false'}
       from jsonb_to_recordset(windows)
         as w (bucket timestamptz, tenant_id text, customer_id text, "references" boolean)

@@ -126,7 +126,7 @@ async function run(path: string, flags: Flags): Promise<number> {
         });
         progress.stop();
         process.stdout.write(summary(path, source, counts, outcome));
-        return conclude(counts, outcome, flags.maxErrors);
+        return conclude(counts, outcome, flags.maxErrors, signal.aborted);
       } finally {
         progress.stop();
       }
@@ -165,13 +165,18 @@ function summary(path: string, source: Source, counts: ImportCounts, outcome: Im
 }
 
 /** Says how it ended. @returns the exit code. */
-function conclude(counts: ImportCounts, { stop, refreshCut }: ImportOutcome, maxErrors: number): number {
+function conclude(
+  counts: ImportCounts,
+  { stop, refreshCut }: ImportOutcome,
+  maxErrors: number,
+  interrupted: boolean,
+): number {
   const say = (text: string) => process.stderr.write(`${text}\n`);
   if (refreshCut) say('the service refreshes the summaries when it runs; reads are exact before that too');
   if (stop === null) {
     if (counts.badLines > 0)
       say(`done, without the ${counts.badLines} bad lines (--max-errors ${maxErrors})`);
-    return refreshCut ? INTERRUPTED : 0;
+    return !refreshCut ? 0 : interrupted ? INTERRUPTED : 1;
   }
   const resume = `resume with --from-line ${stop.resumeLine}`;
   switch (stop.reason) {

@@ -17,6 +17,9 @@ import { usageRoutes } from './routes/usage.ts';
 import { windowRoutes } from './routes/windows.ts';
 import type { Services } from './services.ts';
 
+/** Bodies of the administration; events have a limit of their own, see readBody.ts. */
+const MAX_SMALL_BODY_BYTES = 65_536;
+
 /** The whole HTTP surface. */
 export function createApp(services: Services): App {
   const app: App = new OpenAPIHono<AppEnv>({

@@ -27,7 +27,15 @@ export const failures = {
   400: problemAnswer('The request is wrong: see code and errors'),
   401: problemAnswer('No key, or one that is unknown, revoked or expired'),
   403: problemAnswer('The key may not do this, or its tenant is inactive'),
+  500: problemAnswer('A fault of this service: the request id finds it in the log'),
   503: problemAnswer('Overloaded, stopping, or the database is away: try again after Retry-After'),
+};
+/** The same for routes that act for one tenant. */
+export const tenantFailures = { ...failures, 404: problemAnswer('There is no such tenant') };
+/** What a route with a body may answer besides. */
+export const bodyFailures = {
+  413: problemAnswer('The body is too large'),
+  415: problemAnswer('Not a content type or encoding that is understood'),
 };
 export const notFound = { 404: problemAnswer('There is no such thing') };
 

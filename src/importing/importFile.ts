@@ -101,15 +101,20 @@ export async function importFile(options: ImportFileOptions): Promise<ImportOutc
       return { stop, importMs, refreshMs: null, refreshCut: engine === 'timescale' && unfinished };
     }
     options.onRefresh();
-    const connectCloser = () => connect(connectionSettings(url, config.database, 'closer'), log);
-    const closer = new Closer({ config: config.windows, engine, connect: connectCloser, frontier, log });
-    try {
-      const refreshStarted = performance.now();
-      const done = await refreshImported(db, closer, tenantId, counts.range, signal);
-      return { stop, importMs, refreshMs: performance.now() - refreshStarted, refreshCut: !done };
-    } finally {
-      await closer.stop();
-    }
+    const makeCloser = () =>
+      new Closer({
+        config: config.windows,
+        engine,
+        connect: () => connect(connectionSettings(url, config.database, 'closer'), log),
+        frontier,
+        log,
+      });
+    const refreshStarted = performance.now();
+    const done = await refreshImported(db, makeCloser, tenantId, counts.range, signal).catch((error) => {
+      log.warn({ err: error }, 'the summaries could not be refreshed');
+      return false;
+    });
+    return { stop, importMs, refreshMs: performance.now() - refreshStarted, refreshCut: !done };
   } finally {
     await db.end();
   }

@@ -67,7 +67,7 @@ function fromText(text: string, kind: Mapping['columns'][number]['target']['kind
       return withZone(text.trim());
     case 'number': {
       const number = text.trim();
-      return /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$/.test(number) ? Number(number) : text;
+      return /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?$/.test(number) ? Number(number) : text;
     }
     case 'decimal':
       return text.trim();

@@ -1,35 +1,50 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Queryable } from '../db/connections.ts';
-import { errorCode, LOCK_NOT_AVAILABLE } from '../db/sqlstate.ts';
+import { errorCode, LOCK_NOT_AVAILABLE, remedyFor } from '../db/sqlstate.ts';
 import type { Closer } from '../windows/closer.ts';
 
-/** How long to leave it to another instance that is refreshing, in ms. */
-const OTHERS_MS = 200;
+/** How long to leave it to another instance that is refreshing, or to a server that is away, in ms. */
+const PAUSE_MS = 200;
+
+/** How often a lost connection is met with a new one. */
+const RECONNECTS = 5;
 
 /**
  * Runs the closer until no rollup lacks a late event of the tenant in the range, so that an import ends refreshed.
  * Reads are right before that too; they cost more.
  *
+ * @param makeCloser one that has not been started; its connection is its own.
  * @param range in µs since the epoch.
  * @returns whether it came to its end before the signal.
  */
 export async function refreshImported(
   db: Queryable,
-  closer: Closer,
+  makeCloser: () => Closer,
   tenantId: string,
   range: { from: number; to: number },
   signal: AbortSignal,
 ): Promise<boolean> {
-  while (!signal.aborted) {
-    try {
-      await closer.step();
-      if (!(await isStale(db, tenantId, range))) return true;
-    } catch (error) {
-      if (errorCode(error) !== LOCK_NOT_AVAILABLE) throw error;
-      await sleep(OTHERS_MS);
+  let closer = makeCloser();
+  let reconnects = 0;
+  try {
+    while (!signal.aborted) {
+      try {
+        await closer.step();
+        if (!(await isStale(db, tenantId, range))) return true;
+        continue;
+      } catch (error) {
+        if (errorCode(error) !== LOCK_NOT_AVAILABLE) {
+          if (remedyFor(error) !== 'reconnect' || reconnects++ === RECONNECTS) throw error;
+          await closer.stop();
+          closer = makeCloser();
+        }
+      }
+      await sleep(PAUSE_MS);
     }
+    return false;
+  } finally {
+    await closer.stop();
   }
-  return false;
 }
 
 /** References of a day that has not been refreshed yet wait for its end, and are no business of ours. */
@@ -43,7 +58,7 @@ async function isStale(
        select from late_window l, window_state s
        where l.tenant_id = $1
          and l.bucket >= date_bin('30 seconds', $2::timestamptz, 'epoch'::timestamptz) and l.bucket <= $3
-         and (l.stale > 0 or (l.stale_references and l.bucket < s.refreshing_1d))
+         and (l.stale or (l.stale_references and l.bucket < s.refreshing_1d))
      ) as stale`,
     [tenantId, instant(range.from), instant(range.to)],
   );

@@ -102,7 +102,7 @@ function windowsStatement(oneCustomer: boolean): string {
       from usage_30s u
       where tenant_id = $1 and bucket >= $2 and bucket < $3 ${only('customer_id')}
         and not exists (select from late l
-                        where l.stale = 3 and l.bucket = u.bucket and l.customer_id = u.customer_id)
+                        where l.stale and l.bucket = u.bucket and l.customer_id = u.customer_id)
       union all
       select l.bucket, l.customer_id, e.endpoint, e.model, 1, coalesce(e.tokens, 0), coalesce(e.input_tokens, 0),
              coalesce(e.output_tokens, 0), coalesce(e.latency_ms, 0), (e.latency_ms is not null)::int
@@ -110,7 +110,7 @@ function windowsStatement(oneCustomer: boolean): string {
       join event e on e.tenant_id = $1 and e.customer_id = l.customer_id
         and e.ts >= l.bucket and e.ts < l.bucket + interval '30 seconds'
         and e.ts >= $2 and e.ts < $3::timestamptz + interval '30 seconds' -- so that other chunks are not looked at
-      where l.stale = 3
+      where l.stale
     ), page as (
       select bucket, customer_id from usage
       where $4::text is null or bucket > $2 or customer_id collate "C" > $4

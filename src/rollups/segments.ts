@@ -15,34 +15,26 @@ export interface Segment {
   to: number;
 }
 
-/** A 30-second window (start in ms) that the rollups of `stale` levels lack: 3 all, 2 those from 1h up, 1 only 1d. */
-export interface StaleWindow {
-  bucket: number;
-  stale: number;
-}
-
 /**
  * Covers [from, to) so that every moment is read exactly once, each from the coarsest level that may serve it:
  * whole buckets only, and none that lacks a late event.
  *
  * @param coarsest the coarsest level whose buckets fit into the buckets of the answer.
+ * @param stale starts (ms) of the 30-second windows that some rollup lacks a late event of.
  */
-export function planSegments(from: number, to: number, coarsest: Level, stale: StaleWindow[]): Segment[] {
+export function planSegments(from: number, to: number, coarsest: Level, stale: number[]): Segment[] {
   const segments = cover(from, to, coarsest, stale);
   if (segments.length <= MAX_SEGMENTS) return segments;
-  const buckets = stale.map((window) => window.bucket);
-  const worst = Math.max(...stale.map((window) => window.stale));
-  const finest: Level = worst === 3 ? 'raw' : worst === 2 ? '30s' : '1h';
-  const first = Math.max(from, align(Math.min(...buckets), finest, 'down'));
-  const last = Math.min(to, align(Math.max(...buckets) + WINDOW_MS, finest, 'up'));
+  const first = Math.max(from, Math.min(...stale));
+  const last = Math.min(to, Math.max(...stale) + WINDOW_MS);
   return [
     ...cover(from, first, coarsest, []),
-    ...cover(first, last, finest, []),
+    { level: 'raw', from: first, to: last },
     ...cover(last, to, coarsest, []),
   ];
 }
 
-function cover(from: number, to: number, level: Level, stale: StaleWindow[]): Segment[] {
+function cover(from: number, to: number, level: Level, stale: number[]): Segment[] {
   if (from >= to) return [];
   if (level === 'raw') return [{ level, from, to }];
   const finer = LEVELS[LEVELS.indexOf(level) - 1]!;
@@ -63,16 +55,10 @@ function cover(from: number, to: number, level: Level, stale: StaleWindow[]): Se
   return segments;
 }
 
-/** Starts of the buckets of a level that lack a late event, ascending. */
-function staleBuckets(stale: StaleWindow[], level: Level, from: number, to: number): number[] {
-  const lacking = 4 - LEVELS.indexOf(level);
-  const starts = new Set<number>();
-  for (const window of stale) {
-    if (window.stale >= lacking && window.bucket >= from && window.bucket < to) {
-      starts.add(align(window.bucket, level, 'down'));
-    }
-  }
-  return [...starts].sort((a, b) => a - b);
+/** Starts of the buckets of a level that hold a stale window, ascending. */
+function staleBuckets(stale: number[], level: Level, from: number, to: number): number[] {
+  const within = stale.filter((start) => start >= from && start < to);
+  return [...new Set(within.map((start) => align(start, level, 'down')))].sort((a, b) => a - b);
 }
 
 function append(segments: Segment[], next: Segment): void {

@@ -3,7 +3,7 @@ import { instant, type SqlParameters } from '../db/sqlParameters.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
 import { WINDOW_MS } from '../windows/window.ts';
 import { LATENCY_BOUNDS_MS } from './latencyHistogram.ts';
-import { type Level, planSegments, type Segment, type StaleWindow } from './segments.ts';
+import { type Level, planSegments, type Segment } from './segments.ts';
 
 /** Filters every summary understands. */
 export interface UsageFilters {
@@ -56,7 +56,7 @@ export function usageRows(
   context: TenantContext,
   range: { from: number; to: number },
   coarsest: Level,
-  stale: StaleWindow[],
+  stale: number[],
   columns: string[],
   filters: UsageFilters,
   parameters: SqlParameters,
@@ -84,20 +84,19 @@ export function usageRows(
   return `(${segments.map(select).join('\nunion all\n')}) as usage`;
 }
 
-/** Windows of the range that some rollup lacks a late event of. */
+/** Starts (ms) of the windows in the range that some rollup lacks a late event of. */
 export async function findStale(
   db: Queryable,
   context: TenantContext,
   range: { from: number; to: number },
   customerId?: string,
-): Promise<StaleWindow[]> {
-  const { rows } = await db.query<{ bucket: string; stale: number }>(
-    `select extract(epoch from bucket) * 1000 as bucket, max(stale)::int as stale
+): Promise<number[]> {
+  const { rows } = await db.query<{ bucket: string }>(
+    `select distinct extract(epoch from bucket) * 1000 as bucket
      from late_window
-     where tenant_id = $1 and bucket >= $2 and bucket < $3 and stale > 0
-       and ($4::text is null or customer_id = $4)
-     group by bucket`,
+     where tenant_id = $1 and bucket > $2 and bucket < $3 and stale
+       and ($4::text is null or customer_id = $4)`,
     [context.tenantId, new Date(range.from - WINDOW_MS), new Date(range.to), customerId ?? null],
   );
-  return rows.map((row) => ({ bucket: Number(row.bucket), stale: row.stale }));
+  return rows.map((row) => Number(row.bucket));
 }

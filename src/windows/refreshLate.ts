@@ -1,95 +1,125 @@
 import type pg from 'pg';
 import { type Rollup, refreshRollup } from './refreshRollup.ts';
+import { WINDOW_MS } from './window.ts';
 
 /** Ranges with invalid buckets given to one refresh: TimescaleDB materializes the whole hull beyond ten of them. */
 const RANGES_PER_REFRESH = 8;
-/** Buckets of one level brought up to date in one round. */
+/** Buckets brought up to date in one round. */
 const BUCKETS_PER_ROUND = 5_000;
 
-interface Level {
-  rollup: Rollup;
-  bucket: string;
-  bucketMs: number;
-  /** Which rows of late_window, as l, this level lacks. */
-  lacking: string;
-  /** How far this level has been refreshed: only below that can a late event be missing. */
-  refreshed: string;
-  /** What becomes of a row once this level has it: a level that has not begun with its bucket will see it by itself. */
-  caughtUp: string;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+
+/** What late events have changed, as one snapshot shows it. */
+interface Lacking {
+  /** Starts (ms) of the buckets that hold a changed window, ascending. */
+  starts: number[];
+  snapshot: string;
 }
 
-const LEVELS: Level[] = [
-  {
-    rollup: 'usage_30s',
-    bucket: '30 seconds',
-    bucketMs: 30_000,
-    lacking: 'l.stale = 3',
-    refreshed: 'refreshed_30s',
-    caughtUp: 'stale = case when l.bucket < s.refreshing_1h then 2 else 0 end',
-  },
-  {
-    rollup: 'usage_1h',
-    bucket: '1 hour',
-    bucketMs: 3_600_000,
-    lacking: 'l.stale = 2',
-    refreshed: 'refreshed_1h',
-    caughtUp: 'stale = case when l.bucket < s.refreshing_1d then 1 else 0 end',
-  },
-  {
-    rollup: 'usage_1d',
-    bucket: '1 day',
-    bucketMs: 86_400_000,
-    lacking: 'l.stale = 1',
-    refreshed: 'refreshed_1d',
-    caughtUp: 'stale = 0',
-  },
-  {
-    rollup: 'reference_1d',
-    bucket: '1 day',
-    bucketMs: 86_400_000,
-    lacking: 'l.stale_references',
-    refreshed: 'refreshed_1d',
-    caughtUp: 'stale_references = false',
-  },
-];
+/** How far (ms) a level has been refreshed, and how far a refresh of it has begun. */
+interface Progress {
+  hours: { refreshed: number; refreshing: number };
+  days: { refreshed: number; refreshing: number };
+}
 
 /**
- * Refreshes what late events have changed, from the finest level up, since each level reads the one below it.
+ * Refreshes what late events have changed.
  *
- * @returns how many windows were brought up to date, counted once per level.
+ * @returns how many windows were brought up to date.
  */
 export async function refreshLate(client: pg.Client): Promise<number> {
-  let windows = 0;
-  for (const level of LEVELS) windows += await refreshLevel(client, level);
-  return windows;
+  return (await refreshLateUsage(client)) + (await refreshLateReferences(client));
 }
 
 /**
- * One level: (1) what it lacks, and the snapshot that shows it; (2) the refresh, which sees at least as much; (3) note
- * what that snapshot showed. A window that a batch has changed since then was changed by a transaction the snapshot
- * does not show, and stays stale. A crash before (3) repeats a refresh that then finds nothing to do.
+ * (1) What is stale, and the snapshot that shows it. (2) usage_30s, which then has at least that. (3) The hours and
+ * (4) the days above that had been refreshed before; one that a refresh has not begun with will see the change by
+ * itself, and of one in between nobody knows: its windows stay stale. (5) What the snapshot of (1) showed is no longer
+ * stale; a window that was changed since then was changed by a transaction the snapshot does not show.
+ *
+ * A failure anywhere leaves all of it stale, and the next round repeats refreshes that find nothing to do.
  */
-async function refreshLevel(client: pg.Client, level: Level): Promise<number> {
-  const lacking = await client.query<{ start: string; snapshot: string }>(
-    `select distinct extract(epoch from date_bin('${level.bucket}', l.bucket, 'epoch'::timestamptz)) * 1000 as start,
+async function refreshLateUsage(client: pg.Client): Promise<number> {
+  const { starts, snapshot } = await lacking(client, 'stale', '30 seconds', 'refreshed_30s');
+  if (starts.length === 0) return 0;
+  await refreshAll(client, 'usage_30s', starts, WINDOW_MS);
+  const { hours, days } = await progress(client);
+  await refreshAll(client, 'usage_1h', bucketsBelow(hours.refreshed, starts, HOUR_MS), HOUR_MS);
+  await refreshAll(client, 'usage_1d', bucketsBelow(days.refreshed, starts, DAY_MS), DAY_MS);
+  const caughtUp = await client.query(
+    `update late_window set stale = false, updated_at = now()
+     where stale and bucket <= $1 and pg_visible_in_snapshot(changed_by, $2::pg_snapshot)
+       and not (bucket >= $3 and bucket < $4) and not (bucket >= $5 and bucket < $6)`,
+    [
+      new Date(starts.at(-1)!),
+      snapshot,
+      ...[hours.refreshed, hours.refreshing, days.refreshed, days.refreshing].map((ms) => new Date(ms)),
+    ],
+  );
+  return caughtUp.rowCount ?? 0;
+}
+
+/** reference_1d comes from the events themselves, so a day costs a scan of it: only days with late references. */
+async function refreshLateReferences(client: pg.Client): Promise<number> {
+  const { starts, snapshot } = await lacking(client, 'stale_references', '1 day', 'refreshed_1d');
+  if (starts.length === 0) return 0;
+  await refreshAll(client, 'reference_1d', starts, DAY_MS);
+  const caughtUp = await client.query(
+    `update late_window set stale_references = false, updated_at = now()
+     where stale_references and bucket < $1 and pg_visible_in_snapshot(changed_by, $2::pg_snapshot)`,
+    [new Date(starts.at(-1)! + DAY_MS), snapshot],
+  );
+  return caughtUp.rowCount ?? 0;
+}
+
+async function lacking(
+  client: pg.Client,
+  what: 'stale' | 'stale_references',
+  bucket: string,
+  refreshed: string,
+): Promise<Lacking> {
+  const { rows } = await client.query<{ start: string; snapshot: string }>(
+    `select distinct extract(epoch from date_bin('${bucket}', bucket, 'epoch'::timestamptz)) * 1000 as start,
             pg_current_snapshot()::text as snapshot
-     from late_window l, window_state s
-     where ${level.lacking} and l.bucket < s.${level.refreshed}
+     from late_window
+     where ${what} and bucket < (select ${refreshed} from window_state)
      order by start
      limit ${BUCKETS_PER_ROUND}`,
   );
-  if (lacking.rows.length === 0) return 0;
-  const starts = lacking.rows.map((row) => Number(row.start));
-  for (const range of hulls(starts, level.bucketMs)) {
-    await refreshRollup(client, level.rollup, range.from, range.to);
-  }
-  const caughtUp = await client.query(
-    `update late_window l set ${level.caughtUp}, updated_at = now()
-     from window_state s
-     where ${level.lacking} and l.bucket < $1 and pg_visible_in_snapshot(l.changed_by, $2::pg_snapshot)`,
-    [new Date(starts.at(-1)! + level.bucketMs), lacking.rows[0]!.snapshot],
+  return { starts: rows.map((row) => Number(row.start)), snapshot: rows[0]?.snapshot ?? '' };
+}
+
+async function progress(client: pg.Client): Promise<Progress> {
+  const { rows } = await client.query<Record<string, string>>(
+    `select extract(epoch from refreshed_1h) * 1000 as refreshed_1h,
+            extract(epoch from refreshing_1h) * 1000 as refreshing_1h,
+            extract(epoch from refreshed_1d) * 1000 as refreshed_1d,
+            extract(epoch from refreshing_1d) * 1000 as refreshing_1d
+     from window_state`,
   );
-  return caughtUp.rowCount ?? 0;
+  const at = (column: string) => Number(rows[0]![column]);
+  return {
+    hours: { refreshed: at('refreshed_1h'), refreshing: at('refreshing_1h') },
+    days: { refreshed: at('refreshed_1d'), refreshing: at('refreshing_1d') },
+  };
+}
+
+/** Starts of the buckets of `lengthMs` that hold one of the given, below a bound that is such a start itself. */
+function bucketsBelow(bound: number, starts: number[], lengthMs: number): number[] {
+  const wide = starts
+    .filter((start) => start < bound)
+    .map((start) => Math.floor(start / lengthMs) * lengthMs);
+  return [...new Set(wide)];
+}
+
+async function refreshAll(
+  client: pg.Client,
+  rollup: Rollup,
+  starts: number[],
+  lengthMs: number,
+): Promise<void> {
+  for (const { from, to } of hulls(starts, lengthMs)) await refreshRollup(client, rollup, from, to);
 }
 
 /** Ranges that cover the given bucket starts (ms): neighbours joined, and at most RANGES_PER_REFRESH joined ones each. */

@@ -2,7 +2,18 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { listCustomers, updateCustomer } from '../../tenancy/customers.ts';
 import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
-import { failures, id, json, notFound, pageQuery, pageSchema, security, tenantHeader } from '../schemas.ts';
+import {
+  bodyFailures,
+  failures,
+  id,
+  json,
+  notFound,
+  pageQuery,
+  pageSchema,
+  security,
+  tenantFailures,
+  tenantHeader,
+} from '../schemas.ts';
 import type { Services } from '../services.ts';
 
 const Customer = z
@@ -24,7 +35,7 @@ const getCustomers = createRoute({
   description: 'A customer registers itself with its first event.',
   security,
   request: { headers: tenantHeader, query: z.strictObject(pageQuery(100, 1_000)) },
-  responses: { 200: json(pageSchema(Customer, 'CustomerPage'), 'Customers'), ...failures },
+  responses: { 200: json(pageSchema(Customer, 'CustomerPage'), 'Customers'), ...tenantFailures },
 });
 
 const patchCustomer = createRoute({
@@ -39,10 +50,14 @@ const patchCustomer = createRoute({
     params: z.object({ id }),
     body: {
       required: true,
-      content: { 'application/json': { schema: z.strictObject({ name: id.nullable() }) } },
+      content: {
+        'application/json': {
+          schema: z.strictObject({ name: id.nullable() }).openapi({ example: { name: 'Acme Inc.' } }),
+        },
+      },
     },
   },
-  responses: { 200: json(Customer, 'The customer'), ...failures, ...notFound },
+  responses: { 200: json(Customer, 'The customer'), ...failures, ...notFound, ...bodyFailures },
 });
 
 export function customerRoutes(app: App, services: Services): void {

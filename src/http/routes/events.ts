@@ -11,7 +11,7 @@ import { parseRange } from '../range.ts';
 import { readBody } from '../readBody.ts';
 import { receiveEvents } from '../receiveEvents.ts';
 import {
-  failures,
+  bodyFailures,
   id,
   json,
   Problem,
@@ -19,6 +19,7 @@ import {
   pageSchema,
   rangeQuery,
   security,
+  tenantFailures,
   tenantHeader,
 } from '../schemas.ts';
 import type { Services } from '../services.ts';
@@ -131,16 +132,8 @@ const postEvents = createRoute({
   responses: {
     200: json(Accepted, 'The transaction that holds the events has committed'),
     202: json(z.object({ queued: z.int() }), 'Prefer: respond-async; the events are queued'),
-    ...failures,
-    404: { description: 'No such tenant', content: { 'application/problem+json': { schema: Problem } } },
-    413: {
-      description: 'Too many events or bytes',
-      content: { 'application/problem+json': { schema: Problem } },
-    },
-    415: {
-      description: 'Not a content type or encoding that is understood',
-      content: { 'application/problem+json': { schema: Problem } },
-    },
+    ...tenantFailures,
+    ...bodyFailures,
     422: {
       description: 'The database refuses one of the events; none of the request is stored',
       content: { 'application/problem+json': { schema: Problem } },
@@ -166,7 +159,7 @@ const getEvents = createRoute({
       ...pageQuery(100, 1_000),
     }),
   },
-  responses: { 200: json(pageSchema(StoredEvent, 'EventPage'), 'Events'), ...failures },
+  responses: { 200: json(pageSchema(StoredEvent, 'EventPage'), 'Events'), ...tenantFailures },
 });
 
 export function eventRoutes(app: App, services: Services): void {

@@ -3,7 +3,7 @@ import { TidemarkError } from '../../errors.ts';
 import { type Caller, requireScope, SCOPES } from '../../tenancy/caller.ts';
 import { createKey, listKeys, revokeKey } from '../../tenancy/keys.ts';
 import type { App } from '../appEnv.ts';
-import { failures, id, json, notFound, pageQuery, pageSchema, security } from '../schemas.ts';
+import { bodyFailures, failures, id, json, notFound, pageQuery, pageSchema, security } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
 const Key = z
@@ -47,7 +47,12 @@ const postKey = createRoute({
       },
     },
   },
-  responses: { 201: json(NewKey.openapi('NewKey'), 'The key with its secret'), ...failures, ...notFound },
+  responses: {
+    201: json(NewKey.openapi('NewKey'), 'The key with its secret'),
+    ...failures,
+    ...notFound,
+    ...bodyFailures,
+  },
 });
 
 const getKeys = createRoute({
@@ -86,6 +91,7 @@ export function keyRoutes(app: App, { reads, authenticator }: Services): void {
     }
     const owner = tenantOfKeys(caller, tenantId);
     const unique = [...new Set(scopes)];
+    c.header('Cache-Control', 'no-store');
     return c.json(await createKey(reads, { tenantId: owner, scopes: unique, expiresAt: expires }), 201);
   });
 

@@ -4,7 +4,7 @@ import { windowTotals } from '../../rollups/windowTotals.ts';
 import { WINDOW_MS, windowStart } from '../../windows/window.ts';
 import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
-import { failures, id, json, security, tenantHeader } from '../schemas.ts';
+import { id, json, security, tenantFailures, tenantHeader } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
 const CallsAndTokens = z.object({ calls: z.int(), tokens: z.int() });
@@ -44,7 +44,7 @@ const getLive = createRoute({
     'Of the whole tenant, or of one customer. From the live counters, or from the database without them.',
   security,
   request: { headers: tenantHeader, query: z.strictObject({ customerId: id.optional() }) },
-  responses: { 200: json(Live, 'The sums'), ...failures },
+  responses: { 200: json(Live, 'The sums'), ...tenantFailures },
 });
 
 export function liveRoutes(app: App, services: Services): void {

@@ -3,7 +3,16 @@ import { activitySummaries } from '../../rollups/activitySummaries.ts';
 import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
 import { parseRange } from '../range.ts';
-import { failures, id, json, pageQuery, pageSchema, rangeQuery, security, tenantHeader } from '../schemas.ts';
+import {
+  id,
+  json,
+  pageQuery,
+  pageSchema,
+  rangeQuery,
+  security,
+  tenantFailures,
+  tenantHeader,
+} from '../schemas.ts';
 import type { Services } from '../services.ts';
 
 const DAY_MS = 86_400_000;
@@ -37,7 +46,7 @@ const summaryRoute = <Path extends string>(
       headers: tenantHeader,
       query: z.strictObject({ ...rangeQuery, customerId: id.optional(), ...pageQuery(100, 1_000) }),
     },
-    responses: { 200: json(pageSchema(Summary, 'ActivityPage'), 'Summaries'), ...failures },
+    responses: { 200: json(pageSchema(Summary, 'ActivityPage'), 'Summaries'), ...tenantFailures },
   });
 
 const getHourly = summaryRoute('/v1/summaries/hourly', 'hourlySummaries', 'hour', 'the last day');

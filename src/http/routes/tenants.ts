@@ -2,7 +2,17 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { requirePlatform } from '../../tenancy/caller.ts';
 import { createTenant, listTenants, updateTenant } from '../../tenancy/tenants.ts';
 import type { App } from '../appEnv.ts';
-import { failures, id, json, notFound, Problem, pageQuery, pageSchema, security } from '../schemas.ts';
+import {
+  bodyFailures,
+  failures,
+  id,
+  json,
+  notFound,
+  Problem,
+  pageQuery,
+  pageSchema,
+  security,
+} from '../schemas.ts';
 import type { Services } from '../services.ts';
 
 const Tenant = z
@@ -33,6 +43,7 @@ const postTenant = createRoute({
   responses: {
     201: json(Tenant, 'The tenant'),
     ...failures,
+    ...bodyFailures,
     409: { description: 'The id is taken', content: { 'application/problem+json': { schema: Problem } } },
   },
 });
@@ -64,7 +75,7 @@ const patchTenant = createRoute({
         .openapi({ example: { active: false } }),
     ),
   },
-  responses: { 200: json(Tenant, 'The tenant'), ...failures, ...notFound },
+  responses: { 200: json(Tenant, 'The tenant'), ...failures, ...notFound, ...bodyFailures },
 });
 
 export function tenantRoutes(app: App, { reads, tenants, authenticator }: Services): void {

@@ -5,7 +5,16 @@ import { GROUPINGS, type Grouping, type UsageQuery, usageSeries } from '../../ro
 import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
 import { parseRange } from '../range.ts';
-import { failures, id, pageQuery, pageSchema, rangeQuery, security, tenantHeader, text } from '../schemas.ts';
+import {
+  id,
+  pageQuery,
+  pageSchema,
+  rangeQuery,
+  security,
+  tenantFailures,
+  tenantHeader,
+  text,
+} from '../schemas.ts';
 import type { Services } from '../services.ts';
 import { usageCsv } from '../usageCsv.ts';
 
@@ -82,7 +91,7 @@ const getUsage = createRoute({
         'text/csv': { schema: z.string() },
       },
     },
-    ...failures,
+    ...tenantFailures,
   },
 });
 

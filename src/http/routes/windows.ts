@@ -3,7 +3,16 @@ import { listWindows } from '../../rollups/listWindows.ts';
 import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
 import { parseRange } from '../range.ts';
-import { failures, id, json, pageQuery, pageSchema, rangeQuery, security, tenantHeader } from '../schemas.ts';
+import {
+  id,
+  json,
+  pageQuery,
+  pageSchema,
+  rangeQuery,
+  security,
+  tenantFailures,
+  tenantHeader,
+} from '../schemas.ts';
 import type { Services } from '../services.ts';
 
 const HOUR_MS = 3_600_000;
@@ -45,7 +54,7 @@ const getWindows = createRoute({
     headers: tenantHeader,
     query: z.strictObject({ ...rangeQuery, customerId: id.optional(), ...pageQuery(100, 1_000) }),
   },
-  responses: { 200: json(pageSchema(Window, 'WindowPage'), 'Windows'), ...failures },
+  responses: { 200: json(pageSchema(Window, 'WindowPage'), 'Windows'), ...tenantFailures },
 });
 
 export function windowRoutes(app: App, services: Services): void {

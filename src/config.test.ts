@@ -1,0 +1,157 @@
+import { readFile } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { ENVIRONMENT, loadConfig } from './config.ts';
+import { StartupError } from './errors.ts';
+
+const VARIABLES = Object.keys(ENVIRONMENT.shape) as (keyof typeof ENVIRONMENT.shape)[];
+
+function refusal(env: Record<string, string>): string {
+  try {
+    loadConfig(env);
+  } catch (error) {
+    expect(error).toBeInstanceOf(StartupError);
+    return (error as Error).message;
+  }
+  return 'accepted';
+}
+
+describe('without any variable', () => {
+  it('is a service for development', () => {
+    expect(loadConfig({})).toEqual({
+      profile: 'dev',
+      logLevel: 'info',
+      http: {
+        host: '127.0.0.1',
+        port: 8080,
+        maxBodyBytes: 8_388_608,
+        drainDelayMs: 0,
+        drainTimeoutMs: 9_000,
+      },
+      database: {
+        url: undefined,
+        embeddedPort: 54_329,
+        readPoolSize: 8,
+        connectTimeoutMs: 5_000,
+        readTimeoutMs: 15_000,
+      },
+      dataDir: '.tidemark',
+      adminKey: undefined,
+      ingest: {
+        writers: 2,
+        batchRows: 5_000,
+        batchBytes: 8_388_608,
+        queueRows: 50_000,
+        queueBytes: 33_554_432,
+        deadlineMs: 10_000,
+        maxEventsPerRequest: 10_000,
+        acceptAheadMs: 600_000,
+        acceptBehindMs: 2_592_000_000,
+      },
+      windows: { graceMs: 2_000, intervalMs: 1_000, stepMinutes: 30, lockTimeoutMs: 500 },
+      live: { store: 'memory', redisUrl: undefined, maxFields: 200, timeoutMs: 200 },
+    });
+  });
+
+  it('takes empty variables for unset, and leaves others alone', () => {
+    const empty = Object.fromEntries(VARIABLES.map((name) => [name, '']));
+    expect(loadConfig({ ...empty, PATH: '/bin', port: 'x', TIDEMARK: 'x' })).toEqual(loadConfig({}));
+  });
+});
+
+describe('profiles', () => {
+  const prod = {
+    TIDEMARK_PROFILE: 'prod',
+    DATABASE_URL: 'postgres://u:p@db/tidemark',
+    ADMIN_KEY: 'x'.repeat(16),
+  };
+
+  it('prod needs a database and an admin key', () => {
+    expect(loadConfig(prod)).toMatchObject({
+      profile: 'prod',
+      database: { url: prod.DATABASE_URL },
+      adminKey: prod.ADMIN_KEY,
+    });
+    expect(refusal({ ...prod, DATABASE_URL: '' })).toBe('the prod profile needs DATABASE_URL');
+    expect(refusal({ ...prod, ADMIN_KEY: '' })).toBe('the prod profile needs ADMIN_KEY');
+  });
+
+  it('prod waits for the load balancer before it closes, unless told otherwise', () => {
+    expect(loadConfig(prod).http.drainDelayMs).toBe(3_000);
+    expect(loadConfig({ ...prod, DRAIN_DELAY_MS: '0' }).http.drainDelayMs).toBe(0);
+    expect(loadConfig({ DRAIN_DELAY_MS: '70' }).http.drainDelayMs).toBe(70);
+  });
+
+  it('counts live in Redis where there is one, in memory only in one process', () => {
+    const REDIS_URL = 'redis://localhost';
+    expect(loadConfig({ ...prod, REDIS_URL }).live).toMatchObject({ store: 'redis', redisUrl: REDIS_URL });
+    expect(loadConfig({ REDIS_URL }).live.store).toBe('redis');
+    expect(loadConfig(prod).live.store).toBe('none');
+    expect(loadConfig({ TIDEMARK_PROFILE: 'test' }).live.store).toBe('memory');
+  });
+});
+
+describe('bad values', () => {
+  const bad: Record<string, string[]> = {
+    TIDEMARK_PROFILE: ['production', 'DEV'],
+    LOG_LEVEL: ['verbose'],
+    DATABASE_URL: ['localhost', 'mysql://localhost/x', 'http://localhost'],
+    REDIS_URL: ['localhost:6379', 'http://localhost'],
+    ADMIN_KEY: ['short', 'x'.repeat(15)],
+  };
+  const texts = ['HOST', 'DATA_DIR'];
+  const numbers = VARIABLES.filter((name) => !(name in bad) && !texts.includes(name));
+
+  it.each(numbers)('%s takes whole numbers within its bounds', (name) => {
+    for (const value of [
+      '-1',
+      '1.5',
+      'ten',
+      '1e99',
+      'Infinity',
+      'NaN',
+      '10ms',
+      '0x',
+      '99999999999999999999',
+    ]) {
+      expect([value, refusal({ [name]: value })]).toEqual([
+        value,
+        expect.stringMatching(`^configuration is invalid: ${name}: `),
+      ]);
+    }
+  });
+
+  it.each(Object.entries(bad))('%s is none of %j', (name, values) => {
+    for (const value of values) {
+      const message = refusal({ [name]: value });
+      expect(message).toMatch(`configuration is invalid: ${name}: `);
+      expect(message).not.toContain('\n');
+    }
+  });
+
+  it('are all named in one line, secrets left out', () => {
+    const message = refusal({ PORT: '70000', ADMIN_KEY: 'hunter2', DATABASE_URL: 'mysql://me:hunter2@db' });
+    for (const name of ['PORT', 'ADMIN_KEY', 'DATABASE_URL']) expect(message).toContain(`${name}: `);
+    expect(message).not.toMatch(/hunter2|\n/);
+  });
+
+  it('of the bounds are still good', () => {
+    expect(loadConfig({ PORT: '65535' }).http.port).toBe(65_535);
+    expect(loadConfig({ PORT: '0' }).http.port).toBe(0);
+    expect(refusal({ PORT: '65536' })).toContain('PORT');
+    expect(loadConfig({ INGEST_WRITERS: '16' }).ingest.writers).toBe(16);
+    expect(refusal({ INGEST_WRITERS: '0' })).toContain('INGEST_WRITERS');
+  });
+});
+
+it('README.md lists exactly these variables, with these defaults', async () => {
+  const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8');
+  const listed = [...readme.matchAll(/^\| `([A-Z][A-Z0-9_]+)` \| ([^|]*) \| ([^|]*) \|$/gm)].map(
+    ([, name, fallback, meaning]) => {
+      expect([name, meaning!.trim()]).not.toEqual([name, '']);
+      return [name, fallback!.trim().replace(/^—$/, '').replaceAll('`', '')];
+    },
+  );
+  const defaults = ENVIRONMENT.parse({}) as Record<string, unknown>;
+  const expected = VARIABLES.map((name) => [name, String(defaults[name] ?? '')]);
+  expect(listed.sort()).toEqual(expected.sort());
+});
