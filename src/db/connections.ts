@@ -47,7 +47,10 @@ export async function connectWriter(settings: ConnectionSettings, log: Logger): 
     await client.query(`
       select set_config('synchronous_commit', 'on', false)
       where current_setting('synchronous_commit') in ('off', 'local')`);
-    await client.query(`set idle_in_transaction_session_timeout = '30s'`);
+    // A backend whose writer has gone must not hold its locks for long.
+    await client.query(
+      `set idle_in_transaction_session_timeout = '30s'; set client_connection_check_interval = '1s'`,
+    );
   } catch (error) {
     client.end().catch(() => undefined);
     throw error;

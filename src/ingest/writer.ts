@@ -63,6 +63,8 @@ export class Writer {
   private readonly options: WriterOptions;
   private readonly encoder = new CopyEncoder();
   private client: pg.Client | undefined;
+  /** When the batch at hand is given up, ms since the epoch. */
+  private until = 0;
 
   constructor(options: WriterOptions) {
     this.options = options;
@@ -70,8 +72,8 @@ export class Writer {
 
   /** Writes the requests in as few transactions as they allow. Never throws: a failure is its request's Error. */
   async write(requests: WriteRequest[]): Promise<(WriteResult | Error)[]> {
-    const until = Date.now() + this.options.deadlineMs;
-    return this.writeUntil(requests, until, 'direct');
+    this.until = Date.now() + this.options.deadlineMs;
+    return this.writeOn('direct', requests);
   }
 
   async close(): Promise<void> {
@@ -80,10 +82,9 @@ export class Writer {
     await client?.end().catch(() => undefined);
   }
 
-  private async writeUntil(
-    requests: WriteRequest[],
-    until: number,
+  private async writeOn(
     firstPath: 'direct' | 'claiming',
+    requests: WriteRequest[],
   ): Promise<(WriteResult | Error)[]> {
     const batch = new Batch(requests);
     let path = firstPath;
@@ -108,14 +109,14 @@ export class Writer {
           continue;
         }
         const remedy = remedyFor(error);
-        if (remedy === 'reject') return this.isolate(requests, until, path, error);
+        if (remedy === 'reject') return this.isolate(path, requests, error);
         if (remedy === 'reconnect') this.drop();
-        if (remedy === 'unavailable' || Date.now() >= until) {
+        if (remedy === 'unavailable' || Date.now() >= this.until) {
           this.options.log.error({ err: error, rows: batch.rows.length }, 'batch not written');
           return requests.map(() => unavailable(error));
         }
         this.options.metrics.retries.inc({ sqlstate: code ?? 'connection' });
-        if (remedy === 'reconnect' && attempt.outcome && (await this.committed(attempt.xid, until))) {
+        if (remedy === 'reconnect' && attempt.outcome && (await this.committed(attempt.xid))) {
           this.options.onStored?.(attempt.outcome.stored);
           return batch.results(attempt.outcome.known);
         }
@@ -192,9 +193,8 @@ export class Writer {
 
   /** Halves the requests until the one that carries the refused row stands alone, and fails that one. */
   private async isolate(
-    requests: WriteRequest[],
-    until: number,
     path: 'direct' | 'claiming',
+    requests: WriteRequest[],
     error: unknown,
   ): Promise<(WriteResult | Error)[]> {
     if (requests.length === 1) {
@@ -203,8 +203,8 @@ export class Writer {
     }
     const half = requests.length >> 1;
     return [
-      ...(await this.writeUntil(requests.slice(0, half), until, path)),
-      ...(await this.writeUntil(requests.slice(half), until, path)),
+      ...(await this.writeOn(path, requests.slice(0, half))),
+      ...(await this.writeOn(path, requests.slice(half))),
     ];
   }
 
@@ -240,7 +240,7 @@ export class Writer {
 
   private async run(transaction: CopyTransaction): Promise<void> {
     const client = await this.connected();
-    const timer = setTimeout(() => client.connection.stream.destroy(), this.options.deadlineMs);
+    const timer = setTimeout(() => client.connection.stream.destroy(), Math.max(0, this.until - Date.now()));
     try {
       client.query(transaction);
       await transaction.done;
@@ -262,8 +262,8 @@ export class Writer {
   }
 
   /** Whether a transaction whose connection was lost has committed after all. False also when nobody can tell. */
-  private async committed(xid: string | null, until: number): Promise<boolean> {
-    while (xid !== null && Date.now() < until) {
+  private async committed(xid: string | null): Promise<boolean> {
+    while (xid !== null && Date.now() < this.until) {
       try {
         const client = await this.connected();
         const { rows } = await client.query('select pg_xact_status($1::text::xid8) as status', [xid]);

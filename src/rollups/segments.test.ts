@@ -1,0 +1,112 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { LEVELS, type Level, planSegments, type StaleWindow } from './segments.ts';
+
+const WINDOW = 30_000;
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+const SIZE: Record<Level, number> = { raw: 1, '30s': WINDOW, '1h': HOUR, '1d': DAY };
+const MONDAY = Date.UTC(2026, 0, 5);
+
+/** Moments of ten days, often on the edge of a bucket or next to it. */
+const moment = fc
+  .tuple(
+    fc.integer({ min: 0, max: 10 * DAY }),
+    fc.constantFrom(1, WINDOW, HOUR, DAY),
+    fc.constantFrom(-1, 0, 0, 1),
+  )
+  .map(([ms, size, off]) => MONDAY + Math.floor(ms / size) * size + off);
+const staleWindow: fc.Arbitrary<StaleWindow> = fc.record({
+  bucket: moment.map((ms) => Math.floor(ms / WINDOW) * WINDOW),
+  stale: fc.constantFrom(1, 2, 3),
+});
+const plan = fc.record({
+  ends: fc.tuple(moment, moment).map((ends) => ends.sort((a, b) => a - b)),
+  coarsest: fc.constantFrom<Level>(...LEVELS),
+  stale: fc.oneof(
+    fc.array(staleWindow, { maxLength: 6 }),
+    fc.array(staleWindow, { minLength: 30, maxLength: 100 }),
+  ),
+});
+
+describe('planSegments', () => {
+  it('covers each millisecond once, in order, with whole buckets no coarser than asked for', () => {
+    fc.assert(
+      fc.property(plan, ({ ends: [from, to], coarsest, stale }) => {
+        let at = from!;
+        for (const segment of planSegments(from!, to!, coarsest, stale)) {
+          expect(segment.from).toBe(at);
+          expect(segment.to).toBeGreaterThan(segment.from);
+          expect(segment.from % SIZE[segment.level]).toBe(0);
+          expect(segment.to % SIZE[segment.level]).toBe(0);
+          expect(LEVELS.indexOf(segment.level)).toBeLessThanOrEqual(LEVELS.indexOf(coarsest));
+          at = segment.to;
+        }
+        expect(at).toBe(to!);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('never reads a window from a level that lacks a late event of it', () => {
+    fc.assert(
+      fc.property(plan, ({ ends: [from, to], coarsest, stale }) => {
+        const segments = planSegments(from!, to!, coarsest, stale);
+        for (const window of stale) {
+          const finestLacking = 4 - window.stale;
+          for (const { level, from, to } of segments) {
+            const overlaps = from < window.bucket + WINDOW && to > window.bucket;
+            if (overlaps) expect(LEVELS.indexOf(level)).toBeLessThan(finestLacking);
+          }
+        }
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('reads coarse what it can: without stale windows at most seven stretches', () => {
+    fc.assert(
+      fc.property(plan, ({ ends: [from, to], coarsest }) => {
+        expect(planSegments(from!, to!, coarsest, []).length).toBeLessThanOrEqual(7);
+      }),
+    );
+    expect(planSegments(MONDAY - 1, MONDAY + 2 * DAY + HOUR + WINDOW + 1, '1d', [])).toEqual([
+      { level: 'raw', from: MONDAY - 1, to: MONDAY },
+      { level: '1d', from: MONDAY, to: MONDAY + 2 * DAY },
+      { level: '1h', from: MONDAY + 2 * DAY, to: MONDAY + 2 * DAY + HOUR },
+      { level: '30s', from: MONDAY + 2 * DAY + HOUR, to: MONDAY + 2 * DAY + HOUR + WINDOW },
+      {
+        level: 'raw',
+        from: MONDAY + 2 * DAY + HOUR + WINDOW,
+        to: MONDAY + 2 * DAY + HOUR + WINDOW + 1,
+      },
+    ]);
+  });
+
+  it('stays short however many windows are stale', () => {
+    fc.assert(
+      fc.property(plan, ({ ends: [from, to], coarsest, stale }) => {
+        expect(planSegments(from!, to!, coarsest, stale).length).toBeLessThanOrEqual(40);
+      }),
+    );
+  });
+
+  it('takes only the stale bucket from the finer level', () => {
+    const stale = [{ bucket: MONDAY + 5 * HOUR + WINDOW, stale: 3 }];
+    expect(planSegments(MONDAY, MONDAY + DAY, '1d', stale)).toEqual([
+      { level: '1h', from: MONDAY, to: MONDAY + 5 * HOUR },
+      { level: '30s', from: MONDAY + 5 * HOUR, to: MONDAY + 5 * HOUR + WINDOW },
+      { level: 'raw', from: MONDAY + 5 * HOUR + WINDOW, to: MONDAY + 5 * HOUR + 2 * WINDOW },
+      { level: '30s', from: MONDAY + 5 * HOUR + 2 * WINDOW, to: MONDAY + 6 * HOUR },
+      { level: '1h', from: MONDAY + 6 * HOUR, to: MONDAY + DAY },
+    ]);
+    expect(planSegments(MONDAY, MONDAY + DAY, '1d', [{ ...stale[0]!, stale: 1 }])).toEqual([
+      { level: '1h', from: MONDAY, to: MONDAY + DAY },
+    ]);
+  });
+
+  it('of nothing is nothing', () => {
+    expect(planSegments(MONDAY, MONDAY, '1d', [])).toEqual([]);
+    expect(planSegments(MONDAY + 1, MONDAY, '1d', [])).toEqual([]);
+  });
+});
