@@ -14,6 +14,7 @@ import { Authenticator } from './tenancy/authenticator.ts';
 import { TenantDirectory } from './tenancy/tenantDirectory.ts';
 import { ClosedFrontier } from './windows/closedFrontier.ts';
 import { Closer } from './windows/closer.ts';
+import { CloserMetrics } from './windows/closerMetrics.ts';
 
 export interface Service {
   app: App;
@@ -72,6 +73,7 @@ export async function createService(
     engine,
     connect: () => connect(settings('closer'), log),
     frontier,
+    metrics: new CloserMetrics(registry),
     log,
   });
 

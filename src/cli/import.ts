@@ -12,7 +12,7 @@ import { withDatabase } from './withDatabase.ts';
 /** Bad lines that are printed; the others are counted. */
 const BAD_LINES_PRINTED = 20;
 const INTERRUPTED = 130;
-/** A second signal sooner than this is the same one: npm passes on what the terminal has sent already. In ms. */
+/** A second signal sooner than this is the same one: npm may pass on what the terminal has sent already. In ms. */
 const SAME_SIGNAL_MS = 1_000;
 
 const HELP = `

@@ -43,6 +43,6 @@ const REMEDIES: Record<string, Remedy> = {
 /** Socket errors (errno names) and `pg`'s own messages for a connection that went away carry no SQLSTATE. */
 export function remedyFor(error: unknown): Remedy {
   const code = errorCode(error);
-  if (code === undefined || /^E[A-Z]+$/.test(code)) return 'reconnect';
+  if (code === undefined || /^E[A-Z_]+$/.test(code)) return 'reconnect';
   return REMEDIES[code] ?? REMEDIES[code.slice(0, 2)] ?? 'unavailable';
 }

@@ -9,6 +9,7 @@ import { TenantDirectory } from '../tenancy/tenantDirectory.ts';
 import { createTenant } from '../tenancy/tenants.ts';
 import { ClosedFrontier } from '../windows/closedFrontier.ts';
 import { Closer } from '../windows/closer.ts';
+import { CloserMetrics } from '../windows/closerMetrics.ts';
 import {
   BATCH_ROWS,
   BATCHES_IN_FLIGHT,
@@ -101,12 +102,14 @@ export async function importFile(options: ImportFileOptions): Promise<ImportOutc
       return { stop, importMs, refreshMs: null, refreshCut: engine === 'timescale' && unfinished };
     }
     options.onRefresh();
+    const metrics = new CloserMetrics(new Registry());
     const makeCloser = () =>
       new Closer({
         config: config.windows,
         engine,
         connect: () => connect(connectionSettings(url, config.database, 'closer'), log),
         frontier,
+        metrics,
         log,
       });
     const refreshStarted = performance.now();

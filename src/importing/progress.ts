@@ -47,9 +47,9 @@ export function showProgress(
       stream,
       gracefulExit: false,
       clearOnComplete: true,
-      barsize: 24,
+      barsize: 12,
       linewrap: true,
-      format: '{bar} {percentage} % | {read} of {size} | {rows} rows, {rate} rows/s | {remaining} left{bad}',
+      format: '{bar} {percentage} %  {read} of {size}  {rows} rows  {rate}/s  {remaining} left{bad}',
     },
     Presets.shades_classic,
   );

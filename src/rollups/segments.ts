@@ -25,8 +25,10 @@ export interface Segment {
 export function planSegments(from: number, to: number, coarsest: Level, stale: number[]): Segment[] {
   const segments = cover(from, to, coarsest, stale);
   if (segments.length <= MAX_SEGMENTS) return segments;
-  const first = Math.max(from, Math.min(...stale));
-  const last = Math.min(to, Math.max(...stale) + WINDOW_MS);
+  const earliest = stale.reduce((a, b) => Math.min(a, b));
+  const latest = stale.reduce((a, b) => Math.max(a, b));
+  const first = Math.max(from, earliest);
+  const last = Math.min(to, latest + WINDOW_MS);
   return [
     ...cover(from, first, coarsest, []),
     { level: 'raw', from: first, to: last },
@@ -45,9 +47,9 @@ function cover(from: number, to: number, level: Level, stale: number[]): Segment
 
   const segments = cover(from, wholeFrom, finer, stale);
   let at = wholeFrom;
-  for (const bucket of staleBuckets(stale, level, wholeFrom, wholeTo)) {
+  for (const [bucket, within] of staleBuckets(stale, level, wholeFrom, wholeTo)) {
     if (bucket > at) append(segments, { level, from: at, to: bucket });
-    for (const segment of cover(bucket, bucket + size, finer, stale)) append(segments, segment);
+    for (const segment of cover(bucket, bucket + size, finer, within)) append(segments, segment);
     at = bucket + size;
   }
   if (at < wholeTo) append(segments, { level, from: at, to: wholeTo });
@@ -55,10 +57,17 @@ function cover(from: number, to: number, level: Level, stale: number[]): Segment
   return segments;
 }
 
-/** Starts of the buckets of a level that hold a stale window, ascending. */
-function staleBuckets(stale: number[], level: Level, from: number, to: number): number[] {
-  const within = stale.filter((start) => start >= from && start < to);
-  return [...new Set(within.map((start) => align(start, level, 'down')))].sort((a, b) => a - b);
+/** Starts of the buckets of a level that hold stale windows, ascending, each with those it holds. */
+function staleBuckets(stale: number[], level: Level, from: number, to: number): [number, number[]][] {
+  const buckets = new Map<number, number[]>();
+  for (const start of stale) {
+    if (start < from || start >= to) continue;
+    const bucket = align(start, level, 'down');
+    const within = buckets.get(bucket);
+    if (within) within.push(start);
+    else buckets.set(bucket, [start]);
+  }
+  return [...buckets].sort(([a], [b]) => a - b);
 }
 
 function append(segments: Segment[], next: Segment): void {

@@ -5,15 +5,18 @@ import type { Engine } from '../db/engine.ts';
 import { errorCode, LOCK_NOT_AVAILABLE } from '../db/sqlstate.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { ClosedFrontier } from './closedFrontier.ts';
-import { closeWindows } from './closeWindows.ts';
+import type { CloserMetrics } from './closerMetrics.ts';
+import { type Closing, closeWindows } from './closeWindows.ts';
 import { refreshClosed } from './refreshClosed.ts';
 import { refreshLate } from './refreshLate.ts';
+import { type Rollup, refreshRollup } from './refreshRollup.ts';
 
 export interface CloserOptions {
   config: Config['windows'];
   engine: Engine;
   connect(): Promise<pg.Client>;
   frontier: ClosedFrontier;
+  metrics: CloserMetrics;
   log: Logger;
 }
 
@@ -50,23 +53,43 @@ export class Closer {
    * @throws whatever the database says; the next round takes up where this one ended.
    */
   async step(): Promise<void> {
-    const { config, engine, frontier } = this.options;
+    const { config, engine, frontier, metrics } = this.options;
     this.client ??= await this.options.connect();
-    const { closedUntilMicros } = await closeWindows(this.client, config.graceMs, config.lockTimeoutMs);
-    frontier.advance(closedUntilMicros);
+    const closing = await closeWindows(this.client, config.graceMs, config.lockTimeoutMs);
+    frontier.advance(closing.closedUntilMicros);
+    this.note(closing);
     if (engine === 'postgres') return; // the trigger keeps the rollups
-    await refreshClosed(this.client, config.stepMinutes);
-    await refreshLate(this.client);
+    const refresh = (rollup: Rollup, from: string, to: string) => this.refresh(rollup, from, to);
+    await refreshClosed(this.client, refresh, config.stepMinutes);
+    metrics.caughtUp.inc(await refreshLate(this.client, refresh));
+  }
+
+  private async refresh(rollup: Rollup, from: string, to: string): Promise<void> {
+    const end = this.options.metrics.refresh.startTimer({ rollup });
+    await refreshRollup(this.client!, rollup, from, to);
+    end();
+  }
+
+  private note({ outcome, lockWaitMs, lagMs }: Closing): void {
+    if (outcome === null) return;
+    const { metrics } = this.options;
+    metrics.lockWait.observe(lockWaitMs / 1_000);
+    if (outcome === 'lost') metrics.lost.inc();
+    else {
+      metrics.won.inc();
+      metrics.closeLag.observe(lagMs / 1_000);
+    }
   }
 
   private async run(): Promise<void> {
-    const { config, log } = this.options;
+    const { config, log, metrics } = this.options;
     while (!this.stopping.signal.aborted) {
       try {
         await this.step();
       } catch (error) {
         if (errorCode(error) === LOCK_NOT_AVAILABLE) {
-          log.debug('another instance is refreshing');
+          metrics.conflicts.inc();
+          log.debug('another instance is refreshing, or batches keep the lock');
         } else {
           log.warn({ err: error }, 'closing failed; trying again');
           this.client?.connection.stream.destroy();

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { refreshRollup } from './refreshRollup.ts';
+import type { Refresh, Rollup } from './refreshRollup.ts';
 
 /**
  * Brings the continuous aggregates up to the closed windows: the 30-second one in steps of at most `stepMinutes`,
@@ -8,20 +8,42 @@ import { refreshRollup } from './refreshRollup.ts';
  * Order matters. A refresh moves the aggregate's watermark to its end, and rows below the watermark are served from
  * what is materialized: nothing may be refreshed past a gap, nor past what is closed.
  */
-export async function refreshClosed(client: pg.Client, stepMinutes: number): Promise<void> {
-  while (await refreshStep(client, stepMinutes));
-  await refreshWhole(client, 'usage_1h', '1 hour', 'refreshed_30s', 'refreshing_1h', 'refreshed_1h', 24);
-  const days = await refreshWhole(
-    client,
-    'usage_1d',
-    '1 day',
-    'refreshed_1h',
-    'refreshing_1d',
-    'refreshed_1d',
-    7,
-  );
-  for (const { from, to } of days) await refreshRollup(client, 'reference_1d', from, to);
+export async function refreshClosed(client: pg.Client, refresh: Refresh, stepMinutes: number): Promise<void> {
+  while (await refreshStep(client, refresh, stepMinutes));
+  for (const level of WHOLE_BUCKETS) while (await refreshWhole(client, refresh, level));
 }
+
+/** A level whose buckets are refreshed once they are whole. */
+interface Level {
+  /** Refreshed together, before the level counts as refreshed. */
+  rollups: Rollup[];
+  bucket: string;
+  /** Columns of window_state. */
+  below: string;
+  refreshing: string;
+  refreshed: string;
+  /** Buckets per refresh at most. */
+  most: number;
+}
+
+const WHOLE_BUCKETS: Level[] = [
+  {
+    rollups: ['usage_1h'],
+    bucket: '1 hour',
+    below: 'refreshed_30s',
+    refreshing: 'refreshing_1h',
+    refreshed: 'refreshed_1h',
+    most: 24,
+  },
+  {
+    rollups: ['usage_1d', 'reference_1d'],
+    bucket: '1 day',
+    below: 'refreshed_1h',
+    refreshing: 'refreshing_1d',
+    refreshed: 'refreshed_1d',
+    most: 7,
+  },
+];
 
 interface Range {
   from: string;
@@ -29,7 +51,7 @@ interface Range {
 }
 
 /** @returns whether there is more to do. */
-async function refreshStep(client: pg.Client, stepMinutes: number): Promise<boolean> {
+async function refreshStep(client: pg.Client, refresh: Refresh, stepMinutes: number): Promise<boolean> {
   const { rows } = await client.query<Range & { last: boolean }>(
     `select refreshed_30s::text as from, step::text as to, step = closed_until as last
      from window_state, least(closed_until, refreshed_30s + $1 * interval '1 minute') as step
@@ -38,7 +60,7 @@ async function refreshStep(client: pg.Client, stepMinutes: number): Promise<bool
   );
   const step = rows[0];
   if (!step) return false;
-  await refreshRollup(client, 'usage_30s', step.from, step.to);
+  await refresh('usage_30s', step.from, step.to);
   const moved = await client.query(
     'update window_state set refreshed_30s = $2, updated_at = now() where refreshed_30s = $1',
     [step.from, step.to],
@@ -47,36 +69,26 @@ async function refreshStep(client: pg.Client, stepMinutes: number): Promise<bool
 }
 
 /**
- * Refreshes the whole buckets of a level that the level below has reached, at most `most` of them at a time.
- * `refreshing` is moved, and committed, before the refresh takes its snapshot: a late event marked after that knows
- * that this refresh may lack it.
+ * Refreshes the next whole buckets of a level that the level below has reached. `refreshing` is moved, and committed,
+ * before the refresh takes its snapshot: a late event marked after that knows that this refresh may lack it.
+ *
+ * @returns whether there may be more to do.
  */
-async function refreshWhole(
-  client: pg.Client,
-  rollup: 'usage_1h' | 'usage_1d',
-  bucket: string,
-  below: string,
-  refreshing: string,
-  refreshed: string,
-  most: number,
-): Promise<Range[]> {
-  const done: Range[] = [];
-  for (;;) {
-    const { rows } = await client.query<Range>(
-      `update window_state set ${refreshing} = greatest(${refreshing}, step), updated_at = now()
-       from (select least(date_bin('${bucket}', ${below}, 'epoch'::timestamptz),
-                          ${refreshed} + ${most} * interval '${bucket}') as step from window_state) as next
-       where ${refreshed} < step
-       returning ${refreshed}::text as from, step::text as to`,
-    );
-    const step = rows[0];
-    if (!step) return done;
-    await refreshRollup(client, rollup, step.from, step.to);
-    const moved = await client.query(
-      `update window_state set ${refreshed} = $2, updated_at = now() where ${refreshed} = $1`,
-      [step.from, step.to],
-    );
-    done.push(step);
-    if (moved.rowCount !== 1) return done;
-  }
+async function refreshWhole(client: pg.Client, refresh: Refresh, level: Level): Promise<boolean> {
+  const { bucket, below, refreshing, refreshed, most } = level;
+  const { rows } = await client.query<Range>(
+    `update window_state set ${refreshing} = greatest(${refreshing}, step), updated_at = now()
+     from (select least(date_bin('${bucket}', ${below}, 'epoch'::timestamptz),
+                        ${refreshed} + ${most} * interval '${bucket}') as step from window_state) as next
+     where ${refreshed} < step
+     returning ${refreshed}::text as from, step::text as to`,
+  );
+  const step = rows[0];
+  if (!step) return false;
+  for (const rollup of level.rollups) await refresh(rollup, step.from, step.to);
+  const moved = await client.query(
+    `update window_state set ${refreshed} = $2, updated_at = now() where ${refreshed} = $1`,
+    [step.from, step.to],
+  );
+  return moved.rowCount === 1;
 }

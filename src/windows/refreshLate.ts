@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { type Rollup, refreshRollup } from './refreshRollup.ts';
+import type { Refresh, Rollup } from './refreshRollup.ts';
 import { WINDOW_MS } from './window.ts';
 
 /** Ranges with invalid buckets given to one refresh: TimescaleDB materializes the whole hull beyond ten of them. */
@@ -28,8 +28,8 @@ interface Progress {
  *
  * @returns how many windows were brought up to date.
  */
-export async function refreshLate(client: pg.Client): Promise<number> {
-  return (await refreshLateUsage(client)) + (await refreshLateReferences(client));
+export async function refreshLate(client: pg.Client, refresh: Refresh): Promise<number> {
+  return (await refreshLateUsage(client, refresh)) + (await refreshLateReferences(client, refresh));
 }
 
 /**
@@ -40,13 +40,13 @@ export async function refreshLate(client: pg.Client): Promise<number> {
  *
  * A failure anywhere leaves all of it stale, and the next round repeats refreshes that find nothing to do.
  */
-async function refreshLateUsage(client: pg.Client): Promise<number> {
+async function refreshLateUsage(client: pg.Client, refresh: Refresh): Promise<number> {
   const { starts, snapshot } = await lacking(client, 'stale', '30 seconds', 'refreshed_30s');
   if (starts.length === 0) return 0;
-  await refreshAll(client, 'usage_30s', starts, WINDOW_MS);
+  await refreshAll(refresh, 'usage_30s', starts, WINDOW_MS);
   const { hours, days } = await progress(client);
-  await refreshAll(client, 'usage_1h', bucketsBelow(hours.refreshed, starts, HOUR_MS), HOUR_MS);
-  await refreshAll(client, 'usage_1d', bucketsBelow(days.refreshed, starts, DAY_MS), DAY_MS);
+  await refreshAll(refresh, 'usage_1h', bucketsBelow(hours.refreshed, starts, HOUR_MS), HOUR_MS);
+  await refreshAll(refresh, 'usage_1d', bucketsBelow(days.refreshed, starts, DAY_MS), DAY_MS);
   const caughtUp = await client.query(
     `update late_window set stale = false, updated_at = now()
      where stale and bucket <= $1 and pg_visible_in_snapshot(changed_by, $2::pg_snapshot)
@@ -61,10 +61,10 @@ async function refreshLateUsage(client: pg.Client): Promise<number> {
 }
 
 /** reference_1d comes from the events themselves, so a day costs a scan of it: only days with late references. */
-async function refreshLateReferences(client: pg.Client): Promise<number> {
+async function refreshLateReferences(client: pg.Client, refresh: Refresh): Promise<number> {
   const { starts, snapshot } = await lacking(client, 'stale_references', '1 day', 'refreshed_1d');
   if (starts.length === 0) return 0;
-  await refreshAll(client, 'reference_1d', starts, DAY_MS);
+  await refreshAll(refresh, 'reference_1d', starts, DAY_MS);
   const caughtUp = await client.query(
     `update late_window set stale_references = false, updated_at = now()
      where stale_references and bucket < $1 and pg_visible_in_snapshot(changed_by, $2::pg_snapshot)`,
@@ -114,12 +114,12 @@ function bucketsBelow(bound: number, starts: number[], lengthMs: number): number
 }
 
 async function refreshAll(
-  client: pg.Client,
+  refresh: Refresh,
   rollup: Rollup,
   starts: number[],
   lengthMs: number,
 ): Promise<void> {
-  for (const { from, to } of hulls(starts, lengthMs)) await refreshRollup(client, rollup, from, to);
+  for (const { from, to } of hulls(starts, lengthMs)) await refresh(rollup, from, to);
 }
 
 /** Ranges that cover the given bucket starts (ms): neighbours joined, and at most RANGES_PER_REFRESH joined ones each. */

@@ -2,6 +2,9 @@ import type pg from 'pg';
 
 export type Rollup = 'usage_30s' | 'usage_1h' | 'usage_1d' | 'reference_1d';
 
+/** Refreshes one rollup over [from, to); what the steps of the closer are handed. */
+export type Refresh = (rollup: Rollup, from: string, to: string) => Promise<void>;
+
 /**
  * Refreshes one continuous aggregate over [from, to). Idempotent: what is not invalid is left alone. A top-level
  * CALL, since it works neither in a transaction nor in a function.

@@ -1,7 +1,7 @@
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config.ts';
 import { StartupError } from '../../src/errors.ts';
 import { importFile } from '../../src/importing/importFile.ts';
@@ -266,7 +266,7 @@ describeEngine('import', () => {
       [6, '', 'column_count'],
       [11, '/timestamp', 'timestamp_too_new'],
       [12, '/timestamp', 'timestamp_too_old'],
-      [13, '', 'text_invalid'],
+      [13, '/metadata/note', 'text_invalid'],
       [14, '', 'quote_invalid'],
     ]);
     expect(counts).toMatchObject({ rows: 10, stored: 3, badLines: 7 });
@@ -382,7 +382,7 @@ a-1;2023-11-16 18:00:02;bob;/b;click;web;order-1;EUR;1;7;2;claude;eu
       [4, '/colour', 'unknown_field'],
       [5, '', 'invalid_json'],
       [6, '', 'type_invalid'],
-      [7, '', 'text_invalid'],
+      [7, '/unit', 'text_invalid'],
     ]);
     expect(counts.stored).toBe(2);
     expect(await stored()).toMatchObject([
@@ -401,7 +401,7 @@ a-1;2023-11-16 18:00:02;bob;/b;click;web;order-1;EUR;1;7;2;claude;eu
     expect(await stored()).toMatchObject([{ customer_id: 'eve', input_tokens: 5, tokens: 11 }]);
   });
 
-  describeRefusals();
+  describe('refusals', describeRefusals);
 });
 
 function describeRefusals(): void {

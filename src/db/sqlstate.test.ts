@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest';
+import { errorCode, remedyFor } from './sqlstate.ts';
+
+const failure = (code?: unknown) => Object.assign(new Error('x'), code === undefined ? {} : { code });
+
+describe('remedyFor', () => {
+  it.each([
+    ['57P01', 'reconnect'],
+    ['57P02', 'reconnect'],
+    ['57P03', 'reconnect'],
+    ['08006', 'reconnect'],
+    ['08001', 'reconnect'],
+    ['08P01', 'unavailable'],
+    ['25P03', 'reconnect'],
+    ['53300', 'reconnect'],
+    ['ECONNREFUSED', 'reconnect'],
+    ['EPIPE', 'reconnect'],
+    ['EAI_AGAIN', 'reconnect'],
+    ['ERR_STREAM_DESTROYED', 'reconnect'],
+    ['40001', 'retry'],
+    ['40P01', 'retry'],
+    ['55P03', 'retry'],
+    ['57014', 'retry'],
+    ['22021', 'reject'],
+    ['22003', 'reject'],
+    ['22P02', 'reject'],
+    ['23514', 'reject'],
+    ['54000', 'reject'],
+    ['53100', 'unavailable'], // disk full
+    ['53200', 'unavailable'], // out of memory
+    ['42P01', 'unavailable'],
+    ['25006', 'unavailable'], // read only
+    ['XX000', 'unavailable'],
+    ['99999', 'unavailable'],
+  ])('%s: %s', (code, remedy) => expect(remedyFor(failure(code))).toBe(remedy));
+
+  it('takes an error without a code for a lost connection', () => {
+    expect(remedyFor(failure())).toBe('reconnect');
+    expect(remedyFor(new Error('Connection terminated unexpectedly'))).toBe('reconnect');
+  });
+});
+
+describe('errorCode', () => {
+  it('is the code where there is one that is a text', () => {
+    expect(errorCode(failure('42P01'))).toBe('42P01');
+    for (const error of [failure(), failure(5), null, undefined, 'text', {}]) {
+      expect(errorCode(error)).toBeUndefined();
+    }
+  });
+});
