@@ -24,6 +24,7 @@ async function main(): Promise<void> {
     if (keyring) await makeDemo(config, url, keyring, log);
     const adminKey = config.adminKey ?? keyring?.adminKey;
     const service = await createService({ ...config, adminKey }, url, log);
+    const stop = stopSignal(local); // before anybody can know that we listen
     const server = await listen(service.app, config.http.host, config.http.port).catch(async (error) => {
       await service.close();
       throw error;
@@ -31,7 +32,7 @@ async function main(): Promise<void> {
     if (keyring) welcome(config, server.address, url, keyring, performance.now() - started);
     else log.info({ address: server.address }, 'listening');
 
-    const signal = await stopSignal(local);
+    const signal = await stop;
     log.info({ signal }, 'stopping');
     service.beginDrain();
     await sleep(config.http.drainDelayMs);

@@ -65,8 +65,9 @@ export function createPool(settings: ConnectionSettings, size: number, log: Logg
     idleTimeoutMillis: 60_000,
     query_timeout: settings.statementTimeoutMs + 1_000, // for a server that does not answer at all
     // Prepared statements are planned once, not for each set of values; the reads are too short for JIT to pay.
-    onConnect: (client) =>
-      client.query('set plan_cache_mode = force_generic_plan; set jit = off') as unknown as void,
+    onConnect: async (client) => {
+      await client.query('set plan_cache_mode = force_generic_plan; set jit = off');
+    },
   });
   pool.on('error', (error) =>
     log.warn({ err: error, connection: settings.applicationName }, 'connection lost'),
