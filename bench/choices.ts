@@ -22,8 +22,13 @@ import { inWorkplace } from './workplace.ts';
 
 interface Variant {
   name: string;
-  /** @returns events per second. */
-  measure(context: Context): Promise<number>;
+  measure(context: Context): Promise<Rate>;
+}
+
+interface Rate {
+  eventsPerSecond: number;
+  /** Processor time that the machine spent on something else. */
+  otherCores: number | null;
 }
 
 interface Context {
@@ -46,6 +51,8 @@ interface Answer {
   range: [number, number];
   /** To the first variant of the question. */
   ratio: number;
+  /** The largest of the rounds. */
+  otherCores: number;
 }
 
 const USUAL: Pick<CopyRun, 'connections' | 'rows' | 'format' | 'fillIds' | 'send'> = {
@@ -65,7 +72,8 @@ function copying(name: string, difference: Partial<typeof USUAL>): Variant {
       try {
         const { postmaster } = server;
         const run = { ...USUAL, ...difference, url: database.url, postmaster, ...timing };
-        return (await runCopies(run)).rowsPerSecond;
+        const { rowsPerSecond, usage } = await runCopies(run);
+        return { eventsPerSecond: rowsPerSecond, otherCores: usage.otherCores };
       } finally {
         await database.drop();
       }
@@ -84,7 +92,7 @@ function serving(
     async measure({ server, timing, folder }) {
       const measured = await measureTidemark(server, shape, timing, folder, variant);
       if (measured.problems.length > 0) throw new Error(`${name}: ${measured.problems.join('; ')}`);
-      return measured.eventsPerSecond;
+      return { eventsPerSecond: measured.eventsPerSecond, otherCores: measured.usage.otherCores };
     },
   };
 }
@@ -200,37 +208,41 @@ async function main(): Promise<void> {
 
 /** Measures the variants in turn, so that a machine that drifts drifts for all of them. */
 async function ask({ title, variants }: Question, context: Context, rounds: number): Promise<Answer[]> {
-  const rates: number[][] = variants.map(() => []);
+  const rates: Rate[][] = variants.map(() => []);
   for (let round = 0; round < rounds; round++) {
     for (const [i, variant] of variants.entries()) {
       interruption.throwIfAborted();
       const rate = await variant.measure(context);
-      console.error(`${context.server.engine}: ${title}: ${variant.name}: ${figure(rate)} events/s`);
+      console.error(
+        `${context.server.engine}: ${title}: ${variant.name}: ${figure(rate.eventsPerSecond)} events/s`,
+      );
       rates[i]!.push(rate);
     }
   }
-  const first = median(rates[0]!);
+  const perSecond = rates.map((all) => all.map((rate) => rate.eventsPerSecond));
   return variants.map(({ name }, i) => {
-    const eventsPerSecond = median(rates[i]!);
+    const eventsPerSecond = median(perSecond[i]!);
     return {
       question: title,
       variant: name,
       eventsPerSecond,
-      range: [Math.min(...rates[i]!), Math.max(...rates[i]!)],
-      ratio: eventsPerSecond / first,
+      range: [Math.min(...perSecond[i]!), Math.max(...perSecond[i]!)],
+      ratio: eventsPerSecond / median(perSecond[0]!),
+      otherCores: Math.max(...rates[i]!.map((rate) => rate.otherCores ?? Number.NaN)),
     };
   });
 }
 
 function format(answers: Answer[]): string {
-  const rows = answers.map(({ question, variant, eventsPerSecond, range, ratio }, i) => [
+  const rows = answers.map(({ question, variant, eventsPerSecond, range, ratio, otherCores }, i) => [
     answers[i - 1]?.question === question ? '' : question,
     variant,
     figure(eventsPerSecond),
     `${figure(range[0])}–${figure(range[1])}`,
     figure(ratio),
+    figure(otherCores),
   ]);
-  return table(['', 'variant', 'events/s', 'min–max', 'ratio'], rows);
+  return table(['', 'variant', 'events/s', 'min–max', 'ratio', 'other cores'], rows);
 }
 
 main().catch((error) => {

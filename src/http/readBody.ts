@@ -9,7 +9,8 @@ const unzip = promisify(gunzip);
  * The request's body, decompressed, never more than `maxBytes` of it: a longer one is refused without being read to
  * its end, a gzip bomb as soon as it has grown past the limit.
  *
- * @throws {TidemarkError} `body_too_large`, `unsupported_encoding`, `invalid_encoding`.
+ * @throws {TidemarkError} `body_too_large`, `unsupported_encoding`, `invalid_encoding`; `invalid_request` when the
+ * caller has gone before it was all there.
  */
 export async function readBody(c: Context, maxBytes: number): Promise<Buffer> {
   const encoding = c.req.header('content-encoding')?.toLowerCase() ?? 'identity';
@@ -18,10 +19,12 @@ export async function readBody(c: Context, maxBytes: number): Promise<Buffer> {
   }
   const length = c.req.header('content-length');
   if (length !== undefined && Number(length) > maxBytes) throw tooLarge(maxBytes);
-  const raw =
-    length === undefined
-      ? await readChunks(c.req.raw.body, maxBytes)
-      : Buffer.from(await c.req.arrayBuffer());
+  const reading =
+    length === undefined ? readChunks(c.req.raw.body, maxBytes) : c.req.arrayBuffer().then(Buffer.from);
+  const raw = await reading.catch((error: unknown) => {
+    if (error instanceof TidemarkError) throw error;
+    throw new TidemarkError('invalid_request', 'the body broke off', { cause: error });
+  });
   return encoding === 'gzip' ? decompress(raw, maxBytes) : raw;
 }
 

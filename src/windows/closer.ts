@@ -50,24 +50,40 @@ export class Closer {
   /**
    * One round: close what is due, refresh what closed, refresh what late events changed.
    *
-   * @throws whatever the database says; the next round takes up where this one ended.
+   * @throws whatever the database says; the next round takes up where this one ended, on another connection if this
+   * one may be broken.
    */
   async step(): Promise<void> {
+    try {
+      this.client ??= await this.options.connect();
+      await this.round(this.client);
+    } catch (error) {
+      if (errorCode(error) === LOCK_NOT_AVAILABLE) this.options.metrics.conflicts.inc();
+      else this.drop();
+      throw error;
+    }
+  }
+
+  private async round(client: pg.Client): Promise<void> {
     const { config, engine, frontier, metrics } = this.options;
-    this.client ??= await this.options.connect();
-    const closing = await closeWindows(this.client, config.graceMs, config.lockTimeoutMs);
+    const closing = await closeWindows(client, config.graceMs, config.lockTimeoutMs);
     frontier.advance(closing.closedUntilMicros);
     this.note(closing);
     if (engine === 'postgres') return; // the trigger keeps the rollups
-    const refresh = (rollup: Rollup, from: string, to: string) => this.refresh(rollup, from, to);
-    await refreshClosed(this.client, refresh, config.stepMinutes);
-    metrics.caughtUp.inc(await refreshLate(this.client, refresh));
+    const refresh = (rollup: Rollup, from: string, to: string) => this.refresh(client, rollup, from, to);
+    await refreshClosed(client, refresh, config.stepMinutes);
+    metrics.caughtUp.inc(await refreshLate(client, refresh));
   }
 
-  private async refresh(rollup: Rollup, from: string, to: string): Promise<void> {
+  private async refresh(client: pg.Client, rollup: Rollup, from: string, to: string): Promise<void> {
     const end = this.options.metrics.refresh.startTimer({ rollup });
-    await refreshRollup(this.client!, rollup, from, to);
+    await refreshRollup(client, rollup, from, to);
     end();
+  }
+
+  private drop(): void {
+    this.client?.connection.stream.destroy();
+    this.client = undefined;
   }
 
   private note({ outcome, lockWaitMs, lagMs }: Closing): void {
@@ -82,19 +98,13 @@ export class Closer {
   }
 
   private async run(): Promise<void> {
-    const { config, log, metrics } = this.options;
+    const { config, log } = this.options;
     while (!this.stopping.signal.aborted) {
       try {
         await this.step();
       } catch (error) {
-        if (errorCode(error) === LOCK_NOT_AVAILABLE) {
-          metrics.conflicts.inc();
-          log.debug('another instance is refreshing, or batches keep the lock');
-        } else {
-          log.warn({ err: error }, 'closing failed; trying again');
-          this.client?.connection.stream.destroy();
-          this.client = undefined;
-        }
+        const busy = errorCode(error) === LOCK_NOT_AVAILABLE;
+        log[busy ? 'debug' : 'warn']({ err: error }, 'closing did not end; trying again');
       }
       const jitter = 0.8 + Math.random() * 0.4;
       await sleep(config.intervalMs * jitter, undefined, { signal: this.stopping.signal }).catch(
