@@ -178,8 +178,10 @@ async function main(): Promise<void> {
   const questions = QUESTIONS.filter(({ key }) => values.only?.split(',').includes(key) ?? true);
   const seconds = Number(values.seconds);
   const rounds = Number(values.rounds);
-  if (engines.length === 0 || questions.length === 0 || !(seconds > 0) || !(rounds > 0))
-    throw new Error(USAGE);
+  if (engines.length === 0 || questions.length === 0 || !(seconds > 0) || !(rounds > 0)) {
+    console.error(USAGE);
+    process.exit(2);
+  }
   if (!values['no-build'] && questions.some(({ key }) => key === 'writers')) {
     const cwd = fileURLToPath(new URL('..', import.meta.url));
     execFileSync('npm', ['run', '--silent', 'build'], { cwd, stdio: 'inherit' });

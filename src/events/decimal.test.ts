@@ -55,14 +55,27 @@ describe('parseDecimal', () => {
     );
   });
 
-  it('takes a number for the shortest decimal that stands for it', () => {
+  it('takes a number for the shortest decimal that stands for it, rounded to 18 digits after the point', () => {
     fc.assert(
       fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), (value) => {
         const decimal = parseDecimal(value);
-        expect(decimal).toBe(parseDecimal(String(value)));
-        if (decimal !== null) expect(Number(decimal)).toBe(value === 0 ? 0 : value);
+        const shortest = parseDecimal(String(value));
+        if (shortest !== null) {
+          expect(decimal).toBe(shortest);
+          expect(Number(decimal)).toBe(value === 0 ? 0 : value);
+        } else if (Math.abs(value) < 1) {
+          expect(Math.abs(Number(decimal) - value)).toBeLessThanOrEqual(0.500_001e-18);
+        } else {
+          expect(decimal).toBeNull();
+        }
       }),
-      { examples: [[0.1], [1e-18], [5e-324], [1e21], [99_999_999_999_999_980_000], [-0]] },
+      {
+        examples: [
+          ...[0.1, 1e-18, 5e-324, 1e21, 99_999_999_999_999_980_000, -0].map((value) => [value] as [number]),
+          [0.1 * 0.2 * 1e-9],
+          [0.012_345_678_901_234_568],
+        ],
+      },
     );
   });
 

@@ -6,7 +6,8 @@ const DECIMAL = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,4}))?$/;
 
 /**
  * Reads a JSON number or a decimal string to plain decimal notation without exponent, redundant zeros or plus
- * sign: `1.50e2` becomes `150`.
+ * sign: `1.50e2` becomes `150`. A string is taken to the last digit. A number is rounded to 18 digits after the
+ * point: it is a double, and what a client has computed ends in digits that nobody meant.
  *
  * @returns null when it is not a decimal of at most 38 digits, 18 of them after the point.
  */
@@ -22,6 +23,8 @@ export function parseDecimal(value: number | string): string | null {
   const point = whole.length + Number(exponent);
   const integer = (point <= 0 ? '' : digits.slice(0, point).padEnd(point, '0')).replace(/^0+/, '');
   const rest = (point >= 0 ? digits.slice(point) : '0'.repeat(-point) + digits).replace(/0+$/, '');
+  if (rest.length > FRACTION_DIGITS && typeof value === 'number')
+    return parseDecimal(value.toFixed(FRACTION_DIGITS));
   if (integer.length > INTEGER_DIGITS || rest.length > FRACTION_DIGITS) return null;
   if (integer === '' && rest === '') return '0';
   return `${sign === '-' ? '-' : ''}${integer || '0'}${rest ? `.${rest}` : ''}`;

@@ -52,6 +52,8 @@ export class Batcher<Item extends BatchItem, Result> {
   private queuedBytes = 0;
   private pumpScheduled = false;
   private closed = false;
+  /** Settles, after `close`, when nothing waits or runs. */
+  private emptied: Promise<void> | undefined;
   private onIdle: (() => void) | undefined;
 
   constructor(options: BatcherOptions<Item, Result>) {
@@ -93,11 +95,11 @@ export class Batcher<Item extends BatchItem, Result> {
   /** Stops taking items and waits until everything queued has been written. */
   async close(): Promise<void> {
     this.closed = true;
-    if (this.queue.length > 0 || this.running.size > 0) {
-      await new Promise<void>((resolve) => {
-        this.onIdle = resolve;
-      });
-    }
+    this.emptied ??= new Promise((resolve) => {
+      this.onIdle = resolve;
+    });
+    this.pump();
+    await this.emptied;
     clearInterval(this.sweeper);
   }
 

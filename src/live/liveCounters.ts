@@ -28,12 +28,13 @@ export interface LiveIncrement {
  * Running sums of the current and the previous window. A convenience: they answer fast, the database answers
  * exactly. `read` returns null whenever the counters may not hold everything, and the caller asks the database.
  *
- * A request must wait for `add` before it is acknowledged: only then do the counters hold all that was acknowledged.
+ * `add` is called before the requests of its batch are acknowledged, and hands its increments on before it returns; it
+ * need not be waited for. So a `read` that follows an acknowledgement of the same instance finds them.
  */
 export interface LiveCounters {
   readonly store: 'redis' | 'memory' | 'none';
   /**
-   * Adds one batch's sums. Called after the commit, with new rows only, each counter at most once per call.
+   * Adds one batch's sums; sent before the promise is returned. Called after the commit, with new rows only, each counter at most once per call.
    * Never throws and never delays its caller for longer than the configured timeout. What it cannot add makes
    * `read` answer null for the windows concerned.
    */

@@ -486,7 +486,6 @@ describeEngine('what POST /v1/events refuses', () => {
       '"1e9999"',
       '"1e99999"',
       '"0.0000000000000000001"',
-      '1e-19',
       '"1.0000000000000000001"',
       '"1e-19"',
     ])('%s is no value', async (value) => {
