@@ -1,33 +1,38 @@
 import { z } from 'zod';
 
 const text = (max: number) => z.string().min(1).max(max);
+/** Longest texts, in UTF-16 code units. */
+export const MAX_ID = 256;
+export const MAX_ENDPOINT = 1_024;
+export const MAX_EVENT_TYPE = 128;
+export const MAX_TIMESTAMP = 64;
 /** Bounds that keep every sum of a day inside bigint and double, whatever is posted. */
-const MAX_TOKENS = 10_000_000_000;
-const MAX_LATENCY_MS = 1_000_000_000;
+export const MAX_TOKENS = 10_000_000_000;
+export const MAX_LATENCY_MS = 1_000_000_000;
 const count = z.int().min(0).max(MAX_TOKENS).nullish();
 
 /** The native event, exactly as DESIGN names it. Unknown metadata is kept, unknown fields are refused. */
 export const NativeEvent = z
   .strictObject({
-    eventId: text(256).meta({
+    eventId: text(MAX_ID).meta({
       description: 'Identity of the event within its tenant. A UUID (UUIDv7 is fastest) or any other text.',
       example: '019aa3f2-7c1e-7b3a-9d55-3f1c2b4a5e60',
     }),
-    timestamp: z.string().max(64).meta({
+    timestamp: z.string().max(MAX_TIMESTAMP).meta({
       format: 'date-time',
       description: 'When it happened: ISO 8601 with a zone. Kept to the microsecond.',
     }),
-    tenantId: text(256)
+    tenantId: text(MAX_ID)
       .optional()
       .meta({ description: 'May be left out where the key belongs to a tenant; must match it otherwise.' }),
-    customerId: text(256).meta({ description: 'Whom the event is about.', example: 'acme' }),
-    apiEndpoint: text(1_024)
+    customerId: text(MAX_ID).meta({ description: 'Whom the event is about.', example: 'acme' }),
+    apiEndpoint: text(MAX_ENDPOINT)
       .optional()
       .meta({ description: 'Required for api.request events.', example: '/api/completion' }),
-    eventType: text(128).optional().meta({ description: 'Default: api.request.' }),
-    sourceId: text(256).optional(),
-    reference: text(256).optional().meta({ description: 'Order, invoice or session it belongs to.' }),
-    sessionId: text(256).optional().meta({ description: 'Another name for reference.' }),
+    eventType: text(MAX_EVENT_TYPE).optional().meta({ description: 'Default: api.request.' }),
+    sourceId: text(MAX_ID).optional(),
+    reference: text(MAX_ID).optional().meta({ description: 'Order, invoice or session it belongs to.' }),
+    sessionId: text(MAX_ID).optional().meta({ description: 'Another name for reference.' }),
     unit: text(64).optional(),
     value: z
       .union([z.number(), z.string()])
@@ -36,7 +41,7 @@ export const NativeEvent = z
     metadata: z
       .looseObject({
         tokens: count.meta({ description: 'Default: inputTokens + outputTokens.' }),
-        model: text(256).nullish(),
+        model: text(MAX_ID).nullish(),
         latencyMs: z.number().min(0).max(MAX_LATENCY_MS).nullish(),
         inputTokens: count,
         outputTokens: count,

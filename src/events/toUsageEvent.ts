@@ -2,6 +2,7 @@ import type { EventFault } from '../errors.ts';
 import { parseDecimal } from './decimal.ts';
 import { identify } from './eventId.ts';
 import { NativeEvent } from './nativeEvent.ts';
+import { isPlainEvent } from './plainEvent.ts';
 import { findUnstorableText } from './text.ts';
 import { parseTimestamp } from './timestamp.ts';
 import { DEFAULT_EVENT_TYPE, type UsageEvent } from './usageEvent.ts';
@@ -33,12 +34,14 @@ export type EventVerdict = { event: UsageEvent; faults?: never } | { event?: nev
  * @param index position in the request, repeated in every fault.
  */
 export function toUsageEvent(input: unknown, rules: EventRules, index: number): EventVerdict {
-  const parsed = NativeEvent.safeParse(input);
-  if (!parsed.success) {
-    const faults = parsed.error.issues.flatMap((issue) => describe(issue, index));
-    return { faults: faults.slice(0, MAX_FAULTS_PER_EVENT) };
+  if (!isPlainEvent(input)) {
+    const parsed = NativeEvent.safeParse(input);
+    if (!parsed.success) {
+      const faults = parsed.error.issues.flatMap((issue) => describe(issue, index));
+      return { faults: faults.slice(0, MAX_FAULTS_PER_EVENT) };
+    }
   }
-  const native = parsed.data;
+  const native = input as NativeEvent; // the schema only checks; it changes nothing
   const faults: EventFault[] = [];
   const fault = (pointer: string, code: string, message: string) =>
     faults.push({ index, pointer, code, message });
@@ -76,8 +79,7 @@ export function toUsageEvent(input: unknown, rules: EventRules, index: number): 
   }
 
   const { tokens, model, latencyMs, inputTokens, outputTokens } = native.metadata ?? {};
-  // From the input: a validated copy lacks a key named __proto__.
-  const metadata = encodeRest((input as NativeEvent).metadata);
+  const metadata = encodeRest(native.metadata);
   if (metadata === undefined) {
     fault('/metadata', 'metadata_too_large', 'is nested too deeply or too large');
   } else if (rules.checkText) {

@@ -2,6 +2,7 @@ import type { Context } from 'hono';
 import { contextFor, requireScope, type Scope } from '../tenancy/caller.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
 import type { AppEnv } from './appEnv.ts';
+import { requestHeader } from './nodeHttp.ts';
 import type { Services } from './services.ts';
 
 /**
@@ -12,5 +13,5 @@ import type { Services } from './services.ts';
 export function tenantOf(c: Context<AppEnv>, services: Services, scope: Scope): Promise<TenantContext> {
   const caller = c.get('caller');
   requireScope(caller, scope);
-  return contextFor(caller, c.req.header('x-tenant-id'), services.tenants);
+  return contextFor(caller, requestHeader(c, 'x-tenant-id'), services.tenants);
 }

@@ -2,6 +2,7 @@ import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import type { Context } from 'hono';
 import { TidemarkError } from '../errors.ts';
+import { requestHeader } from './nodeHttp.ts';
 
 const unzip = promisify(gunzip);
 
@@ -13,11 +14,11 @@ const unzip = promisify(gunzip);
  * caller has gone before it was all there.
  */
 export async function readBody(c: Context, maxBytes: number): Promise<Buffer> {
-  const encoding = c.req.header('content-encoding')?.toLowerCase() ?? 'identity';
+  const encoding = requestHeader(c, 'content-encoding')?.toLowerCase() ?? 'identity';
   if (encoding !== 'identity' && encoding !== 'gzip') {
     throw new TidemarkError('unsupported_encoding', 'Content-Encoding may be gzip or identity');
   }
-  const length = c.req.header('content-length');
+  const length = requestHeader(c, 'content-length');
   if (length !== undefined && Number(length) > maxBytes) throw tooLarge(maxBytes);
   const reading =
     length === undefined ? readChunks(c.req.raw.body, maxBytes) : c.req.arrayBuffer().then(Buffer.from);

@@ -28,6 +28,7 @@ function batcher(options: Partial<BatcherOptions<Item, string>>): Batcher<Item, 
     lanes: 1,
     batchRows: 10,
     batchBytes: 1_000,
+    laneRows: 1,
     queueRows: 100,
     queueBytes: 10_000,
     deadlineMs: 5_000,
@@ -114,6 +115,36 @@ describe('batches', () => {
     first!.done();
     await turn();
     expect(batches[2]).toMatchObject({ names: ['c'], lane: first!.lane });
+    for (const batch of batches) batch.done();
+    await Promise.all(results);
+  });
+});
+
+describe('another lane', () => {
+  it('is used for a batch that is worth one', async () => {
+    const { batches, write } = heldWrites();
+    const queue = batcher({ write, lanes: 2, laneRows: 4 });
+    const results = [queue.add(item('running'))];
+    await turn();
+    results.push(queue.add(item('a', 3)), queue.add(item('b', 1)));
+    await turn();
+    expect(batches.map(({ names }) => names)).toEqual([['running'], ['a', 'b']]);
+    for (const batch of batches) batch.done();
+    await Promise.all(results);
+  });
+
+  it('is left alone by less, unless the first one takes its time', async () => {
+    const { batches, write } = heldWrites();
+    const queue = batcher({ write, lanes: 2, laneRows: 100 });
+    const results = [queue.add(item('running'))];
+    await turn();
+    results.push(queue.add(item('a')));
+    await turn();
+    results.push(queue.add(item('b')));
+    await turn();
+    expect(batches).toHaveLength(1);
+    await sleep(100);
+    expect(batches.map(({ names }) => names)).toEqual([['running'], ['a', 'b']]);
     for (const batch of batches) batch.done();
     await Promise.all(results);
   });

@@ -1,8 +1,10 @@
 import { TidemarkError } from '../errors.ts';
 
 /*
- * Group commit. Items wait in one queue; each lane (a writer with its own connection) takes as much as fits into
- * one batch as soon as it is free, so the next batch fills while the last one commits and nobody waits for a timer.
+ * Group commit. Items wait in one queue; a lane (a writer with its own connection) takes as much as fits into one
+ * batch as soon as it is free, so the next batch fills while the last one commits and nobody waits for a timer. While
+ * one lane runs, another is used only for a batch that is worth a transaction of its own, or when the first one takes
+ * its time: few small requests make one larger batch rather than two small ones.
  *
  * Invariants:
  * - an item is in exactly one place: the queue, one running batch, or settled;
@@ -22,6 +24,8 @@ export interface BatcherOptions<Item, Result> {
   /** Bounds of one batch. A single larger item makes a batch of its own. */
   batchRows: number;
   batchBytes: number;
+  /** Rows that must wait before another lane is used beside a running one. */
+  laneRows: number;
   /** Bounds of what may wait; beyond them `add` refuses. */
   queueRows: number;
   queueBytes: number;
@@ -33,14 +37,17 @@ export interface BatcherOptions<Item, Result> {
 
 interface Entry<Item, Result> {
   item: Item;
-  deadline: number;
+  /** ms since the epoch. */
+  since: number;
   settled: boolean;
   resolve(result: Result): void;
   reject(error: Error): void;
 }
 
-/** How often deadlines are looked at, in ms. */
-const SWEEP_MS = 100;
+/** How often deadlines and lanes are looked at, in ms. */
+const SWEEP_MS = 20;
+/** How long an item may wait before another lane is used for it, in ms. */
+const LANE_WAIT_MS = 20;
 
 export class Batcher<Item extends BatchItem, Result> {
   private readonly options: BatcherOptions<Item, Result>;
@@ -59,7 +66,7 @@ export class Batcher<Item extends BatchItem, Result> {
   constructor(options: BatcherOptions<Item, Result>) {
     this.options = options;
     this.idle = Array.from({ length: options.lanes }, (_, lane) => lane);
-    this.sweeper = setInterval(() => this.expire(), SWEEP_MS).unref();
+    this.sweeper = setInterval(() => this.sweep(), SWEEP_MS).unref();
   }
 
   /** What waits now, in rows and bytes, and how many batches run. */
@@ -77,7 +84,7 @@ export class Batcher<Item extends BatchItem, Result> {
     if (this.closed) {
       throw new TidemarkError('shutting_down', 'the service is stopping', { retryAfterSeconds: 1 });
     }
-    const { queueRows, queueBytes, deadlineMs } = this.options;
+    const { queueRows, queueBytes } = this.options;
     const full = this.queuedRows + item.rows > queueRows || this.queuedBytes + item.bytes > queueBytes;
     if (full && this.queue.length > 0) {
       throw new TidemarkError('overloaded', 'more events are waiting than can be written; try again', {
@@ -85,7 +92,7 @@ export class Batcher<Item extends BatchItem, Result> {
       });
     }
     return new Promise((resolve, reject) => {
-      this.queue.push({ item, deadline: Date.now() + deadlineMs, settled: false, resolve, reject });
+      this.queue.push({ item, since: Date.now(), settled: false, resolve, reject });
       this.queuedRows += item.rows;
       this.queuedBytes += item.bytes;
       this.schedulePump();
@@ -114,10 +121,15 @@ export class Batcher<Item extends BatchItem, Result> {
   }
 
   private pump(): void {
-    while (this.idle.length > 0 && this.queue.length > 0) {
+    while (this.idle.length > 0 && this.queue.length > 0 && this.worthALane()) {
       void this.run(this.takeBatch(), this.idle.pop()!);
     }
     if (this.queue.length === 0 && this.running.size === 0) this.onIdle?.();
+  }
+
+  private worthALane(): boolean {
+    if (this.running.size === 0 || this.queuedRows >= this.options.laneRows) return true;
+    return this.queue[0]!.since <= Date.now() - LANE_WAIT_MS;
   }
 
   private takeBatch(): Entry<Item, Result>[] {
@@ -153,9 +165,10 @@ export class Batcher<Item extends BatchItem, Result> {
     this.pump();
   }
 
-  private expire(): void {
-    const now = Date.now();
-    while (this.queue.length > 0 && this.queue[0]!.deadline <= now) {
+  /** Settles what is past its deadline, and uses another lane for what waits behind a slow one. */
+  private sweep(): void {
+    const overdue = Date.now() - this.options.deadlineMs;
+    while (this.queue.length > 0 && this.queue[0]!.since <= overdue) {
       const entry = this.queue.shift()!;
       this.queuedRows -= entry.item.rows;
       this.queuedBytes -= entry.item.bytes;
@@ -163,10 +176,12 @@ export class Batcher<Item extends BatchItem, Result> {
     }
     for (const batch of this.running) {
       for (const entry of batch) {
-        if (entry.deadline <= now)
+        if (entry.since <= overdue) {
           settle(entry, timeUp('is still being written; retry with the same event ids'));
+        }
       }
     }
+    if (this.queue.length > 0) this.schedulePump();
   }
 }
 

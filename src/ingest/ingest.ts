@@ -12,6 +12,9 @@ import { Writer } from './writer.ts';
 
 export type { WriteResult } from './batch.ts';
 
+/** A batch of fewer rows costs more as a transaction of its own than it gains: docs/adr/0004. */
+const LANE_ROWS = 200;
+
 export interface IngestOptions {
   config: Config['ingest'];
   connect(): Promise<pg.Client>;
@@ -52,6 +55,7 @@ export class Ingest {
       lanes: config.writers,
       batchRows: config.batchRows,
       batchBytes: config.batchBytes,
+      laneRows: LANE_ROWS,
       queueRows: config.queueRows,
       queueBytes: config.queueBytes,
       deadlineMs: config.deadlineMs,

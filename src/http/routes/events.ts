@@ -7,6 +7,7 @@ import type { EventFormat } from '../../events/parseEvents.ts';
 import { requireScope } from '../../tenancy/caller.ts';
 import type { App, AppEnv } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
+import { requestHeader } from '../nodeHttp.ts';
 import { parseRange } from '../range.ts';
 import { readBody } from '../readBody.ts';
 import { receiveEvents } from '../receiveEvents.ts';
@@ -172,10 +173,10 @@ export function eventRoutes(app: App, services: Services): void {
     if (!onInvalid.success) throw new TidemarkError('invalid_request', 'onInvalid may be reject or skip');
     const format = formatOf(c);
     const body = await readBody(c, services.config.http.maxBodyBytes);
-    const answer = await receiveEvents(services, caller, c.req.header('x-tenant-id'), body, {
+    const answer = await receiveEvents(services, caller, requestHeader(c, 'x-tenant-id'), body, {
       format,
       onInvalid: onInvalid.data,
-      async: /(^|,)\s*respond-async\s*(,|;|$)/i.test(c.req.header('prefer') ?? ''),
+      async: /(^|,)\s*respond-async\s*(,|;|$)/i.test(requestHeader(c, 'prefer') ?? ''),
     });
     if (!('queued' in answer)) return c.json(answer, 200);
     c.header('Preference-Applied', 'respond-async');
@@ -195,7 +196,10 @@ export function eventRoutes(app: App, services: Services): void {
 }
 
 function formatOf(c: Context<AppEnv>): EventFormat {
-  const type = (c.req.header('content-type') ?? 'application/json').split(';', 1)[0]!.trim().toLowerCase();
+  const type = (requestHeader(c, 'content-type') ?? 'application/json')
+    .split(';', 1)[0]!
+    .trim()
+    .toLowerCase();
   if (type === 'application/json') return 'json';
   if (type === 'application/x-ndjson' || type === 'application/ndjson' || type === 'application/jsonl')
     return 'ndjson';
