@@ -1,15 +1,13 @@
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { createMiddleware } from 'hono/factory';
 import type { AppEnv } from '../appEnv.ts';
 import { requestHeader, setResponseHeader } from '../nodeHttp.ts';
 
 /** Takes the caller's X-Request-Id where it is a plain token, otherwise makes one, and returns it. */
 export function requestId() {
-  const instance = randomBytes(9).toString('base64url');
-  let count = 0;
   return createMiddleware<AppEnv>((c, next) => {
     const given = requestHeader(c, 'x-request-id');
-    const id = given !== undefined && /^[\w.-]{1,128}$/.test(given) ? given : `${instance}-${++count}`;
+    const id = given !== undefined && /^[\w.-]{1,128}$/.test(given) ? given : randomUUID();
     c.set('requestId', id);
     setResponseHeader(c, 'X-Request-Id', id);
     return next();
