@@ -156,3 +156,9 @@ function liveStore(e: Environment): Config['live']['store'] {
   if (e.REDIS_URL) return 'redis';
   return e.TIDEMARK_PROFILE === 'prod' ? 'none' : 'memory';
 }
+
+/** What programs that this one starts get of its environment: how to be found and run, and no secrets. */
+export function environmentOfPrograms(): NodeJS.ProcessEnv {
+  const { PATH, LD_LIBRARY_PATH, TMPDIR } = process.env;
+  return { PATH, ...(LD_LIBRARY_PATH && { LD_LIBRARY_PATH }), ...(TMPDIR && { TMPDIR }) };
+}

@@ -49,7 +49,22 @@ export function createApp(services: Services): App {
   keyRoutes(app, services);
   operationRoutes(app, services);
   descriptionRoutes(app);
+  refuseOtherMethods(app);
   return app;
+}
+
+/** 405 for a path that is there under another method, with those it is there under (RFC 9110 §15.5.6). */
+function refuseOtherMethods(app: App): void {
+  const methods = new Map<string, Set<string>>();
+  for (const { path, method } of app.routes) {
+    if (method !== 'ALL') methods.set(path, (methods.get(path) ?? new Set()).add(method));
+  }
+  for (const [path, allowed] of methods) {
+    app.all(path, (c) => {
+      c.header('Allow', [...allowed].join(', '));
+      throw new TidemarkError('method_not_allowed', `this path takes ${[...allowed].join(', ')}`);
+    });
+  }
 }
 
 function bodyTooLarge(): never {

@@ -87,3 +87,16 @@ export const json = <Schema extends z.ZodType>(schema: Schema, description: stri
   description,
   content: { 'application/json': { schema } },
 });
+
+const CallsAndTokens = z.object({ calls: z.int(), tokens: z.int() });
+
+/** Fields of a window's sums, closed or live. */
+export const windowSums = {
+  totalCalls: z.int(),
+  totalTokens: z.int(),
+  totalInputTokens: z.int(),
+  totalOutputTokens: z.int(),
+  avgLatencyMs: z.number().nullable(),
+  byEndpoint: z.record(z.string(), CallsAndTokens),
+  byModel: z.record(z.string(), CallsAndTokens),
+};

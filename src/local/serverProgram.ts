@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { chmod, cp, lstat, mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { platform } from 'node:os';
 import { dirname, join } from 'node:path';
+import { environmentOfPrograms } from '../config.ts';
 import { StartupError } from '../errors.ts';
 import type { PostgresBinaries } from './postgresBinaries.ts';
 import type { Account } from './serverAccount.ts';
@@ -20,14 +21,7 @@ export interface Finished {
 
 /** The environment of every PostgreSQL program: nothing of ours reaches it, neither PG* settings nor secrets. */
 export function programEnvironment(): NodeJS.ProcessEnv {
-  const { PATH, LD_LIBRARY_PATH, TMPDIR } = process.env;
-  return {
-    PATH,
-    LC_ALL: 'C',
-    TZ: 'UTC',
-    ...(LD_LIBRARY_PATH && { LD_LIBRARY_PATH }),
-    ...(TMPDIR && { TMPDIR }),
-  };
+  return { ...environmentOfPrograms(), LC_ALL: 'C', TZ: 'UTC' };
 }
 
 /** Runs a program to its end as `account` and keeps what it said. Rejects when it cannot be run at all. */

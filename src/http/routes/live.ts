@@ -4,22 +4,14 @@ import { windowTotals } from '../../rollups/windowTotals.ts';
 import { WINDOW_MS, windowStart } from '../../windows/window.ts';
 import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
-import { id, json, security, tenantFailures, tenantHeader } from '../schemas.ts';
+import { id, json, security, tenantFailures, tenantHeader, windowSums } from '../schemas.ts';
 import type { Services } from '../services.ts';
-
-const CallsAndTokens = z.object({ calls: z.int(), tokens: z.int() });
 
 const LiveWindow = z
   .object({
     windowStart: z.string(),
     windowEnd: z.string(),
-    totalCalls: z.int(),
-    totalTokens: z.int(),
-    totalInputTokens: z.int(),
-    totalOutputTokens: z.int(),
-    avgLatencyMs: z.number().nullable(),
-    byEndpoint: z.record(z.string(), CallsAndTokens),
-    byModel: z.record(z.string(), CallsAndTokens),
+    ...windowSums,
   })
   .openapi('LiveWindow');
 

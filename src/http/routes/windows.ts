@@ -12,12 +12,11 @@ import {
   security,
   tenantFailures,
   tenantHeader,
+  windowSums,
 } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
 const HOUR_MS = 3_600_000;
-
-const CallsAndTokens = z.object({ calls: z.int(), tokens: z.int() });
 
 const Window = z
   .object({
@@ -30,13 +29,7 @@ const Window = z
     }),
     revision: z.int().openapi({ description: 'How often it has changed since it closed.' }),
     aggregations: z.object({
-      totalCalls: z.int(),
-      totalTokens: z.int(),
-      totalInputTokens: z.int(),
-      totalOutputTokens: z.int(),
-      avgLatencyMs: z.number().nullable(),
-      byEndpoint: z.record(z.string(), CallsAndTokens),
-      byModel: z.record(z.string(), CallsAndTokens),
+      ...windowSums,
     }),
   })
   .openapi('Window');
