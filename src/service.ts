@@ -1,4 +1,3 @@
-import type { Registry } from 'prom-client';
 import type { Config } from './config.ts';
 import { connect, connectionSettings, connectWriter, createPool } from './db/connections.ts';
 import { readEngine } from './db/engine.ts';
@@ -18,8 +17,6 @@ import { CloserMetrics } from './windows/closerMetrics.ts';
 
 export interface Service {
   app: App;
-  registry: Registry;
-  closer: Closer;
   /** Makes readiness answer 503, so that a load balancer sends no more. */
   beginDrain(): void;
   /**
@@ -93,8 +90,6 @@ export async function createService(
 
   return {
     app,
-    registry,
-    closer,
     beginDrain() {
       accepting = false;
     },

@@ -2,6 +2,9 @@ import { z } from '@hono/zod-openapi';
 import { ERROR_CODES } from '../errors.ts';
 import { isStorableText } from '../events/text.ts';
 
+/** What is wrong with one event of a body. */
+export const Fault = z.object({ index: z.int(), pointer: z.string(), code: z.string(), message: z.string() });
+
 /** RFC 9457 problem details, as every error is answered. */
 export const Problem = z
   .object({
@@ -11,9 +14,7 @@ export const Problem = z
     code: z.enum(ERROR_CODES),
     detail: z.string(),
     requestId: z.string(),
-    errors: z
-      .array(z.object({ index: z.int(), pointer: z.string(), code: z.string(), message: z.string() }))
-      .optional(),
+    errors: z.array(Fault).optional(),
   })
   .openapi('Problem');
 

@@ -1,11 +1,4 @@
-import type { Grouping, UsagePoint } from '../rollups/usageSeries.ts';
-
-const GROUP_FIELD: Record<Grouping, keyof UsagePoint> = {
-  customer: 'customerId',
-  endpoint: 'endpoint',
-  model: 'model',
-  eventType: 'eventType',
-};
+import { GROUP_FIELD, type Grouping, type UsagePoint } from '../rollups/usageSeries.ts';
 
 /** The series as CSV (RFC 4180) with a header line. */
 export function usageCsv(points: UsagePoint[], groupBy: Grouping[]): string {

@@ -102,18 +102,16 @@ export async function importFile(options: ImportFileOptions): Promise<ImportOutc
       return { stop, importMs, refreshMs: null, refreshCut: engine === 'timescale' && unfinished };
     }
     options.onRefresh();
-    const metrics = new CloserMetrics(new Registry());
-    const makeCloser = () =>
-      new Closer({
-        config: config.windows,
-        engine,
-        connect: () => connect(connectionSettings(url, config.database, 'closer'), log),
-        frontier,
-        metrics,
-        log,
-      });
+    const closer = new Closer({
+      config: config.windows,
+      engine,
+      connect: () => connect(connectionSettings(url, config.database, 'closer'), log),
+      frontier,
+      metrics: new CloserMetrics(new Registry()),
+      log,
+    });
     const refreshStarted = performance.now();
-    const done = await refreshImported(db, makeCloser, tenantId, counts.range, signal).catch((error) => {
+    const done = await refreshImported(db, closer, tenantId, counts.range, signal).catch((error) => {
       log.warn({ err: error }, 'the summaries could not be refreshed');
       return false;
     });

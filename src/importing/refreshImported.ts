@@ -13,18 +13,17 @@ const RECONNECTS = 5;
  * Runs the closer until no rollup lacks a late event of the tenant in the range, so that an import ends refreshed.
  * Reads are right before that too; they cost more.
  *
- * @param makeCloser one that has not been started; its connection is its own.
+ * @param closer one that has not been started; it is stopped in the end.
  * @param range in µs since the epoch.
  * @returns whether it came to its end before the signal.
  */
 export async function refreshImported(
   db: Queryable,
-  makeCloser: () => Closer,
+  closer: Closer,
   tenantId: string,
   range: { from: number; to: number },
   signal: AbortSignal,
 ): Promise<boolean> {
-  let closer = makeCloser();
   let reconnects = 0;
   try {
     while (!signal.aborted) {
@@ -33,11 +32,8 @@ export async function refreshImported(
         if (!(await isStale(db, tenantId, range))) return true;
         continue;
       } catch (error) {
-        if (errorCode(error) !== LOCK_NOT_AVAILABLE) {
-          if (remedyFor(error) !== 'reconnect' || reconnects++ === RECONNECTS) throw error;
-          await closer.stop();
-          closer = makeCloser();
-        }
+        const busy = errorCode(error) === LOCK_NOT_AVAILABLE;
+        if (!busy && (remedyFor(error) !== 'reconnect' || reconnects++ === RECONNECTS)) throw error;
       }
       await sleep(PAUSE_MS);
     }

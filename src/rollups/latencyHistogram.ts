@@ -35,6 +35,11 @@ export function percentile(
   return round(lower + ((maxMs - lower) * (rank - below)) / (count - below));
 }
 
+/** Mean latency in ms to the microsecond, or null without any. */
+export function averageMs(sumMs: number, count: number): number | null {
+  return count === 0 ? null : round(sumMs / count);
+}
+
 function round(ms: number): number {
   return Math.round(ms * 1_000) / 1_000;
 }

@@ -3,6 +3,7 @@ import { numberOf } from '../db/numbers.ts';
 import { decodeCursor, type List, type Page, pageOf } from '../db/paging.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
 import { WINDOW_MS } from '../windows/window.ts';
+import { averageMs } from './latencyHistogram.ts';
 
 export interface CallsAndTokens {
   calls: number;
@@ -173,7 +174,7 @@ function assemble(tenantId: string, rows: Row[]): WindowSummary[] {
     sums.totalTokens += tokens;
     sums.totalInputTokens += numberOf(row.input_tokens);
     sums.totalOutputTokens += numberOf(row.output_tokens);
-    sums.avgLatencyMs = latencyCount === 0 ? null : Math.round((latencySum / latencyCount) * 1_000) / 1_000;
+    sums.avgLatencyMs = averageMs(latencySum, latencyCount);
     if (row.endpoint !== null) addTo(sums.byEndpoint, row.endpoint, calls, tokens);
     if (row.model !== null) addTo(sums.byModel, row.model, calls, tokens);
   }

@@ -12,7 +12,7 @@ import {
   type Granularity,
   unknownTimezone,
 } from './granularity.ts';
-import { LATENCY_COLUMNS, percentile } from './latencyHistogram.ts';
+import { averageMs, LATENCY_COLUMNS, percentile } from './latencyHistogram.ts';
 import { findStale, type UsageFilters, usageRows } from './usageSource.ts';
 
 export const GROUPINGS = ['customer', 'endpoint', 'model', 'eventType'] as const;
@@ -61,7 +61,8 @@ export interface UsagePoint {
   };
 }
 
-const FIELD: Record<Grouping, 'customerId' | 'endpoint' | 'model' | 'eventType'> = {
+/** The field of a point that holds what was grouped by. */
+export const GROUP_FIELD: Record<Grouping, 'customerId' | 'endpoint' | 'model' | 'eventType'> = {
   customer: 'customerId',
   endpoint: 'endpoint',
   model: 'model',
@@ -148,7 +149,7 @@ export async function usageSeries(
   const points = rows.map((row) => toPoint(row, groupBy));
   return pageOf(points, query.limit, list, (point) => [
     Date.parse(point.bucket),
-    ...groupBy.map((group) => point[FIELD[group]] ?? ''),
+    ...groupBy.map((group) => point[GROUP_FIELD[group]] ?? ''),
   ]);
 }
 
@@ -159,7 +160,7 @@ function toPoint(row: Row, groupBy: Grouping[]): UsagePoint {
   return {
     bucket: new Date(Number(row.bucket_ms)).toISOString(),
     bucketEnd: new Date(Number(row.bucket_end_ms)).toISOString(),
-    ...Object.fromEntries(groupBy.map((group) => [FIELD[group], row[GROUP_COLUMN[group]] || null])),
+    ...Object.fromEntries(groupBy.map((group) => [GROUP_FIELD[group], row[GROUP_COLUMN[group]] || null])),
     calls: numberOf(row.calls!),
     tokens: numberOf(row.tokens!),
     inputTokens: numberOf(row.input_tokens!),
@@ -167,7 +168,7 @@ function toPoint(row: Row, groupBy: Grouping[]): UsagePoint {
     value: decimalOf(row.value_sum),
     latency: {
       count,
-      avgMs: count === 0 ? null : Math.round((row.latency_sum / count) * 1_000) / 1_000,
+      avgMs: averageMs(row.latency_sum, count),
       maxMs: row.latency_max,
       p50Ms: at(0.5),
       p95Ms: at(0.95),

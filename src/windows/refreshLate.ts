@@ -123,7 +123,7 @@ async function refreshAll(
 }
 
 /** Ranges that cover the given bucket starts (ms): neighbours joined, and at most RANGES_PER_REFRESH joined ones each. */
-export function hulls(bucketStarts: number[], lengthMs: number): { from: string; to: string }[] {
+function hulls(bucketStarts: number[], lengthMs: number): { from: string; to: string }[] {
   const starts = bucketStarts.toSorted((a, b) => a - b);
   const found: { from: number; to: number; ranges: number }[] = [];
   for (const start of starts) {

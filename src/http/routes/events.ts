@@ -13,6 +13,7 @@ import { readBody } from '../readBody.ts';
 import { receiveEvents } from '../receiveEvents.ts';
 import {
   bodyFailures,
+  Fault,
   id,
   json,
   Problem,
@@ -50,8 +51,6 @@ const examples = {
     },
   },
 };
-
-const Fault = z.object({ index: z.int(), pointer: z.string(), code: z.string(), message: z.string() });
 
 const Accepted = z
   .object({

@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { LiveSums } from '../../live/liveCounters.ts';
+import { averageMs } from '../../rollups/latencyHistogram.ts';
 import { windowTotals } from '../../rollups/windowTotals.ts';
 import { WINDOW_MS, windowStart } from '../../windows/window.ts';
 import type { App } from '../appEnv.ts';
@@ -72,7 +73,7 @@ function toWindow(start: number, sums: LiveSums): z.infer<typeof LiveWindow> {
     totalTokens: sums.tokens,
     totalInputTokens: sums.inputTokens,
     totalOutputTokens: sums.outputTokens,
-    avgLatencyMs: latencyCount === 0 ? null : Math.round((latencySumMs / latencyCount) * 1_000) / 1_000,
+    avgLatencyMs: averageMs(latencySumMs, latencyCount),
     byEndpoint: sums.byEndpoint,
     byModel: sums.byModel,
   };
