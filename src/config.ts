@@ -19,6 +19,7 @@ export const ENVIRONMENT = z.object({
   DATA_DIR: z.string().min(1).default('.tidemark'),
   EMBEDDED_PG_PORT: wholeNumber(1, 65_535).default(54_329),
 
+  DATABASE_POOLER: z.enum(['none', 'transaction']).default('none'),
   READ_POOL_SIZE: wholeNumber(1, 100).default(8),
   DB_CONNECT_TIMEOUT_MS: wholeNumber(100, 60_000).default(5_000),
   READ_TIMEOUT_MS: wholeNumber(100, 300_000).default(15_000),
@@ -37,7 +38,9 @@ export const ENVIRONMENT = z.object({
   WINDOW_GRACE_MS: wholeNumber(0, 600_000).default(2_000),
   CLOSER_INTERVAL_MS: wholeNumber(50, 60_000).default(1_000),
   CLOSER_STEP_MINUTES: wholeNumber(1, 1_440).default(30),
+  CLOSER_RETRY_MS: wholeNumber(10, 60_000).default(250),
   CLOSER_LOCK_TIMEOUT_MS: wholeNumber(10, 60_000).default(500),
+  CLOSER_STALLED_MS: wholeNumber(100, 600_000).default(5_000),
 
   LIVE_MAX_FIELDS: wholeNumber(1, 10_000).default(200),
   LIVE_TIMEOUT_MS: wholeNumber(10, 10_000).default(200),
@@ -63,6 +66,8 @@ export interface Config {
     /** Undefined: the embedded PostgreSQL in `dataDir`. */
     url: string | undefined;
     embeddedPort: number;
+    /** `transaction`: a pooler lends a server connection for one transaction at a time, so there are no sessions. */
+    pooler: 'none' | 'transaction';
     readPoolSize: number;
     connectTimeoutMs: number;
     readTimeoutMs: number;
@@ -80,7 +85,14 @@ export interface Config {
     acceptAheadMs: number;
     acceptBehindMs: number;
   };
-  windows: { graceMs: number; intervalMs: number; stepMinutes: number; lockTimeoutMs: number };
+  windows: {
+    graceMs: number;
+    intervalMs: number;
+    retryMs: number;
+    stepMinutes: number;
+    lockTimeoutMs: number;
+    stalledMs: number;
+  };
   live: {
     store: 'redis' | 'memory' | 'none';
     redisUrl: string | undefined;
@@ -119,6 +131,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     database: {
       url: e.DATABASE_URL,
       embeddedPort: e.EMBEDDED_PG_PORT,
+      pooler: e.DATABASE_POOLER,
       readPoolSize: e.READ_POOL_SIZE,
       connectTimeoutMs: e.DB_CONNECT_TIMEOUT_MS,
       readTimeoutMs: e.READ_TIMEOUT_MS,
@@ -139,8 +152,10 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     windows: {
       graceMs: e.WINDOW_GRACE_MS,
       intervalMs: e.CLOSER_INTERVAL_MS,
+      retryMs: e.CLOSER_RETRY_MS,
       stepMinutes: e.CLOSER_STEP_MINUTES,
       lockTimeoutMs: e.CLOSER_LOCK_TIMEOUT_MS,
+      stalledMs: e.CLOSER_STALLED_MS,
     },
     live: {
       store: liveStore(e),

@@ -1,5 +1,5 @@
 import type { Config } from './config.ts';
-import { connect, connectionSettings, connectWriter, createPool } from './db/connections.ts';
+import { connect, connectionSettings, createPool, type Queryable } from './db/connections.ts';
 import { readEngine } from './db/engine.ts';
 import { createApp } from './http/app.ts';
 import type { App } from './http/appEnv.ts';
@@ -13,7 +13,8 @@ import { Authenticator } from './tenancy/authenticator.ts';
 import { TenantDirectory } from './tenancy/tenantDirectory.ts';
 import { ClosedFrontier } from './windows/closedFrontier.ts';
 import { Closer } from './windows/closer.ts';
-import { CloserMetrics } from './windows/closerMetrics.ts';
+import { Refresher } from './windows/refresher.ts';
+import { WindowMetrics } from './windows/windowMetrics.ts';
 
 export interface Service {
   app: App;
@@ -41,7 +42,8 @@ export async function createService(
   parts: { live?: LiveCounters } = {},
 ): Promise<Service> {
   const registry = createRegistry();
-  const settings = (use: 'ingest' | 'read' | 'closer') => connectionSettings(url, config.database, use);
+  const settings = (use: 'ingest' | 'read' | 'closer' | 'refresher') =>
+    connectionSettings(url, config.database, use);
   const reads = createPool(settings('read'), config.database.readPoolSize, log);
   const engine = await readEngine(reads);
   const frontier = new ClosedFrontier();
@@ -54,7 +56,7 @@ export async function createService(
     });
   const ingest = new Ingest({
     config: config.ingest,
-    connect: () => connectWriter(settings('ingest'), log),
+    connect: () => connect(settings('ingest'), log),
     frontier,
     registry,
     log,
@@ -65,14 +67,23 @@ export async function createService(
       void live.add(sums.increments());
     },
   });
-  const closer = new Closer({
-    config: config.windows,
-    engine,
-    connect: () => connect(settings('closer'), log),
-    frontier,
-    metrics: new CloserMetrics(registry),
-    log,
-  });
+  const metrics = new WindowMetrics(registry);
+  const windows = [
+    new Closer({
+      config: config.windows,
+      connect: () => connect(settings('closer'), log),
+      frontier,
+      metrics,
+      log,
+    }),
+    new Refresher({
+      config: config.windows,
+      engine,
+      connect: () => connect(settings('refresher'), log),
+      metrics,
+      log,
+    }),
+  ];
 
   let accepting = true;
   const app = createApp({
@@ -86,7 +97,7 @@ export async function createService(
     authenticator: new Authenticator(reads, config.adminKey),
     accepting: () => accepting,
   });
-  closer.start();
+  for (const loop of windows) loop.start();
 
   return {
     app,
@@ -96,7 +107,7 @@ export async function createService(
     async close() {
       accepting = false;
       await ingest.close();
-      await closer.stop();
+      await Promise.all(windows.map((loop) => loop.stop()));
       await live.close();
       await reads.end();
       return ingest.lostEvents;
@@ -105,7 +116,7 @@ export async function createService(
 }
 
 /** Time (ms) of the latest event, which may lie ahead of the clock. */
-async function latestEvent(reads: ReturnType<typeof createPool>): Promise<number | undefined> {
+async function latestEvent(reads: Queryable): Promise<number | undefined> {
   const { rows } = await reads.query<{ ms: string | null }>(
     `select extract(epoch from max(ts)) * 1000 as ms from event where ts > now()`,
   );

@@ -10,8 +10,15 @@ import type { Logger } from '../telemetry/logger.ts';
 /** What the reading queries run on: a pool, or in tests a single client. */
 export type Queryable = Pick<pg.Pool, 'query'>;
 
+/** A pool for single statements. */
+export interface QueryPool extends Queryable {
+  end(): Promise<void>;
+}
+
 export interface ConnectionSettings {
   url: string;
+  /** `transaction`: nothing may outlive a transaction, neither settings nor prepared statements. */
+  pooler: Config['database']['pooler'];
   connectTimeoutMs: number;
   /** Bound of one statement, on the server, in ms. */
   statementTimeoutMs: number;
@@ -24,7 +31,7 @@ function clientConfig(settings: ConnectionSettings): pg.ClientConfig {
     connectionString: settings.url,
     application_name: settings.applicationName,
     connectionTimeoutMillis: settings.connectTimeoutMs,
-    statement_timeout: settings.statementTimeoutMs,
+    ...(settings.pooler === 'none' && { statement_timeout: settings.statementTimeoutMs }),
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
   };
@@ -40,25 +47,8 @@ export async function connect(settings: ConnectionSettings, log: Logger): Promis
   return client;
 }
 
-/** A connection for a writer. An acknowledged event is on disk, whatever the server's default says. */
-export async function connectWriter(settings: ConnectionSettings, log: Logger): Promise<pg.Client> {
-  const client = await connect(settings, log);
-  try {
-    await client.query(`
-      select set_config('synchronous_commit', 'on', false)
-      where current_setting('synchronous_commit') in ('off', 'local')`);
-    // A backend whose writer has gone must not hold its locks for long.
-    await client.query(
-      `set idle_in_transaction_session_timeout = '30s'; set client_connection_check_interval = '1s'`,
-    );
-  } catch (error) {
-    client.end().catch(() => undefined);
-    throw error;
-  }
-  return client;
-}
-
-export function createPool(settings: ConnectionSettings, size: number, log: Logger): pg.Pool {
+export function createPool(settings: ConnectionSettings, size: number, log: Logger): QueryPool {
+  const pooled = settings.pooler === 'transaction';
   const pool = new pg.Pool({
     ...clientConfig(settings),
     max: size,
@@ -66,23 +56,46 @@ export function createPool(settings: ConnectionSettings, size: number, log: Logg
     query_timeout: settings.statementTimeoutMs + 1_000, // for a server that does not answer at all
     // Prepared statements are planned once, not for each set of values; the reads are too short for JIT to pay.
     onConnect: async (client) => {
-      await client.query('set plan_cache_mode = force_generic_plan; set jit = off');
+      if (!pooled) await client.query('set plan_cache_mode = force_generic_plan; set jit = off');
     },
   });
   pool.on('error', (error) =>
     log.warn({ err: error, connection: settings.applicationName }, 'connection lost'),
   );
-  return pool;
+  return pooled ? inTransactions(pool, settings.statementTimeoutMs) : pool;
+}
+
+/** Each statement in a transaction of its own that carries its settings; prepared ones are sent as plain ones. */
+function inTransactions(pool: pg.Pool, statementTimeoutMs: number): QueryPool {
+  const begin = `begin; set local statement_timeout = ${statementTimeoutMs}; set local jit = off`;
+  const query = async (statement: string | pg.QueryConfig, values?: unknown[]) => {
+    const { text, values: own } = typeof statement === 'string' ? { text: statement } : statement;
+    const client = await pool.connect();
+    let fault: Error | undefined;
+    try {
+      await client.query(begin);
+      const result = await client.query({ text, values: values ?? own ?? [] });
+      await client.query('commit');
+      return result;
+    } catch (error) {
+      fault = error as Error;
+      throw error;
+    } finally {
+      client.release(fault); // a connection whose transaction failed is closed, which rolls it back
+    }
+  };
+  return { query: query as Queryable['query'], end: () => pool.end() };
 }
 
 /** Settings for one use of the configured database. */
 export function connectionSettings(
   url: string,
   database: Config['database'],
-  use: 'ingest' | 'read' | 'closer' | 'migrate' | 'import',
+  use: 'ingest' | 'read' | 'closer' | 'refresher' | 'migrate' | 'import',
 ): ConnectionSettings {
   return {
     url,
+    pooler: database.pooler,
     connectTimeoutMs: database.connectTimeoutMs,
     statementTimeoutMs: use === 'read' ? database.readTimeoutMs : 0,
     applicationName: `tidemark ${use}`,

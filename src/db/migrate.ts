@@ -5,19 +5,21 @@ import type pg from 'pg';
 import { StartupError } from '../errors.ts';
 
 const MIGRATIONS = fileURLToPath(new URL('../../migrations', import.meta.url));
-/** Session lock that lets instances starting together migrate one after the other. */
+/** Lets instances starting together migrate one after the other. */
 const MIGRATION_LOCK = "hashtext('tidemark.migrate')";
 
 /**
- * Brings the schema up to this version. Safe to run from several instances at once: one migrates, the others
- * wait and find nothing to do.
+ * Brings the schema up to this version, wholly or not at all. Safe to run from several instances at once: one
+ * migrates, the others wait and find nothing to do.
  *
  * @returns the names of the migrations applied by this call.
  * @throws {StartupError} when the database holds migrations this version does not know.
  */
 export async function migrate(client: pg.Client): Promise<string[]> {
-  await client.query(`select pg_advisory_lock(${MIGRATION_LOCK})`);
+  // The transaction begins here, so that the lock is one of a transaction: a session's does not hold behind a pooler.
+  await client.query('begin');
   try {
+    await client.query(`select pg_advisory_xact_lock(${MIGRATION_LOCK})`);
     await refuseNewerSchema(client);
     const applied = await runner({
       dbClient: client,
@@ -26,11 +28,12 @@ export async function migrate(client: pg.Client): Promise<string[]> {
       direction: 'up',
       migrationsTable: 'schema_migration',
       noLock: true,
+      singleTransaction: true, // the one begun above
       logger: { debug() {}, info() {}, warn() {}, error() {} },
     });
     return applied.map((migration) => migration.name);
   } finally {
-    await client.query(`select pg_advisory_unlock(${MIGRATION_LOCK})`).catch(() => undefined);
+    await client.query('commit').catch(() => undefined); // after a failure that is a rollback
   }
 }
 

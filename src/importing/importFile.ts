@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client';
 import type { Config } from '../config.ts';
-import { connect, connectionSettings, connectWriter, createPool, type Queryable } from '../db/connections.ts';
+import { connect, connectionSettings, createPool, type Queryable } from '../db/connections.ts';
 import { readEngine } from '../db/engine.ts';
 import { StartupError } from '../errors.ts';
 import { Ingest } from '../ingest/ingest.ts';
@@ -8,8 +8,8 @@ import type { Logger } from '../telemetry/logger.ts';
 import { TenantDirectory } from '../tenancy/tenantDirectory.ts';
 import { createTenant } from '../tenancy/tenants.ts';
 import { ClosedFrontier } from '../windows/closedFrontier.ts';
-import { Closer } from '../windows/closer.ts';
-import { CloserMetrics } from '../windows/closerMetrics.ts';
+import { Refresher } from '../windows/refresher.ts';
+import { WindowMetrics } from '../windows/windowMetrics.ts';
 import {
   BATCH_ROWS,
   BATCHES_IN_FLIGHT,
@@ -74,7 +74,7 @@ export async function importFile(options: ImportFileOptions): Promise<ImportOutc
         queueBytes: Number.POSITIVE_INFINITY, // bounded by what importRows has in flight
         deadlineMs: Math.max(DEADLINE_MS, config.ingest.deadlineMs),
       },
-      connect: () => connectWriter(settings, log),
+      connect: () => connect(settings, log),
       frontier,
       registry: new Registry(),
       log,
@@ -102,16 +102,15 @@ export async function importFile(options: ImportFileOptions): Promise<ImportOutc
       return { stop, importMs, refreshMs: null, refreshCut: engine === 'timescale' && unfinished };
     }
     options.onRefresh();
-    const closer = new Closer({
+    const refresher = new Refresher({
       config: config.windows,
       engine,
-      connect: () => connect(connectionSettings(url, config.database, 'closer'), log),
-      frontier,
-      metrics: new CloserMetrics(new Registry()),
+      connect: () => connect(connectionSettings(url, config.database, 'refresher'), log),
+      metrics: new WindowMetrics(new Registry()),
       log,
     });
     const refreshStarted = performance.now();
-    const done = await refreshImported(db, closer, tenantId, counts.range, signal).catch((error) => {
+    const done = await refreshImported(db, refresher, tenantId, counts.range, signal).catch((error) => {
       log.warn({ err: error }, 'the summaries could not be refreshed');
       return false;
     });

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Queryable } from '../db/connections.ts';
 import { errorCode, LOCK_NOT_AVAILABLE, remedyFor } from '../db/sqlstate.ts';
-import type { Closer } from '../windows/closer.ts';
+import type { Refresher } from '../windows/refresher.ts';
 
 /** How long to leave it to another instance that is refreshing, or to a server that is away, in ms. */
 const PAUSE_MS = 200;
@@ -10,16 +10,16 @@ const PAUSE_MS = 200;
 const RECONNECTS = 5;
 
 /**
- * Runs the closer until no rollup lacks a late event of the tenant in the range, so that an import ends refreshed.
+ * Runs the refresher until no rollup lacks a late event of the tenant in the range, so that an import ends refreshed.
  * Reads are right before that too; they cost more.
  *
- * @param closer one that has not been started; it is stopped in the end.
+ * @param refresher one that has not been started; it is stopped in the end.
  * @param range in µs since the epoch.
  * @returns whether it came to its end before the signal.
  */
 export async function refreshImported(
   db: Queryable,
-  closer: Closer,
+  refresher: Refresher,
   tenantId: string,
   range: { from: number; to: number },
   signal: AbortSignal,
@@ -28,7 +28,7 @@ export async function refreshImported(
   try {
     while (!signal.aborted) {
       try {
-        await closer.step();
+        await refresher.step();
         if (!(await isStale(db, tenantId, range))) return true;
         continue;
       } catch (error) {
@@ -39,7 +39,7 @@ export async function refreshImported(
     }
     return false;
   } finally {
-    await closer.stop();
+    await refresher.stop();
   }
 }
 

@@ -2,15 +2,22 @@ import type pg from 'pg';
 import type { Refresh, Rollup } from './refreshRollup.ts';
 
 /**
- * Brings the continuous aggregates up to the closed windows: the 30-second one in steps of at most `stepMinutes`,
- * so that hours of downtime do not become one huge refresh, then the hours and the days that are whole.
+ * Brings the continuous aggregates closer to the closed windows: the 30-second one by a step of at most
+ * `stepMinutes`, so that hours of downtime do not become one huge refresh, then the hours and the days that are whole.
  *
  * Order matters. A refresh moves the aggregate's watermark to its end, and rows below the watermark are served from
  * what is materialized: nothing may be refreshed past a gap, nor past what is closed.
+ *
+ * @returns whether there is more to do.
  */
-export async function refreshClosed(client: pg.Client, refresh: Refresh, stepMinutes: number): Promise<void> {
-  while (await refreshStep(client, refresh, stepMinutes));
-  for (const level of WHOLE_BUCKETS) while (await refreshWhole(client, refresh, level));
+export async function refreshClosed(
+  client: pg.Client,
+  refresh: Refresh,
+  stepMinutes: number,
+): Promise<boolean> {
+  let more = await refreshStep(client, refresh, stepMinutes);
+  for (const level of WHOLE_BUCKETS) more = (await refreshWhole(client, refresh, level)) || more;
+  return more;
 }
 
 /** A level whose buckets are refreshed once they are whole. */

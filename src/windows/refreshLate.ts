@@ -23,13 +23,20 @@ interface Progress {
   days: { refreshed: number; refreshing: number };
 }
 
-/**
- * Refreshes what late events have changed.
- *
- * @returns how many windows were brought up to date.
- */
-export async function refreshLate(client: pg.Client, refresh: Refresh): Promise<number> {
-  return (await refreshLateUsage(client, refresh)) + (await refreshLateReferences(client, refresh));
+export interface CaughtUp {
+  /** Windows that were brought up to date. */
+  windows: number;
+  /** Whether more of them wait than one round takes. */
+  more: boolean;
+}
+
+const NOTHING: CaughtUp = { windows: 0, more: false };
+
+/** Refreshes what late events have changed. */
+export async function refreshLate(client: pg.Client, refresh: Refresh): Promise<CaughtUp> {
+  const usage = await refreshLateUsage(client, refresh);
+  const references = await refreshLateReferences(client, refresh);
+  return { windows: usage.windows + references.windows, more: usage.more || references.more };
 }
 
 /**
@@ -40,9 +47,9 @@ export async function refreshLate(client: pg.Client, refresh: Refresh): Promise<
  *
  * A failure anywhere leaves all of it stale, and the next round repeats refreshes that find nothing to do.
  */
-async function refreshLateUsage(client: pg.Client, refresh: Refresh): Promise<number> {
+async function refreshLateUsage(client: pg.Client, refresh: Refresh): Promise<CaughtUp> {
   const { starts, snapshot } = await lacking(client, 'stale', '30 seconds', 'refreshed_30s');
-  if (starts.length === 0) return 0;
+  if (starts.length === 0) return NOTHING;
   await refreshAll(refresh, 'usage_30s', starts, WINDOW_MS);
   const { hours, days } = await progress(client);
   await refreshAll(refresh, 'usage_1h', bucketsBelow(hours.refreshed, starts, HOUR_MS), HOUR_MS);
@@ -57,20 +64,20 @@ async function refreshLateUsage(client: pg.Client, refresh: Refresh): Promise<nu
       ...[hours.refreshed, hours.refreshing, days.refreshed, days.refreshing].map((ms) => new Date(ms)),
     ],
   );
-  return caughtUp.rowCount ?? 0;
+  return { windows: caughtUp.rowCount ?? 0, more: starts.length === BUCKETS_PER_ROUND };
 }
 
 /** reference_1d comes from the events themselves, so a day costs a scan of it: only days with late references. */
-async function refreshLateReferences(client: pg.Client, refresh: Refresh): Promise<number> {
+async function refreshLateReferences(client: pg.Client, refresh: Refresh): Promise<CaughtUp> {
   const { starts, snapshot } = await lacking(client, 'stale_references', '1 day', 'refreshed_1d');
-  if (starts.length === 0) return 0;
+  if (starts.length === 0) return NOTHING;
   await refreshAll(refresh, 'reference_1d', starts, DAY_MS);
   const caughtUp = await client.query(
     `update late_window set stale_references = false, updated_at = now()
      where stale_references and bucket < $1 and pg_visible_in_snapshot(changed_by, $2::pg_snapshot)`,
     [new Date(starts.at(-1)! + DAY_MS), snapshot],
   );
-  return caughtUp.rowCount ?? 0;
+  return { windows: caughtUp.rowCount ?? 0, more: starts.length === BUCKETS_PER_ROUND };
 }
 
 async function lacking(

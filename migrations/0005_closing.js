@@ -1,0 +1,104 @@
+/**
+ * Closing in one statement, so that a closer that is stopped, killed, or behind a connection pooler never leaves a
+ * lock behind; and what those who poll for closed windows need to miss none.
+ */
+export const up = (pgm) => {
+  pgm.sql(`
+    -- When the closer last held the lock alone: every batch that entered before has ended. Strictly increasing.
+    alter table window_state add column settled_at timestamptz not null default date_trunc('milliseconds', now());
+
+    -- When windows closed: each row closed those from the closed_until of the row before.
+    create table window_closing (
+      closed_at    timestamptz primary key,
+      closed_until timestamptz not null
+    );
+    insert into window_closing select settled_at, closed_until from window_state;
+
+    -- When the last batch that changed the window had entered: later than the settled_at of its time.
+    alter table late_window add column revised_at timestamptz not null default clock_timestamp();
+    update late_window set revised_at = updated_at;
+    create index late_window_revised on late_window (tenant_id, revised_at);
+
+    /*
+     * Closes every window that ended more than 'grace' ago. The exclusive lock is granted once no batch is in its
+     * transaction, so every batch that took one of these windows for open has committed; later ones see it closed.
+     *
+     * outcome: null, nothing was due; 'won', these windows are closed now; 'lost', another instance is at it or was
+     * faster; 'held', a batch has been under way for longer than it is worth waiting, since new batches queue behind
+     * a waiting closer. A batch whose process has sent nothing for 'stalled_after' is ended: its rows are rolled
+     * back, and its writer, if it ever wakes up, writes them again.
+     *
+     * Raises 55P03 when batches keep the lock for longer than 'patience'.
+     */
+    create function close_windows(
+      grace interval, patience interval, stalled_after interval,
+      out outcome text, out closed_until timestamptz, out lock_wait_ms float8, out lag_ms float8
+    ) language plpgsql as $$
+    #variable_conflict use_column
+    declare
+      due timestamptz := date_bin('30 seconds', clock_timestamp() - grace, 'epoch'::timestamptz);
+      first_due timestamptz;
+      started timestamptz;
+      batch record;
+    begin
+      select s.closed_until, s.closed_until + interval '30 seconds' + grace into closed_until, first_due
+        from window_state s;
+      if due <= close_windows.closed_until then return; end if;
+      outcome := 'lost';
+      if not pg_try_advisory_xact_lock(hashtext('tidemark.closer')) then return; end if;
+
+      for batch in
+        select a.pid, a.wait_event_type = 'Client' and a.xact_start < clock_timestamp() - stalled_after as stalled
+        from pg_locks l join pg_stat_activity a using (pid)
+        where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+          and (l.classid::bigint << 32 | l.objid::bigint) = hashtext('tidemark.windows')
+          and l.database = (select oid from pg_database where datname = current_database())
+          and a.xact_start < clock_timestamp() - patience
+      loop
+        outcome := 'held';
+        if batch.stalled then perform pg_terminate_backend(batch.pid); end if;
+      end loop;
+      if outcome = 'held' then return; end if;
+
+      started := clock_timestamp();
+      perform set_config('lock_timeout', ceil(extract(epoch from patience) * 1000)::text, true);
+      perform pg_advisory_xact_lock(hashtext('tidemark.windows'));
+      lock_wait_ms := extract(epoch from clock_timestamp() - started) * 1000;
+      update window_state s
+        set closed_until = due, updated_at = clock_timestamp(),
+            settled_at = greatest(s.settled_at + interval '1 millisecond',
+                                  date_trunc('milliseconds', clock_timestamp()))
+        where s.closed_until < due;
+      if found then outcome := 'won'; end if;
+      if outcome = 'won' then
+        insert into window_closing select s.settled_at, s.closed_until from window_state s;
+        delete from window_closing where closed_at < clock_timestamp() - interval '60 days';
+      end if;
+      select s.closed_until into closed_until from window_state s;
+      lag_ms := extract(epoch from clock_timestamp() - first_due) * 1000;
+    end $$;
+
+    /*
+     * As before; the settings of the session are now those of the transaction, since behind a connection pooler
+     * there is no session. Whatever the server's default says, an acknowledged event is on disk; and a backend whose
+     * writer has gone does not hold its locks for long.
+     */
+    create or replace function enter_batch(open_from timestamptz, out closed_until timestamptz, out xid xid8)
+    language plpgsql as $$
+    begin
+      perform set_config('idle_in_transaction_session_timeout', '30s', true),
+              set_config('client_connection_check_interval', '1s', true);
+      if current_setting('synchronous_commit') in ('off', 'local') then
+        perform set_config('synchronous_commit', 'on', true);
+      end if;
+      perform pg_advisory_xact_lock_shared(hashtext('tidemark.windows'));
+      select s.closed_until into closed_until from window_state s;
+      if closed_until > open_from then
+        raise exception 'a window of this batch closed at %', closed_until using errcode = 'TM001';
+      end if;
+      xid := pg_current_xact_id();
+    end $$;
+  `);
+};
+
+export const down = false;

@@ -1,0 +1,86 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
+import { errorCode, LOCK_NOT_AVAILABLE } from '../db/sqlstate.ts';
+import type { Logger } from '../telemetry/logger.ts';
+
+export interface BackgroundLoopOptions {
+  /** What the log calls it. */
+  name: string;
+  connect(): Promise<pg.Client>;
+  /**
+   * One round.
+   *
+   * @returns whether there is more to do at once.
+   */
+  round(client: pg.Client): Promise<boolean>;
+  /** Pause between rounds, in ms; a random part of up to a fifth is added or taken, so that instances spread. */
+  intervalMs: number;
+  /** Pause after a round that failed, in ms, likewise. */
+  retryMs: number;
+  log: Logger;
+}
+
+/**
+ * Does rounds on a connection of its own until it is stopped. A round that fails is logged and repeated, on another
+ * connection unless a lock was all it lacked.
+ */
+export class BackgroundLoop {
+  private readonly options: BackgroundLoopOptions;
+  private readonly stopping = new AbortController();
+  private client: pg.Client | undefined;
+  private loop: Promise<void> | undefined;
+
+  constructor(options: BackgroundLoopOptions) {
+    this.options = options;
+  }
+
+  start(): void {
+    this.loop ??= this.run();
+  }
+
+  /** Ends after the round at hand. */
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    await this.loop;
+    await this.client?.end().catch(() => undefined);
+    this.client = undefined;
+  }
+
+  /**
+   * One round.
+   *
+   * @returns whether there is more to do at once.
+   * @throws whatever the round throws; the next one begins afresh.
+   */
+  async step(): Promise<boolean> {
+    try {
+      this.client ??= await this.options.connect();
+      return await this.options.round(this.client);
+    } catch (error) {
+      if (errorCode(error) !== LOCK_NOT_AVAILABLE) this.drop();
+      throw error;
+    }
+  }
+
+  private drop(): void {
+    this.client?.connection.stream.destroy();
+    this.client = undefined;
+  }
+
+  private async run(): Promise<void> {
+    const { name, intervalMs, retryMs, log } = this.options;
+    const { signal } = this.stopping;
+    while (!signal.aborted) {
+      let pauseMs = intervalMs;
+      try {
+        if (await this.step()) pauseMs = 0;
+      } catch (error) {
+        const busy = errorCode(error) === LOCK_NOT_AVAILABLE;
+        log[busy ? 'debug' : 'warn']({ err: error }, `${name} did not end; trying again`);
+        pauseMs = retryMs;
+      }
+      const jitter = 0.8 + Math.random() * 0.4;
+      await sleep(pauseMs * jitter, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}

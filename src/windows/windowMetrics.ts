@@ -1,0 +1,62 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+
+/** Metrics of closing windows and keeping the rollups up to them. Counts are of this instance. */
+export class WindowMetrics {
+  readonly won: Counter;
+  readonly lost: Counter;
+  readonly held: Counter;
+  readonly lockWait: Histogram;
+  readonly closeLag: Histogram;
+  readonly refresh: Histogram<'rollup'>;
+  readonly conflicts: Counter<'at'>;
+  readonly caughtUp: Counter;
+  readonly pending: Gauge;
+
+  constructor(registry: Registry) {
+    const registers = [registry];
+    const counter = (name: string, help: string) => new Counter({ name, help, registers });
+    this.won = counter('tidemark_closing_won_total', 'Times this instance moved the closed windows on');
+    this.lost = counter(
+      'tidemark_closing_lost_total',
+      'Times windows were due and another instance was closing them, or faster',
+    );
+    this.held = counter(
+      'tidemark_closing_held_total',
+      'Times windows were due and a batch had been under way for too long to wait for',
+    );
+    this.lockWait = new Histogram({
+      name: 'tidemark_closing_lock_wait_seconds',
+      help: 'Wait for the batches under way before windows close',
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1],
+      registers,
+    });
+    this.closeLag = new Histogram({
+      name: 'tidemark_closing_lag_seconds',
+      help: 'From the end of a window and its grace to its being closed',
+      buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
+      registers,
+    });
+    this.refresh = new Histogram({
+      name: 'tidemark_refresh_seconds',
+      help: 'Duration of a refresh of one rollup',
+      labelNames: ['rollup'],
+      buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+      registers,
+    });
+    this.conflicts = new Counter({
+      name: 'tidemark_window_conflicts_total',
+      help: '55P03 seen: batches kept the lock (closing), or another instance was refreshing (refresh)',
+      labelNames: ['at'],
+      registers,
+    });
+    this.caughtUp = counter(
+      'tidemark_late_windows_refreshed_total',
+      'Closed windows whose late events have been brought into the rollups',
+    );
+    this.pending = new Gauge({
+      name: 'tidemark_late_windows_pending',
+      help: 'Closed windows whose late events some rollup still lacks, in the whole database; at most 10000',
+      registers,
+    });
+  }
+}
