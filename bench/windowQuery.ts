@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import type { WindowSummary } from '../src/rollups/listWindows.ts';
+import type { WindowSummary } from '../src/rollups/windowSummary.ts';
 import { WINDOW_MS } from '../src/windows/window.ts';
 import { generate } from './generate.ts';
 import { historyStart, loadHistory } from './history.ts';

@@ -26,7 +26,27 @@ export function parseRange(
   return { from, to };
 }
 
-function instantOf(name: string, text: string): number {
+/**
+ * The same without bounds of its own: what is left out is as early, or as late, as any event can be.
+ *
+ * @throws {TidemarkError} `range_invalid`.
+ */
+export function parseOpenRange(query: { from?: string | undefined; to?: string | undefined }): {
+  from: number;
+  to: number;
+} {
+  const from = query.from === undefined ? EARLIEST : instantOf('from', query.from);
+  const to = query.to === undefined ? LATEST : instantOf('to', query.to);
+  if (from >= to) throw new TidemarkError('range_invalid', 'from must be before to');
+  return { from, to };
+}
+
+/**
+ * A moment in ms since the epoch.
+ *
+ * @throws {TidemarkError} `range_invalid`, naming the parameter.
+ */
+export function instantOf(name: string, text: string): number {
   const ms = Math.floor(parseTimestamp(text) / 1_000);
   if (Number.isNaN(ms)) {
     throw new TidemarkError('range_invalid', `${name} must be an ISO 8601 date-time with a zone`);

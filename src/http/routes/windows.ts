@@ -1,8 +1,10 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import { TidemarkError } from '../../errors.ts';
+import { listClosedWindows } from '../../rollups/listClosedWindows.ts';
 import { listWindows } from '../../rollups/listWindows.ts';
 import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
-import { parseRange } from '../range.ts';
+import { instantOf, parseOpenRange, parseRange } from '../range.ts';
 import {
   id,
   json,
@@ -34,6 +36,12 @@ const Window = z
   })
   .openapi('Window');
 
+const WindowPage = pageSchema(Window, 'WindowPage').extend({
+  closedThrough: z.string().optional().openapi({
+    description: 'With closedAfter: what to pass as closedAfter next time, once the last page has been read.',
+  }),
+});
+
 const getWindows = createRoute({
   method: 'get',
   path: '/v1/windows',
@@ -41,24 +49,55 @@ const getWindows = createRoute({
   tags: ['Summaries'],
   summary: '30-second summaries per customer',
   description:
-    'Windows with events that start in the range, by start and customer. Default range: the last hour.',
+    'Windows with events that start in the range, by start and customer. Default range: the last hour. ' +
+    'To follow what becomes final, poll with closedAfter: the answer has every window that has closed, or was ' +
+    'revised, since then, and closedThrough for the next poll. A revision is given out when the next window closes.',
   security,
   request: {
     headers: tenantHeader,
-    query: z.strictObject({ ...rangeQuery, customerId: id.optional(), ...pageQuery(100, 1_000) }),
+    query: z.strictObject({
+      ...rangeQuery,
+      customerId: id.optional(),
+      state: z.enum(['open', 'closed', 'revised']).optional().openapi({
+        description:
+          'open; closed: all that are no longer open, revised or not; revised: only those that have changed since.',
+      }),
+      closedAfter: z
+        .string()
+        .max(64)
+        .optional()
+        .openapi({
+          format: 'date-time',
+          description:
+            'Only windows that closed or changed after this moment: the closedThrough of the poll before. The range is ' +
+            'then unbounded unless from or to are given.',
+        }),
+      ...pageQuery(100, 1_000),
+    }),
   },
-  responses: { 200: json(pageSchema(Window, 'WindowPage'), 'Windows'), ...tenantFailures },
+  responses: { 200: json(WindowPage, 'Windows'), ...tenantFailures },
 });
 
 export function windowRoutes(app: App, services: Services): void {
   app.openapi(getWindows, async (c) => {
     const context = await tenantOf(c, services, 'read');
-    const query = c.req.valid('query');
-    const range = parseRange(query, {
-      lengthMs: HOUR_MS,
-      aheadMs: services.config.ingest.acceptAheadMs,
-      maxMs: 31 * 24 * HOUR_MS,
-    });
-    return c.json(await listWindows(services.reads, context, { ...query, ...range }), 200);
+    const { closedAfter, state, ...query } = c.req.valid('query');
+    if (closedAfter === undefined) {
+      const range = parseRange(query, {
+        lengthMs: HOUR_MS,
+        aheadMs: services.config.ingest.acceptAheadMs,
+        maxMs: 31 * 24 * HOUR_MS,
+      });
+      return c.json(await listWindows(services.reads, context, { ...query, ...range, state }), 200);
+    }
+    if (state === 'open') {
+      throw new TidemarkError(
+        'invalid_request',
+        'an open window has not closed: closedAfter needs another state',
+      );
+    }
+    const since = { closedAfter: instantOf('closedAfter', closedAfter), state: state ?? 'closed' };
+    const range = parseOpenRange(query);
+    return c.json(await listClosedWindows(services.reads, context, { ...query, ...range, ...since }), 200);
   });
 }

@@ -1,0 +1,100 @@
+/*
+ * The statements that read windows. Each is one statement, hence one snapshot: the sums, the state and the revision of
+ * a window belong together. A window that usage_30s lacks a late event of is read from the events, for just its
+ * customer.
+ *
+ * Prepared, with everything a parameter: planning the continuous aggregate takes ten times as long as running them.
+ */
+
+/** A statement that is prepared once per connection. */
+export interface PreparedStatement {
+  name: string;
+  text: string;
+}
+
+const SUMS = 'calls, tokens, input_tokens, output_tokens, latency_sum, latency_count';
+
+/** Rows like those of usage_30s from the events of the windows `l`, which are stale. */
+const FROM_EVENTS = `
+      select l.bucket, l.customer_id, e.endpoint, e.model, 1, coalesce(e.tokens, 0), coalesce(e.input_tokens, 0),
+             coalesce(e.output_tokens, 0), coalesce(e.latency_ms, 0), (e.latency_ms is not null)::int
+      from late l
+      join event e on e.tenant_id = $1 and e.customer_id = l.customer_id
+        and e.ts >= l.bucket and e.ts < l.bucket + interval '30 seconds'
+        and e.ts >= $2 and e.ts < $3::timestamptz + interval '30 seconds' -- so that other chunks are not looked at
+      where l.stale`;
+
+const SUMMED = `
+    select extract(epoch from bucket) * 1000 as bucket_ms, customer_id, endpoint, model,
+      sum(calls) as calls, sum(tokens) as tokens, sum(input_tokens) as input_tokens,
+      sum(output_tokens) as output_tokens, sum(latency_sum) as latency_sum, sum(latency_count) as latency_count,
+      bucket < (select closed_until from window_state) as closed,
+      coalesce((select revision from late where late.bucket = page.bucket
+                and late.customer_id = page.customer_id), 0) as revision
+    from page join usage using (bucket, customer_id)
+    group by bucket, customer_id, endpoint, model
+    order by bucket, customer_id collate "C", endpoint, model`;
+
+const STATE_CONDITION = {
+  any: '',
+  open: 'and bucket >= (select closed_until from window_state)',
+  closed: 'and bucket < (select closed_until from window_state)',
+};
+
+/**
+ * Windows that start in a range. Parameters: tenant, from, to, customer after which the first window goes on (or
+ * null), limit, and the customer where it is for one.
+ */
+export function windowsInRange(state: keyof typeof STATE_CONDITION, oneCustomer: boolean): PreparedStatement {
+  const only = (column: string) => (oneCustomer ? `and ${column} = $6` : '');
+  return {
+    name: `${state} windows of ${oneCustomer ? 'one customer' : 'all customers'}`,
+    text: `
+    with late as (
+      select bucket, customer_id, revision, stale from late_window
+      where tenant_id = $1 and bucket >= $2 and bucket < $3 ${only('customer_id')} ${STATE_CONDITION[state]}
+    ), usage as (
+      select bucket, customer_id, endpoint, model, ${SUMS}
+      from usage_30s u
+      where tenant_id = $1 and bucket >= $2 and bucket < $3 ${only('customer_id')} ${STATE_CONDITION[state]}
+        and not exists (select from late l
+                        where l.stale and l.bucket = u.bucket and l.customer_id = u.customer_id)
+      union all ${FROM_EVENTS}
+    ), page as (
+      select bucket, customer_id from usage
+      where $4::text is null or bucket > $2 or customer_id collate "C" > $4
+      group by bucket, customer_id
+      order by bucket, customer_id collate "C"
+      limit $5
+    ) ${SUMMED}`,
+  };
+}
+
+/**
+ * Closed windows that start in a range and that late events changed after a moment, and not after another one.
+ * Parameters as above, those two moments before the customer.
+ */
+export function windowsRevised(oneCustomer: boolean): PreparedStatement {
+  return {
+    name: `revised windows of ${oneCustomer ? 'one customer' : 'all customers'}`,
+    text: `
+    with late as materialized (
+      select bucket, customer_id, revision, stale from late_window
+      where tenant_id = $1 and bucket >= $2 and bucket < $3 and revised_at > $6 and revised_at <= $7
+        and ($4::text is null or bucket > $2 or customer_id collate "C" > $4) ${oneCustomer ? 'and customer_id = $8' : ''}
+      order by bucket, customer_id collate "C"
+      limit $5
+    ), page as (
+      select bucket, customer_id from late
+    ), usage as (
+      select bucket, customer_id, endpoint, model, ${SUMS}
+      from usage_30s u
+      where tenant_id = $1 and bucket >= $2 and bucket < $3
+        and bucket = any (array(select bucket from page)) -- into the index, where the join below is not pushed
+        and customer_id = any (array(select customer_id from page))
+        and exists (select from late l
+                    where not l.stale and l.bucket = u.bucket and l.customer_id = u.customer_id)
+      union all ${FROM_EVENTS}
+    ) ${SUMMED}`,
+  };
+}
