@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { BruteForce } from '../support/bruteForce.ts';
+import { expectExact } from '../support/compareSummaries.ts';
 import { describeEngine } from '../support/database.ts';
 import { startServiceOn, startTestService, type TestService } from '../support/service.ts';
 import { type ClientEvent, randomEvent, randomFrom } from '../support/traffic.ts';
@@ -22,63 +23,9 @@ describeEngine(`summaries equal a brute-force sum (seed ${seed})`, () => {
     await t.stop();
   });
 
-  /** All pages of a list. */
-  // biome-ignore lint/suspicious/noExplicitAny: the bodies are compared whole
-  const all = async (path: string, key: string): Promise<any[]> => {
-    // biome-ignore lint/suspicious/noExplicitAny: the bodies are compared whole
-    const data: any[] = [];
-    let cursor: string | null = null;
-    do {
-      const { status, body } = await t.call('GET', `${path}${cursor ? `&cursor=${cursor}` : ''}`, { key });
-      expect(status, JSON.stringify(body)).toBe(200);
-      data.push(...body.data);
-      cursor = body.nextCursor;
-    } while (cursor);
-    return data;
-  };
-
   const iso = (ms: number) => new Date(ms).toISOString();
-
-  async function compare(tenant: { id: string; key: string }, model: BruteForce, from: number, to: number) {
-    const range = `from=${iso(from)}&to=${iso(to)}`;
-    const aligned = (ms: number, length: number) => Math.floor(ms / length) * length;
-
-    const windows = await all(`/v1/windows?${range}&limit=1000`, tenant.key);
-    const start = Math.ceil(from / 30_000) * 30_000;
-    const end = Math.ceil(to / 30_000) * 30_000;
-    const expected = model.windows(tenant.id, start, end);
-    expect(windows.map(({ state, revision, ...window }) => window)).toEqual(expected);
-
-    for (const [path, length] of [
-      ['hourly', HOUR],
-      ['daily', DAY],
-    ] as const) {
-      expect(await all(`/v1/summaries/${path}?${range}`, tenant.key)).toEqual(
-        model.activity(length, from, to),
-      );
-    }
-    for (const [granularity, timezone, bucketOf] of [
-      ['30s', 'UTC', (ms: number) => aligned(ms, 30_000)],
-      ['1m', 'UTC', (ms: number) => aligned(ms, 60_000)],
-      ['5m', 'UTC', (ms: number) => aligned(ms, 300_000)],
-      ['15m', 'UTC', (ms: number) => aligned(ms, 900_000)],
-      ['1h', 'UTC', (ms: number) => aligned(ms, HOUR)],
-      ['1h', 'Asia/Kolkata', (ms: number) => aligned(ms + HOUR / 2, HOUR) - HOUR / 2],
-      ['1d', 'UTC', (ms: number) => aligned(ms, DAY)],
-      ['1d', 'Asia/Tokyo', (ms: number) => aligned(ms + 9 * HOUR, DAY) - 9 * HOUR],
-      ['1d', 'Asia/Kolkata', (ms: number) => aligned(ms + 5.5 * HOUR, DAY) - 5.5 * HOUR],
-      ['1mo', 'UTC', (ms: number) => Date.UTC(new Date(ms).getUTCFullYear(), new Date(ms).getUTCMonth())],
-    ] as const) {
-      const query = `${range}&granularity=${granularity}&timezone=${timezone}&groupBy=customer,model`;
-      const points = await all(`/v1/usage?${query}`, tenant.key);
-      const flat = points.map(({ bucketEnd, latency, ...point }) => ({
-        ...point,
-        latencyCount: latency.count,
-        maxMs: latency.maxMs,
-      }));
-      expect(flat, `${granularity} ${timezone}`).toEqual(model.usage(bucketOf, from, to));
-    }
-  }
+  const compare = (tenant: { id: string; key: string }, model: BruteForce, from: number, to: number) =>
+    expectExact((path, key) => t.call('GET', path, { key }), tenant, model, from, to);
 
   it('at every granularity, right after each acknowledgement, while windows close and late events come', async () => {
     const random = randomFrom(seed);

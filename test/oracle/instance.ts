@@ -1,0 +1,66 @@
+import { Registry } from 'prom-client';
+import { loadConfig } from '../../src/config.ts';
+import { connect, connectionSettings } from '../../src/db/connections.ts';
+import { readEngine } from '../../src/db/engine.ts';
+import { listen } from '../../src/http/server.ts';
+import { createService } from '../../src/service.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
+import { ClosedFrontier } from '../../src/windows/closedFrontier.ts';
+import { Closer } from '../../src/windows/closer.ts';
+import { Refresher } from '../../src/windows/refresher.ts';
+import { WindowMetrics } from '../../src/windows/windowMetrics.ts';
+
+/*
+ * One instance of the service in a process of its own, so that it can be killed and stopped. It listens as usual; its
+ * closer and refresher do a round when they are told to, and close as far as they are told.
+ */
+
+/** What an instance is told over IPC; it answers with the same id. */
+export type Order = { id: number } & ({ do: 'close'; untilMs: number } | { do: 'refresh' });
+
+export interface Report {
+  id: number;
+  /** What the round failed with. */
+  error?: string;
+}
+
+const NEVER_MS = 1_000_000_000;
+
+const config = loadConfig();
+config.ingest.acceptAheadMs = 10 * 365 * 86_400_000; // time in the oracle runs ahead of the clock
+config.windows.graceMs = 365 * 86_400_000; // the service's own closer finds nothing due
+config.windows.intervalMs = NEVER_MS;
+const url = config.database.url!;
+const log = createLogger(config);
+const service = await createService(config, url, log);
+const server = await listen(service.app, '127.0.0.1', 0);
+
+const probe = await connect(connectionSettings(url, config.database, 'read'), log);
+const engine = await readEngine(probe);
+await probe.end();
+const told = { ...config.windows };
+const parts = {
+  config: told,
+  connect: () => connect(connectionSettings(url, config.database, 'closer'), log),
+  metrics: new WindowMetrics(new Registry()),
+  log,
+};
+const closer = new Closer({ ...parts, frontier: new ClosedFrontier() });
+const refresher = new Refresher({ ...parts, engine });
+
+async function obey(order: Order): Promise<void> {
+  if (order.do === 'refresh') await refresher.step();
+  else {
+    told.graceMs = Date.now() - order.untilMs - 15_000; // half a window, for what the clocks may differ
+    await closer.step();
+  }
+}
+
+process.on('message', (order: Order) => {
+  obey(order).then(
+    () => process.send!({ id: order.id } satisfies Report),
+    (error) => process.send!({ id: order.id, error: String(error) } satisfies Report),
+  );
+});
+process.on('disconnect', () => process.exit());
+process.send!({ address: server.address });

@@ -1,0 +1,97 @@
+import fc from 'fast-check';
+
+/*
+ * What may happen to the instances, as fast-check makes it up. Times are windows relative to where windows were closed
+ * when the sequence began, so that a sequence can be repeated.
+ */
+
+/** An event to be made; or, with `repeats`, one of those posted in an earlier step again, at this time. */
+export interface EventPlan {
+  window: number;
+  /** Where in the window: exactly at its start or its end, or a part of it. */
+  at: 'start' | 'end' | number;
+  customer: number;
+  /** What else it carries. */
+  seed: number;
+  repeats: number | null;
+}
+
+export type Operation =
+  | { do: 'post'; instance: number; tenant: number; events: EventPlan[] }
+  | { do: 'read'; instance: number; tenant: number }
+  | { do: 'close'; instance: number; windows: number }
+  | { do: 'refresh'; instance: number }
+  | { do: 'kill'; instance: number; afterMs: number }
+  | { do: 'freeze'; instance: number; ms: number }
+  | { do: 'kill backends'; share: number; afterMs: number }
+  | { do: 'lose redis' };
+
+/** Operations that happen at once. The summaries are compared after each step. */
+export type Step = Operation[];
+
+const HOUR = 120;
+const DAY = 24 * HOUR;
+
+/** Mostly around the edge of what is closed, some late, some ahead, few by a day. */
+const windowOffset = fc.oneof(
+  { weight: 6, arbitrary: fc.integer({ min: -6, max: 6 }) },
+  { weight: 3, arbitrary: fc.integer({ min: -2 * HOUR, max: 0 }) },
+  { weight: 2, arbitrary: fc.integer({ min: 0, max: HOUR }) },
+  { weight: 1, arbitrary: fc.integer({ min: -DAY, max: DAY }) },
+);
+
+const eventPlan: fc.Arbitrary<EventPlan> = fc.record({
+  window: windowOffset,
+  at: fc.oneof(
+    fc.constantFrom<'start' | 'end'>('start', 'end'),
+    fc.integer({ min: 1, max: 29_998 }).map((ms) => ms / 30_000),
+  ),
+  customer: fc.nat({ max: 3 }),
+  seed: fc.nat(),
+  repeats: fc.oneof(
+    { weight: 5, arbitrary: fc.constant(null) },
+    { weight: 1, arbitrary: fc.nat({ max: 10_000 }) },
+  ),
+});
+
+function operation(instances: number, tenants: number): fc.Arbitrary<Operation> {
+  const instance = fc.nat({ max: instances - 1 });
+  const tenant = fc.nat({ max: tenants - 1 });
+  const afterMs = fc.nat({ max: 15 });
+  const how = <Name extends Operation['do'], Fields>(
+    name: Name,
+    fields: { [K in keyof Fields]: fc.Arbitrary<Fields[K]> },
+  ) => fc.record({ do: fc.constant(name), ...fields }) as unknown as fc.Arbitrary<Operation>;
+  return fc.oneof(
+    {
+      weight: 24,
+      arbitrary: how('post', {
+        instance,
+        tenant,
+        events: fc.array(eventPlan, { minLength: 1, maxLength: 25 }),
+      }),
+    },
+    { weight: 6, arbitrary: how('read', { instance, tenant }) },
+    {
+      weight: 10,
+      arbitrary: how('close', {
+        instance,
+        windows: fc.oneof(
+          { weight: 12, arbitrary: fc.integer({ min: 1, max: 8 }) },
+          { weight: 4, arbitrary: fc.integer({ min: 1, max: 2 * HOUR }) },
+          { weight: 1, arbitrary: fc.integer({ min: HOUR, max: DAY }) },
+        ),
+      }),
+    },
+    { weight: 10, arbitrary: how('refresh', { instance }) },
+    { weight: 1, arbitrary: how('kill', { instance, afterMs }) },
+    { weight: 2, arbitrary: how('freeze', { instance, ms: fc.integer({ min: 1, max: 60 }) }) },
+    { weight: 2, arbitrary: how('kill backends', { share: fc.constantFrom(0.2, 1), afterMs }) },
+    { weight: 1, arbitrary: how('lose redis', {}) },
+  );
+}
+
+export function steps(instances: number, tenants: number): fc.Arbitrary<Step[]> {
+  const step = fc.array(operation(instances, tenants), { minLength: 1, maxLength: 5 });
+  return fc.array(step, { minLength: 2, maxLength: 6 });
+}

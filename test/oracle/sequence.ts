@@ -1,0 +1,342 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect } from 'vitest';
+import { createKey } from '../../src/tenancy/keys.ts';
+import { BruteForce } from '../support/bruteForce.ts';
+import { type Ask, allPages, expectExact, USAGE_VIEWS } from '../support/compareSummaries.ts';
+import { ADMIN_KEY, type Answer } from '../support/service.ts';
+import { type ClientEvent, randomEvent, randomFrom } from '../support/traffic.ts';
+import { expectMessages } from './messages.ts';
+import type { EventPlan, Operation, Step } from './operations.ts';
+import type { World } from './world.ts';
+
+const WINDOW = 30_000;
+const HOUR = 3_600_000;
+const CUSTOMERS = ['alice', 'Zoë', "o'neil", '客户'];
+
+// biome-ignore lint/suspicious/noExplicitAny: as served
+type Window = any;
+
+let sequences = 0;
+
+/** A tenant of one sequence, and what must be true of it. */
+class Tenant {
+  readonly id: string;
+  readonly key: string;
+  /** Whether it wants to hear of its windows. */
+  readonly subscribed: boolean;
+  /** Acknowledged events, and those of refused requests that turned out to be stored. */
+  readonly model = new BruteForce();
+  /** Every event posted, in order. */
+  readonly posted: ClientEvent[] = [];
+  /** Windows as they were last served while closed, by start and customer. */
+  readonly closed = new Map<string, Window>();
+  /** What a client that polls for closed windows has. */
+  readonly polled = new Map<string, Window>();
+  polledThrough: string;
+
+  constructor(id: string, key: string, subscribed: boolean, polledThrough: string) {
+    this.id = id;
+    this.key = key;
+    this.subscribed = subscribed;
+    this.polledThrough = polledThrough;
+  }
+
+  /** A window served as closed never differs later without a higher revision. */
+  observe(windows: Window[], ordered: boolean): void {
+    for (const window of windows) {
+      const key = keyOf(window);
+      const before = this.closed.get(key);
+      if (before && ordered) {
+        expect(window.state, key).not.toBe('open');
+        expect(window.revision, key).toBeGreaterThanOrEqual(before.revision);
+      }
+      if (window.state === 'open') continue;
+      expect(window.state, key).toBe(window.revision > 0 ? 'revised' : 'closed');
+      if (before?.revision === window.revision) expect(window, key).toEqual(before);
+      if (!before || window.revision > before.revision) this.closed.set(key, window);
+    }
+  }
+}
+
+function keyOf(window: Window): string {
+  return `${window.windowStart} ${window.customerId}`;
+}
+
+/** A request that was not acknowledged. */
+interface Unsure {
+  tenant: Tenant;
+  events: ClientEvent[];
+}
+
+/** One run of steps on tenants of its own, at times that no other sequence uses. */
+export class Sequence {
+  private readonly world: World;
+  private readonly tenants: Tenant[];
+  /** Where windows were closed when it began, in ms. */
+  private readonly base: number;
+  private unsure: Unsure[] = [];
+  private random = randomFrom(1);
+
+  private constructor(world: World, tenants: Tenant[], base: number) {
+    this.world = world;
+    this.tenants = tenants;
+    this.base = base;
+  }
+
+  static async begin(world: World, tenants: number): Promise<Sequence> {
+    const base = await world.closedUntil();
+    const { rows } = await world.sql.query('select settled_at from window_state');
+    const made: Tenant[] = [];
+    for (let i = 0; i < tenants; i++) {
+      const id = `sequence-${++sequences}`;
+      await world.sql.query('insert into tenant (id, name) values ($1, $1)', [id]);
+      const { key } = await createKey(world.sql, { tenantId: id, scopes: ['ingest', 'read'] });
+      if (i === 0) {
+        await world.sql.query('insert into subscription (tenant_id, message_types) values ($1, $2)', [
+          id,
+          ['window.closed', 'window.revised'],
+        ]);
+      }
+      made.push(new Tenant(id, key, i === 0, rows[0].settled_at.toISOString()));
+    }
+    return new Sequence(world, made, base);
+  }
+
+  async run(steps: Step[]): Promise<void> {
+    for (const [i, step] of steps.entries()) {
+      this.random = randomFrom(i * 7_919 + JSON.stringify(step).length);
+      await Promise.all(step.map((operation) => this.perform(operation)));
+      await this.world.settled();
+      await this.settleUnsure();
+      for (const tenant of this.tenants) await this.compare(tenant, 3);
+    }
+    await this.end();
+  }
+
+  private instance(i: number) {
+    return this.world.instances[i]!;
+  }
+
+  private async perform(operation: Operation): Promise<void> {
+    switch (operation.do) {
+      case 'post':
+        return this.post(operation.instance, this.tenants[operation.tenant]!, operation.events);
+      case 'read':
+        return this.read(operation.instance, this.tenants[operation.tenant]!);
+      case 'close': {
+        const untilMs = (await this.world.closedUntil()) + operation.windows * WINDOW;
+        return this.instance(operation.instance).order({ do: 'close', untilMs });
+      }
+      case 'refresh':
+        return this.instance(operation.instance).order({ do: 'refresh' });
+      case 'kill':
+        await sleep(operation.afterMs);
+        return this.instance(operation.instance).kill();
+      case 'freeze':
+        return this.instance(operation.instance).freeze(operation.ms);
+      case 'kill backends':
+        await sleep(operation.afterMs);
+        return this.world.killBackends(operation.share);
+      case 'lose redis':
+        return this.world.loseRedis();
+    }
+  }
+
+  private async post(instance: number, tenant: Tenant, plans: EventPlan[]): Promise<void> {
+    // An event is repeated at another time only once it is settled which of the two came first.
+    const settled = [...tenant.model.events.values()];
+    const events = plans.map((plan) => {
+      const event = this.eventOf(plan);
+      const original = plan.repeats === null ? undefined : settled[plan.repeats % (settled.length || 1)];
+      return original ? { ...event, eventId: original.eventId } : event;
+    });
+    tenant.posted.push(...events);
+    const answer = await this.instance(instance).call('POST', '/v1/events', tenant.key, events);
+    if (answer?.status === 200) {
+      const before = tenant.model.events.size;
+      tenant.model.add(events);
+      expect(answer.body.accepted + answer.body.duplicates).toBe(events.length);
+      expect(answer.body.accepted).toBe(tenant.model.events.size - before);
+    } else {
+      if (answer) expect(answer.status, JSON.stringify(answer.body)).toBe(503);
+      this.unsure.push({ tenant, events });
+    }
+  }
+
+  private eventOf(plan: EventPlan): ClientEvent {
+    const start = this.base + plan.window * WINDOW;
+    const at = plan.at === 'start' ? 0 : plan.at === 'end' ? WINDOW - 1 : Math.floor(plan.at * WINDOW);
+    const event = randomEvent(randomFrom(plan.seed), start, start + WINDOW);
+    // The same plan is another event each time.
+    const id = createHash('sha256').update(`${plan.seed} ${Math.random()}`).digest('hex');
+    return {
+      ...event,
+      eventId: `${id.slice(0, 8)}-${id.slice(8, 12)}-4${id.slice(13, 16)}-8${id.slice(17, 20)}-${id.slice(20, 32)}`,
+      timestamp: new Date(start + at).toISOString(),
+      customerId: CUSTOMERS[plan.customer]!,
+    };
+  }
+
+  /** While others write and close: nothing acknowledged before is missing, and nothing is there that nobody posted. */
+  private async read(instance: number, tenant: Tenant): Promise<void> {
+    const acknowledged = [...tenant.model.events.values()];
+    const windows: Window[] = [];
+    let cursor: string | null = null;
+    do {
+      const path: string = `/v1/windows?${this.range()}&limit=1000${cursor ? `&cursor=${cursor}` : ''}`;
+      const answer: Answer | null = await this.instance(instance).call('GET', path, tenant.key);
+      if (answer?.status !== 200) {
+        if (answer) expect(answer.status, JSON.stringify(answer.body)).toBe(503);
+        return;
+      }
+      windows.push(...answer.body.data);
+      cursor = answer.body.nextCursor;
+    } while (cursor);
+    const least = countsOf(acknowledged);
+    const most = countsOf([...acknowledged, ...tenant.posted]);
+    const found = new Map(windows.map((window) => [keyOf(window), window.aggregations.totalCalls]));
+    for (const [key, count] of least) expect(found.get(key) ?? 0, key).toBeGreaterThanOrEqual(count);
+    for (const [key, count] of found) expect(count, key).toBeLessThanOrEqual(most.get(key) ?? 0);
+    tenant.observe(windows, false);
+  }
+
+  /** What was not acknowledged is stored wholly or not at all. */
+  private async settleUnsure(): Promise<void> {
+    for (const { tenant, events } of this.unsure) {
+      const fresh = events.filter((event) => !tenant.model.events.has(event.eventId));
+      const ids = [...new Set(fresh.map((event) => event.eventId))];
+      const { rows } = await this.world.sql.query(
+        'select event_id from event where tenant_id = $1 and event_id = any ($2::uuid[])',
+        [tenant.id, ids],
+      );
+      expect([0, ids.length], 'stored in part').toContain(rows.length);
+      if (rows.length > 0) tenant.model.add(fresh);
+    }
+    this.unsure = [];
+  }
+
+  /** Everything a sequence may have written, in a query string. */
+  private range(): string {
+    const { from, to } = this.span();
+    return `from=${new Date(from).toISOString()}&to=${new Date(to).toISOString()}`;
+  }
+
+  private span(): { from: number; to: number } {
+    return { from: this.base - 25 * HOUR, to: this.base + 25 * HOUR };
+  }
+
+  private ask(): Ask {
+    const instance = this.instance(Math.floor(this.random() * this.world.instances.length));
+    return async (path, key) => {
+      const answer = await instance.call('GET', path, key);
+      // A session that was killed a moment ago may be noticed only now.
+      if (answer === null || answer.status === 503) return (await instance.call('GET', path, key))!;
+      return answer;
+    };
+  }
+
+  private async compare(tenant: Tenant, views: number): Promise<void> {
+    const { from, to } = this.span();
+    const some = USAGE_VIEWS.toSorted(() => this.random() - 0.5);
+    const windows = await expectExact(this.ask(), tenant, tenant.model, from, to, some.slice(0, views));
+    tenant.observe(windows, true);
+    const start = Math.floor(from + this.random() * (to - from));
+    const end = Math.floor(start + 1 + this.random() * (to - start));
+    await expectExact(this.ask(), tenant, tenant.model, start, end, some.slice(0, 1));
+    for (const [state, states] of [
+      ['open', ['open']],
+      ['closed', ['closed', 'revised']],
+      ['revised', ['revised']],
+    ] as const) {
+      const found = await allPages(
+        this.ask(),
+        `/v1/windows?${this.range()}&state=${state}&limit=50`,
+        tenant.key,
+      );
+      expect(found, state).toEqual(windows.filter((window) => states.includes(window.state as never)));
+    }
+    await this.poll(tenant);
+  }
+
+  /** As a client that keeps a copy of every closed window. */
+  private async poll(tenant: Tenant): Promise<void> {
+    let cursor: string | null = null;
+    let through = '';
+    do {
+      const path: string = `/v1/windows?closedAfter=${tenant.polledThrough}&limit=7${cursor ? `&cursor=${cursor}` : ''}`;
+      const { status, body }: Answer = await this.ask()(path, tenant.key);
+      expect(status, JSON.stringify(body)).toBe(200);
+      for (const window of body.data) {
+        const key = keyOf(window);
+        expect(window.state, key).not.toBe('open');
+        const before = tenant.polled.get(key);
+        if (before?.revision === window.revision) expect(window, key).toEqual(before);
+        expect(window.revision, key).toBeGreaterThanOrEqual(before?.revision ?? 0);
+        tenant.polled.set(key, window);
+      }
+      cursor = body.nextCursor;
+      through = body.closedThrough;
+    } while (cursor);
+    tenant.polledThrough = through;
+  }
+
+  /** Once all is closed and refreshed, the rollups alone, the polling client and the outbox say the same. */
+  private async end(): Promise<void> {
+    const { world } = this;
+    const until = Math.max(await world.closedUntil(), this.base) + WINDOW;
+    for (let rounds = 0; (await this.unfinished(until)) && rounds < 500; rounds++) {
+      if ((await world.closedUntil()) < until) await this.instance(0).order({ do: 'close', untilMs: until });
+      await this.instance(rounds % world.instances.length).order({ do: 'refresh' });
+    }
+    expect(await this.unfinished(until), 'the rollups do not catch up').toBe(false);
+    for (const tenant of this.tenants) {
+      await this.compare(tenant, USAGE_VIEWS.length);
+      for (const rollup of ['usage_30s', 'usage_1h', 'usage_1d']) {
+        const { rows } = await world.sql.query(
+          `select coalesce(sum(calls), 0)::int as calls from ${rollup} where tenant_id = $1`,
+          [tenant.id],
+        );
+        expect(rows[0].calls, rollup).toBe(tenant.model.events.size);
+      }
+      const windows = await allPages(
+        this.ask(),
+        `/v1/windows?${this.range()}&state=closed&limit=1000`,
+        tenant.key,
+      );
+      const mine = windows.filter(
+        (w) => tenant.polled.has(keyOf(w)) || Date.parse(w.windowStart) >= this.base,
+      );
+      expect([...tenant.polled.values()].sort(byKey)).toEqual(mine.sort(byKey));
+      expect(windows.length, 'a late window was not polled').toBe(mine.length);
+      await expectMessages(world.sql, tenant, windows);
+    }
+  }
+
+  private async unfinished(until: number): Promise<boolean> {
+    const { rows } = await this.world.sql.query(
+      `select closed_until < $1 or announced_until < closed_until
+         or exists (select from late_window where stale and $2) or ($2 and refreshed_30s < closed_until) as unfinished
+       from window_state, window_announcement`,
+      [new Date(until), this.world.database.engine === 'timescale'],
+    );
+    return rows[0].unfinished;
+  }
+}
+
+function byKey(a: Window, b: Window): number {
+  return keyOf(a) < keyOf(b) ? -1 : 1;
+}
+
+/** Events per window and customer. */
+function countsOf(events: ClientEvent[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { timestamp, customerId } of events) {
+    const start = Math.floor(Date.parse(timestamp) / WINDOW) * WINDOW;
+    const key = `${new Date(start).toISOString()} ${customerId}`;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return counts;
+}
+
+export { ADMIN_KEY };
