@@ -24,6 +24,7 @@ export type Operation =
   | { do: 'kill'; instance: number; afterMs: number }
   | { do: 'freeze'; instance: number; ms: number }
   | { do: 'kill backends'; share: number; afterMs: number }
+  | { do: 'hold batches'; ms: number }
   | { do: 'lose redis' };
 
 /** Operations that happen at once. The summaries are compared after each step. */
@@ -87,6 +88,7 @@ function operation(instances: number, tenants: number): fc.Arbitrary<Operation> 
     { weight: 1, arbitrary: how('kill', { instance, afterMs }) },
     { weight: 2, arbitrary: how('freeze', { instance, ms: fc.integer({ min: 1, max: 60 }) }) },
     { weight: 2, arbitrary: how('kill backends', { share: fc.constantFrom(0.2, 1), afterMs }) },
+    { weight: 4, arbitrary: how('hold batches', { ms: fc.integer({ min: 5, max: 80 }) }) },
     { weight: 1, arbitrary: how('lose redis', {}) },
   );
 }

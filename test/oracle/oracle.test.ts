@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeEngine } from '../support/database.ts';
+import { World } from '../support/world.ts';
 import { steps } from './operations.ts';
 import { Sequence } from './sequence.ts';
-import { World } from './world.ts';
 
 const INSTANCES = 2;
 const TENANTS = 2;

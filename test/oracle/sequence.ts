@@ -4,11 +4,11 @@ import { expect } from 'vitest';
 import { createKey } from '../../src/tenancy/keys.ts';
 import { BruteForce } from '../support/bruteForce.ts';
 import { type Ask, allPages, expectExact, USAGE_VIEWS } from '../support/compareSummaries.ts';
-import { ADMIN_KEY, type Answer } from '../support/service.ts';
+import type { Answer } from '../support/service.ts';
 import { type ClientEvent, randomEvent, randomFrom } from '../support/traffic.ts';
+import type { World } from '../support/world.ts';
 import { expectMessages } from './messages.ts';
 import type { EventPlan, Operation, Step } from './operations.ts';
-import type { World } from './world.ts';
 
 const WINDOW = 30_000;
 const HOUR = 3_600_000;
@@ -134,10 +134,12 @@ export class Sequence {
         await sleep(operation.afterMs);
         return this.instance(operation.instance).kill();
       case 'freeze':
-        return this.instance(operation.instance).freeze(operation.ms);
+        return this.freeze(operation.instance, operation.ms);
       case 'kill backends':
         await sleep(operation.afterMs);
         return this.world.killBackends(operation.share);
+      case 'hold batches':
+        return this.world.holdBatches(operation.ms);
       case 'lose redis':
         return this.world.loseRedis();
     }
@@ -162,6 +164,12 @@ export class Sequence {
       if (answer) expect(answer.status, JSON.stringify(answer.body)).toBe(503);
       this.unsure.push({ tenant, events });
     }
+  }
+
+  private async freeze(instance: number, ms: number): Promise<void> {
+    const resume = await this.instance(instance).freeze();
+    await sleep(ms);
+    resume();
   }
 
   private eventOf(plan: EventPlan): ClientEvent {
@@ -338,5 +346,3 @@ function countsOf(events: ClientEvent[]): Map<string, number> {
   }
   return counts;
 }
-
-export { ADMIN_KEY };

@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { createTestDatabase, type TestDatabase } from '../support/database.ts';
-import { type RedisServer, startRedis } from '../support/redisServer.ts';
-import { ADMIN_KEY, type Answer } from '../support/service.ts';
+import { createTestDatabase, type TestDatabase } from './database.ts';
 import type { Order, Report } from './instance.ts';
+import { type RedisServer, startRedis } from './redisServer.ts';
+import { ADMIN_KEY, type Answer } from './service.ts';
 
 const INSTANCE = fileURLToPath(new URL('instance.ts', import.meta.url));
 const REQUEST_MS = 20_000;
@@ -14,7 +14,7 @@ const REQUEST_MS = 20_000;
 type OrderOf<Do> = Do extends unknown ? Omit<Extract<Order, { do: Do }>, 'id'> : never;
 
 /** A process that serves the database until it is killed; another one takes its place. */
-class Instance {
+export class Instance {
   private readonly env: Record<string, string>;
   private child!: ChildProcess;
   private address = '';
@@ -54,13 +54,12 @@ class Instance {
     this.ready.catch(() => undefined);
   }
 
-  /** Stops its process for a while. */
-  async freeze(ms: number): Promise<void> {
+  /** Stops its process (SIGSTOP). @returns what lets it go on. */
+  async freeze(): Promise<() => void> {
     await this.ready;
     const { child } = this;
     child.kill('SIGSTOP');
-    await sleep(ms);
-    child.kill('SIGCONT');
+    return () => child.kill('SIGCONT');
   }
 
   async end(): Promise<void> {
@@ -113,17 +112,18 @@ class Instance {
   }
 }
 
-/** A database, a Redis, and the instances that share them. */
+/** A database, a Redis, and the instances that share them: processes, which can be killed and stopped. */
 export class World {
   readonly database: TestDatabase;
   readonly sql: pg.Pool;
   readonly instances: Instance[];
   private redis: RedisServer;
+  private losingRedis: Promise<void> | undefined;
 
   private constructor(database: TestDatabase, redis: RedisServer, instances: number) {
     this.database = database;
     this.redis = redis;
-    this.sql = new pg.Pool({ connectionString: database.url, max: 4, application_name: 'oracle' });
+    this.sql = new pg.Pool({ connectionString: database.url, max: 10, application_name: 'oracle' });
     this.sql.on('error', () => undefined);
     const env = {
       TIDEMARK_PROFILE: 'test',
@@ -166,8 +166,27 @@ export class World {
     );
   }
 
+  /** Batches that have entered stand still for a while, before their events are stored. */
+  async holdBatches(ms: number): Promise<void> {
+    const client = await this.sql.connect();
+    try {
+      await client.query('begin; lock table event in share mode');
+      await sleep(ms);
+      await client.query('commit');
+    } finally {
+      client.release();
+    }
+  }
+
   /** Redis crashes, loses everything and comes back. */
-  async loseRedis(): Promise<void> {
+  loseRedis(): Promise<void> {
+    this.losingRedis ??= this.restartRedis().finally(() => {
+      this.losingRedis = undefined;
+    });
+    return this.losingRedis;
+  }
+
+  private async restartRedis(): Promise<void> {
     await this.redis.kill();
     this.redis = await startRedis({ port: this.redis.port });
   }
