@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 
 /*
- * What may happen to the instances, as fast-check makes it up. Times are windows relative to where windows were closed
- * when the sequence began, so that a sequence can be repeated.
+ * What may happen to the instances, as fast-check makes it up. Times are windows relative to where windows are closed
+ * when the step begins.
  */
 
 /** An event to be made; or, with `repeats`, one of those posted in an earlier step again, at this time. */
@@ -19,7 +19,7 @@ export interface EventPlan {
 export type Operation =
   | { do: 'post'; instance: number; tenant: number; events: EventPlan[] }
   | { do: 'read'; instance: number; tenant: number }
-  | { do: 'close'; instance: number; windows: number }
+  | { do: 'close'; instance: number; windows: number; afterMs: number; thenRefresh: boolean }
   | { do: 'refresh'; instance: number }
   | { do: 'kill'; instance: number; afterMs: number }
   | { do: 'freeze'; instance: number; ms: number }
@@ -58,7 +58,7 @@ const eventPlan: fc.Arbitrary<EventPlan> = fc.record({
 function operation(instances: number, tenants: number): fc.Arbitrary<Operation> {
   const instance = fc.nat({ max: instances - 1 });
   const tenant = fc.nat({ max: tenants - 1 });
-  const afterMs = fc.nat({ max: 15 });
+  const afterMs = fc.nat({ max: 25 });
   const how = <Name extends Operation['do'], Fields>(
     name: Name,
     fields: { [K in keyof Fields]: fc.Arbitrary<Fields[K]> },
@@ -80,15 +80,17 @@ function operation(instances: number, tenants: number): fc.Arbitrary<Operation> 
         windows: fc.oneof(
           { weight: 12, arbitrary: fc.integer({ min: 1, max: 8 }) },
           { weight: 4, arbitrary: fc.integer({ min: 1, max: 2 * HOUR }) },
-          { weight: 1, arbitrary: fc.integer({ min: HOUR, max: DAY }) },
+          { weight: 1, arbitrary: fc.integer({ min: HOUR, max: 6 * HOUR }) },
         ),
+        afterMs,
+        thenRefresh: fc.boolean(),
       }),
     },
     { weight: 10, arbitrary: how('refresh', { instance }) },
     { weight: 1, arbitrary: how('kill', { instance, afterMs }) },
     { weight: 2, arbitrary: how('freeze', { instance, ms: fc.integer({ min: 1, max: 60 }) }) },
     { weight: 2, arbitrary: how('kill backends', { share: fc.constantFrom(0.2, 1), afterMs }) },
-    { weight: 4, arbitrary: how('hold batches', { ms: fc.integer({ min: 5, max: 80 }) }) },
+    { weight: 4, arbitrary: how('hold batches', { ms: fc.integer({ min: 20, max: 150 }) }) },
     { weight: 1, arbitrary: how('lose redis', {}) },
   );
 }

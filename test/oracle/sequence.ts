@@ -12,6 +12,8 @@ import type { EventPlan, Operation, Step } from './operations.ts';
 
 const WINDOW = 30_000;
 const HOUR = 3_600_000;
+/** Events stay around this at the latest after a sequence began: a series of windows reaches over 83 hours at most. */
+const MOST_CLOSED = 29 * HOUR;
 const CUSTOMERS = ['alice', 'Zoë', "o'neil", '客户'];
 
 // biome-ignore lint/suspicious/noExplicitAny: as served
@@ -75,6 +77,8 @@ export class Sequence {
   private readonly tenants: Tenant[];
   /** Where windows were closed when it began, in ms. */
   private readonly base: number;
+  /** The same when the step at hand began. */
+  private frontier: number;
   private unsure: Unsure[] = [];
   private random = randomFrom(1);
 
@@ -82,6 +86,7 @@ export class Sequence {
     this.world = world;
     this.tenants = tenants;
     this.base = base;
+    this.frontier = base;
   }
 
   static async begin(world: World, tenants: number): Promise<Sequence> {
@@ -105,6 +110,7 @@ export class Sequence {
 
   async run(steps: Step[]): Promise<void> {
     for (const [i, step] of steps.entries()) {
+      this.frontier = await this.world.closedUntil();
       this.random = randomFrom(i * 7_919 + JSON.stringify(step).length);
       await Promise.all(step.map((operation) => this.perform(operation)));
       await this.world.settled();
@@ -125,8 +131,11 @@ export class Sequence {
       case 'read':
         return this.read(operation.instance, this.tenants[operation.tenant]!);
       case 'close': {
-        const untilMs = (await this.world.closedUntil()) + operation.windows * WINDOW;
-        return this.instance(operation.instance).order({ do: 'close', untilMs });
+        await sleep(operation.afterMs);
+        const instance = this.instance(operation.instance);
+        await instance.order({ do: 'close', untilMs: this.frontier + operation.windows * WINDOW });
+        if (operation.thenRefresh) await instance.order({ do: 'refresh' });
+        return;
       }
       case 'refresh':
         return this.instance(operation.instance).order({ do: 'refresh' });
@@ -173,7 +182,7 @@ export class Sequence {
   }
 
   private eventOf(plan: EventPlan): ClientEvent {
-    const start = this.base + plan.window * WINDOW;
+    const start = Math.min(this.frontier, this.base + MOST_CLOSED) + plan.window * WINDOW;
     const at = plan.at === 'start' ? 0 : plan.at === 'end' ? WINDOW - 1 : Math.floor(plan.at * WINDOW);
     const event = randomEvent(randomFrom(plan.seed), start, start + WINDOW);
     // The same plan is another event each time.
@@ -231,7 +240,7 @@ export class Sequence {
   }
 
   private span(): { from: number; to: number } {
-    return { from: this.base - 25 * HOUR, to: this.base + 25 * HOUR };
+    return { from: this.base - 25 * HOUR, to: this.base + MOST_CLOSED + 25 * HOUR };
   }
 
   private ask(): Ask {
