@@ -14,6 +14,8 @@ const WINDOW = 30_000;
 const HOUR = 3_600_000;
 /** Events stay around this at the latest after a sequence began: a series of windows reaches over 83 hours at most. */
 const MOST_CLOSED = 29 * HOUR;
+/** How often a read is tried right after sessions were killed. */
+const READ_TRIES = 5;
 const CUSTOMERS = ['alice', 'Zoë', "o'neil", '客户'];
 
 // biome-ignore lint/suspicious/noExplicitAny: as served
@@ -246,10 +248,13 @@ export class Sequence {
   private ask(): Ask {
     const instance = this.instance(Math.floor(this.random() * this.world.instances.length));
     return async (path, key) => {
-      const answer = await instance.call('GET', path, key);
       // A session that was killed a moment ago may be noticed only now.
-      if (answer === null || answer.status === 503) return (await instance.call('GET', path, key))!;
-      return answer;
+      for (let tries = 1; ; tries++) {
+        const answer = await instance.call('GET', path, key);
+        if (answer !== null && (answer.status !== 503 || tries === READ_TRIES)) return answer;
+        if (tries === READ_TRIES) throw new Error(`no answer to GET ${path}`);
+        await sleep(20);
+      }
     };
   }
 
