@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { HttpConnection } from './httpConnection.ts';
 import { percentilesOf } from './percentiles.ts';
 import { RequestTemplate } from './requestTemplate.ts';
+import type { VirtualTime } from './virtualTime.ts';
 import { seededRandom } from './workload.ts';
 
 /*
@@ -20,9 +21,13 @@ export interface Load {
   /** Posts of so many fresh events each, or GETs of these paths in random order. */
   post?: { path: string; events: number };
   get?: { paths: string[] };
+  /** The clock that posted events are stamped with, where it is not the real one. */
+  time?: VirtualTime | undefined;
 }
 
 export interface LoadReport {
+  /** When the measured time began, ms since the epoch. */
+  began: number;
   /** Of the measured time, in seconds. */
   seconds: number;
   requests: number;
@@ -75,6 +80,7 @@ async function run(load: Load, tell: (message: GeneratorMessage) => void): Promi
   await sleep(load.warmupMs);
   tell('begin');
   phase = 'measured';
+  const began = Date.now();
   const from = performance.now();
   const cpuFrom = process.cpuUsage();
   await sleep(load.durationMs);
@@ -89,6 +95,7 @@ async function run(load: Load, tell: (message: GeneratorMessage) => void): Promi
   }
   for (const connection of connections) connection.close();
   tell({
+    began,
     seconds,
     requests: latencies.length,
     latency: percentilesOf(latencies),
@@ -102,7 +109,13 @@ function requestsOf(load: Load, connection: number): () => Buffer {
   const host = `${load.host}:${load.port}`;
   const seed = connection + 1;
   if (load.post) {
-    const template = new RequestTemplate({ ...load.post, host, headers: load.headers, seed });
+    const template = new RequestTemplate({
+      ...load.post,
+      host,
+      headers: load.headers,
+      seed,
+      time: load.time,
+    });
     return () => {
       template.renew();
       return template.buffer;

@@ -3,6 +3,7 @@ import { generate } from './generate.ts';
 import type { Letter } from './options.ts';
 import type { Percentiles } from './percentiles.ts';
 import { Meter, type Usage } from './processStats.ts';
+import type { VirtualTime } from './virtualTime.ts';
 
 /** How the events of an HTTP load come. */
 export const SHAPES = {
@@ -30,6 +31,8 @@ export interface Measurement {
 export interface Timing {
   warmupMs: number;
   durationMs: number;
+  /** The clock that events are stamped with, where it is not the real one. */
+  time?: VirtualTime | undefined;
 }
 
 /** Posts events of one shape to a service and meters it. Says nothing yet of what was stored. */
@@ -39,7 +42,7 @@ export async function measurePosts(
   target: { port: number; pid: number; key?: string },
   postmaster: number | null,
   timing: Timing,
-): Promise<Measurement & { accepted: number }> {
+): Promise<Measurement & { accepted: number; began: number }> {
   const { events, connections } = SHAPES[shape];
   const report = await generate(
     {
@@ -65,6 +68,7 @@ export async function measurePosts(
     problems,
     notes: {},
     accepted: report.accepted,
+    began: report.began,
   };
 }
 

@@ -1,4 +1,5 @@
 import { fillRandomIds, markerId, writeIdText } from './eventIds.ts';
+import { type VirtualTime, virtualAt } from './virtualTime.ts';
 import { asNative, makeEvent, seededRandom } from './workload.ts';
 
 export interface TemplateOptions {
@@ -8,6 +9,8 @@ export interface TemplateOptions {
   /** Events in one request. One event is posted as an object, several as an array. */
   events: number;
   seed: number;
+  /** What the clock of the events shows; the real time where there is none. */
+  time?: VirtualTime | undefined;
 }
 
 /** A whole HTTP request in one buffer, into which fresh ids and the time are written before each sending. */
@@ -17,8 +20,10 @@ export class RequestTemplate {
   private readonly idsAt: number[] = [];
   private readonly timesAt: number[] = [];
   private readonly ids: Buffer;
+  private readonly time: VirtualTime;
 
-  constructor({ host, path, headers, events, seed }: TemplateOptions) {
+  constructor({ host, path, headers, events, seed, time }: TemplateOptions) {
+    this.time = time ?? { from: 0, factor: 1 };
     const random = seededRandom(seed);
     const made = Array.from({ length: events }, (_, i) => asNative(makeEvent(random, markerId(i), 0)));
     const body = Buffer.from(JSON.stringify(events === 1 ? made[0] : made));
@@ -43,11 +48,12 @@ export class RequestTemplate {
 
   /** Makes the events of the buffer new ones that happen now. Not while the last sending is under way. */
   renew(): void {
-    const { buffer, ids, idsAt, timesAt } = this;
+    const { buffer, ids, idsAt, timesAt, time } = this;
     fillRandomIds(ids);
     for (let i = 0; i < idsAt.length; i++) writeIdText(ids, i * 16, buffer, idsAt[i]!);
     const first = timesAt[0]!;
-    const end = first + buffer.write(new Date().toISOString(), first, 'latin1');
+    const now = new Date(virtualAt(time, Date.now())).toISOString();
+    const end = first + buffer.write(now, first, 'latin1');
     for (let i = 1; i < timesAt.length; i++) buffer.copy(buffer, timesAt[i]!, first, end);
   }
 }
