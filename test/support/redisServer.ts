@@ -1,15 +1,13 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { freePort } from '../../src/local/freePort.ts';
+import { installedProgram } from './program.ts';
 import { runFolder } from './runFolder.ts';
 
-const run = promisify(execFile);
-const INSTALL_TIMEOUT_MS = 300_000;
 const START_TIMEOUT_MS = 10_000;
 
 export interface RedisServer {
@@ -27,7 +25,7 @@ export interface RedisServer {
  * where its clients look for it.
  */
 export async function startRedis(options: { port?: number } = {}): Promise<RedisServer> {
-  const program = await redisProgram();
+  const program = await installedProgram('redis-server');
   const port = options.port ?? (await freePort());
   const dir = await mkdtemp(join(await runFolder(), 'redis-'));
   const log = join(dir, 'redis.log');
@@ -73,29 +71,4 @@ async function answersPing(port: number, child: ChildProcess): Promise<boolean> 
   } finally {
     socket.destroy();
   }
-}
-
-async function redisProgram(): Promise<string> {
-  const name = 'redis-server';
-  if (await runs(name, '--version')) return name;
-  const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
-  if ((sudo.length === 0 || (await runs('sudo', '-n', 'true'))) && (await runs('apt-get', '--version'))) {
-    console.log('tests: installing redis-server with apt-get');
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-    for (const args of [['update'], ['install', '-y', '--no-install-recommends', 'redis-server']]) {
-      const [command, ...rest] = [...sudo, 'apt-get', ...args];
-      await run(command!, rest, { env, timeout: INSTALL_TIMEOUT_MS }).catch((error: Error) => {
-        console.error(`tests: apt-get ${args[0]} failed: ${error.message.split('\n')[0]}`);
-      });
-    }
-    if (await runs(name, '--version')) return name;
-  }
-  throw new Error('the tests need a real Redis: put redis-server on PATH (apt-get install redis-server)');
-}
-
-async function runs(program: string, ...args: string[]): Promise<boolean> {
-  return run(program, args, { timeout: 10_000 }).then(
-    () => true,
-    () => false,
-  );
 }
