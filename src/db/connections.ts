@@ -1,6 +1,7 @@
 import pg from 'pg';
 import type { Config } from '../config.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { remedyFor } from './sqlstate.ts';
 
 /*
  * The only place that opens connections to PostgreSQL. One driver for everything: `pg` survives a killed backend
@@ -71,17 +72,23 @@ function inTransactions(pool: pg.Pool, statementTimeoutMs: number): QueryPool {
   const query = async (statement: string | pg.QueryConfig, values?: unknown[]) => {
     const { text, values: own } = typeof statement === 'string' ? { text: statement } : statement;
     const client = await pool.connect();
-    let fault: Error | undefined;
+    let lost: Error | undefined;
+    const onError = (error: Error) => {
+      lost = error; // a client that is lent out is not watched by its pool
+    };
+    client.on('error', onError);
     try {
       await client.query(begin);
       const result = await client.query({ text, values: values ?? own ?? [] });
       await client.query('commit');
       return result;
     } catch (error) {
-      fault = error as Error;
+      if (remedyFor(error) === 'reconnect') lost ??= error as Error;
+      else await client.query('rollback').catch(onError);
       throw error;
     } finally {
-      client.release(fault); // a connection whose transaction failed is closed, which rolls it back
+      client.off('error', onError);
+      client.release(lost);
     }
   };
   return { query: query as Queryable['query'], end: () => pool.end() };

@@ -40,6 +40,13 @@ describe('remedyFor', () => {
   });
 });
 
+describe('remedyFor a protocol violation', () => {
+  it('is another connection where PgBouncer has ended this one', () => {
+    expect(remedyFor(Object.assign(failure('08P01'), { severity: 'FATAL' }))).toBe('reconnect');
+    expect(remedyFor(Object.assign(failure('08P01'), { severity: 'ERROR' }))).toBe('unavailable');
+  });
+});
+
 describe('errorCode', () => {
   it('is the code where there is one that is a text', () => {
     expect(errorCode(failure('42P01'))).toBe('42P01');

@@ -40,9 +40,13 @@ const REMEDIES: Record<string, Remedy> = {
   '54': 'reject', // program limit exceeded: a row too big
 };
 
-/** Socket errors (errno names) and `pg`'s own messages for a connection that went away carry no SQLSTATE. */
+/**
+ * Socket errors (errno names) and `pg`'s own messages for a connection that went away carry no SQLSTATE. PgBouncer ends
+ * a connection whose server went away with a protocol_violation that is FATAL; one of our own making is an ERROR.
+ */
 export function remedyFor(error: unknown): Remedy {
   const code = errorCode(error);
   if (code === undefined || /^E[A-Z_]+$/.test(code)) return 'reconnect';
+  if (code === '08P01' && (error as { severity?: string }).severity === 'FATAL') return 'reconnect';
   return REMEDIES[code] ?? REMEDIES[code.slice(0, 2)] ?? 'unavailable';
 }
