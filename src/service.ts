@@ -57,6 +57,7 @@ export async function createService(
   const ingest = new Ingest({
     config: config.ingest,
     connect: () => connect(settings('ingest'), log),
+    pooled: config.database.pooler === 'transaction',
     frontier,
     registry,
     log,

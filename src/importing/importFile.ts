@@ -75,6 +75,7 @@ export async function importFile(options: ImportFileOptions): Promise<ImportOutc
         deadlineMs: Math.max(DEADLINE_MS, config.ingest.deadlineMs),
       },
       connect: () => connect(settings, log),
+      pooled: config.database.pooler === 'transaction',
       frontier,
       registry: new Registry(),
       log,

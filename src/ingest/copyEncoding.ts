@@ -55,6 +55,7 @@ export class CopyEncoder {
   private at = 0;
   private frame = 0;
   private start = 0;
+  private ends: number[] = [];
 
   constructor(initialBytes = 262_144) {
     this.buffer = Buffer.allocUnsafeSlow(initialBytes);
@@ -63,11 +64,12 @@ export class CopyEncoder {
   /** Starts over, at the head of the buffer. */
   reset(): void {
     this.at = 0;
+    this.ends = [];
   }
 
   discard(): void {
     this.buffer = Buffer.allocUnsafeSlow(this.buffer.length);
-    this.at = 0;
+    this.reset();
   }
 
   /** Starts a COPY behind whatever has been taken since `reset`. */
@@ -86,12 +88,18 @@ export class CopyEncoder {
     this.closeFrame();
     COPY_DONE.copy(this.buffer, this.at);
     this.at += COPY_DONE.length;
+    this.ends.push(this.at);
     return { from: this.start, to: this.at };
   }
 
   /** Everything since `reset`. */
   take(): Buffer {
     return this.buffer.subarray(0, this.at);
+  }
+
+  /** The same, each COPY by itself. */
+  takeEach(): Buffer[] {
+    return this.ends.map((end, i) => this.buffer.subarray(this.ends[i - 1] ?? 0, end));
   }
 
   /** Bytes written since `reset`. */

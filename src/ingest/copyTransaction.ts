@@ -13,13 +13,17 @@ interface Connection {
  * PostgreSQL runs the statements of one Query message in one implicit transaction, which commits at its end; the
  * first error rolls everything back, skips the rest, and the CopyData that are still under way are ignored
  * (PostgreSQL documentation, "Multiple Statements in a Simple Query" and "COPY Operations"). So an error needs no
- * ROLLBACK, and the connection is ready for the next batch after ReadyForQuery.
+ * ROLLBACK, and the connection is ready for the next batch after ReadyForQuery. A connection pooler is another matter:
+ * see PooledCopyTransaction.
  *
  * A Submittable of `pg`, which calls the handlers below. pg-copy-streams waits for each CopyInResponse instead; see
  * docs/adr/0001 for what that costs.
  */
 export class CopyTransaction implements pg.Submittable {
-  /** Settles once the server has committed, or with its error, or with the loss of the connection. */
+  /**
+   * Settles once the server has committed, or with its error, or with the loss of the connection; `data` may be
+   * overwritten then.
+   */
   readonly done: Promise<void>;
   private readonly text: string;
   private readonly data: Buffer;
@@ -55,8 +59,11 @@ export class CopyTransaction implements pg.Submittable {
     this.onRow?.(message.fields);
   }
 
-  handleError(error: Error): void {
-    this.reject(error);
+  /** The server may have refused what it has not read yet: the data are given up once the socket has let go of them. */
+  handleError(error: Error, connection: unknown): void {
+    const { stream } = connection as Connection;
+    if (stream.writable) stream.write('', () => this.reject(error));
+    else this.reject(error);
   }
 
   handleReadyForQuery(): void {
@@ -65,7 +72,7 @@ export class CopyTransaction implements pg.Submittable {
 
   handleRowDescription(): void {}
   handleCommandComplete(): void {}
-  handleCopyInResponse(): void {}
+  handleCopyInResponse(_connection?: unknown): void {}
   handleEmptyQuery(): void {}
   handlePortalSuspended(): void {}
 }

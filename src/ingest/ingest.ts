@@ -18,6 +18,8 @@ const LANE_ROWS = 200;
 export interface IngestOptions {
   config: Config['ingest'];
   connect(): Promise<pg.Client>;
+  /** Whether that leads through a pooler. */
+  pooled: boolean;
   frontier: ClosedFrontier;
   registry: Registry;
   log: Logger;
@@ -34,7 +36,7 @@ export class Ingest {
   /** Events queued by `storeLater` that could not be stored. */
   lostEvents = 0;
 
-  constructor({ config, connect, frontier, registry, log, onStored }: IngestOptions) {
+  constructor({ config, connect, pooled, frontier, registry, log, onStored }: IngestOptions) {
     this.log = log;
     this.metrics = new IngestMetrics(registry, () => this.batcher.depth);
     const customers = new CustomerRegistry();
@@ -43,6 +45,7 @@ export class Ingest {
       () =>
         new Writer({
           connect,
+          pooled,
           registry: customers,
           frontier,
           metrics: this.metrics,

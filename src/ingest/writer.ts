@@ -17,10 +17,13 @@ import { CopyEncoder, EVENT_COLUMNS, IDENTITY_COLUMNS } from './copyEncoding.ts'
 import { CopyTransaction } from './copyTransaction.ts';
 import type { CustomerRegistry } from './customerRegistry.ts';
 import type { IngestMetrics } from './ingestMetrics.ts';
+import { PooledCopyTransaction } from './pooledCopyTransaction.ts';
 
 export interface WriterOptions {
   /** Opens a connection for this writer alone. */
   connect(): Promise<pg.Client>;
+  /** Whether that leads through a pooler. */
+  pooled: boolean;
   registry: CustomerRegistry;
   frontier: ClosedFrontier;
   metrics: IngestMetrics;
@@ -145,9 +148,7 @@ export class Writer {
     const statements = [ENTER_BATCH(openFrom), COPY_IDENTITY, ...this.eventStatements(consequences)];
     const outcome = { stored: batch.rows, known: null };
     attempt.outcome = outcome;
-    await this.run(
-      new CopyTransaction(statements.join(';\n'), encoder.take(), (row) => this.entered(row, attempt)),
-    );
+    await this.run(statements, (row) => this.entered(row, attempt));
     this.remember(consequences);
     return outcome;
   }
@@ -158,11 +159,10 @@ export class Writer {
     const client = await this.connected();
     try {
       let closedUntil = 0;
-      await this.run(
-        new CopyTransaction(`begin; ${ENTER_BATCH(`'infinity'`)}`, Buffer.alloc(0), (row) => {
-          closedUntil = this.entered(row, attempt);
-        }),
-      );
+      this.encoder.reset();
+      await this.run(['begin', ENTER_BATCH(`'infinity'`)], (row) => {
+        closedUntil = this.entered(row, attempt);
+      });
       const rows = batch.rowsByIdentity();
       const claimed = await client.query<{ event_id: string; tenant_id: string }>(
         `insert into event_identity (event_id, tenant_id)
@@ -182,7 +182,7 @@ export class Writer {
       const statements = stored.length > 0 ? this.eventStatements(consequences) : [];
       const outcome = { stored, known: known.size > 0 ? known : null };
       attempt.outcome = outcome;
-      await this.run(new CopyTransaction([...statements, 'commit'].join(';\n'), this.encoder.take()));
+      await this.run([...statements, 'commit']);
       this.remember(consequences);
       return outcome;
     } catch (error) {
@@ -238,8 +238,12 @@ export class Writer {
     }
   }
 
-  private async run(transaction: CopyTransaction): Promise<void> {
+  /** Sends the statements, and what has been encoded to the COPYs among them. */
+  private async run(statements: string[], onRow?: (row: (string | null)[]) => void): Promise<void> {
     const client = await this.connected();
+    const transaction = this.options.pooled
+      ? new PooledCopyTransaction(statements, this.encoder.takeEach(), onRow)
+      : new CopyTransaction(statements.join(';\n'), this.encoder.take(), onRow);
     const timer = setTimeout(() => client.connection.stream.destroy(), Math.max(0, this.until - Date.now()));
     try {
       client.query(transaction);
