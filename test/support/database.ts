@@ -14,15 +14,8 @@ export interface TestDatabase {
 
 /** Makes a database on the server of this project's engine. */
 export async function createTestDatabase(): Promise<TestDatabase> {
-  const engine = inject('engine');
-  const server = engine === 'timescale' ? inject('timescaleUrl') : inject('postgresUrl');
-  if (!server) throw new Error('there is no TimescaleDB in this run: use describeEngine');
-  const name = `${inject('databasePrefix')}${randomBytes(6).toString('hex')}`;
-  const url = withDatabase(server, name);
-  const drop = () =>
-    withClient(server, (client) => client.query(`drop database if exists ${name} with (force)`));
-
-  await withClient(server, (client) => client.query(`create database ${name}`));
+  const database = await createEmptyDatabase();
+  const { url, engine, drop } = database;
   try {
     await withClient(url, async (client) => {
       await migrate(client);
@@ -33,6 +26,20 @@ export async function createTestDatabase(): Promise<TestDatabase> {
     await drop();
     throw error;
   }
+  return database;
+}
+
+/** The same, not migrated. */
+export async function createEmptyDatabase(): Promise<TestDatabase> {
+  const engine = inject('engine');
+  const server = engine === 'timescale' ? inject('timescaleUrl') : inject('postgresUrl');
+  if (!server) throw new Error('there is no TimescaleDB in this run: use describeEngine');
+  const name = `${inject('databasePrefix')}${randomBytes(6).toString('hex')}`;
+  const url = withDatabase(server, name);
+  const drop = () =>
+    withClient(server, (client) => client.query(`drop database if exists ${name} with (force)`));
+
+  await withClient(server, (client) => client.query(`create database ${name}`));
   return { url, engine, drop };
 }
 

@@ -6,6 +6,8 @@ import { processStart, worksIn } from '../../src/local/processes.ts';
 
 const PREFIX = 'tidemark-test-';
 
+const PID_FILES = ['postmaster.pid', 'redis.pid', 'pgbouncer.pid'];
+
 /** Hands the folder on to the processes that vitest starts. */
 const VARIABLE = 'TIDEMARK_TEST_FOLDER';
 
@@ -36,7 +38,7 @@ export async function sweepRunFolders(): Promise<void> {
 async function killServersIn(folder: string): Promise<void> {
   const files = await readdir(folder, { recursive: true }).catch(() => []);
   for (const file of files) {
-    if (!['postmaster.pid', 'redis.pid'].includes(basename(file))) continue;
+    if (!PID_FILES.includes(basename(file))) continue;
     const pid = Number((await readFile(join(folder, file), 'utf8').catch(() => '')).split('\n')[0]);
     if (!(pid > 0) || !(await worksIn(pid, join(folder, file, '..')))) continue;
     process.kill(pid, 'SIGQUIT');

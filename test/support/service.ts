@@ -46,21 +46,22 @@ export async function startTestService(
   return startServiceOn(database, env, parts);
 }
 
-/** Another instance on the same database. */
+/** Another instance on the same database, by way of `parts.url` where that is given. */
 export async function startServiceOn(
   database: TestDatabase,
   env: Record<string, string> = {},
-  parts: { live?: LiveCounters } = {},
+  parts: { live?: LiveCounters; url?: string } = {},
 ): Promise<TestService> {
+  const url = parts.url ?? database.url;
   const config = loadConfig({
     TIDEMARK_PROFILE: 'test',
-    DATABASE_URL: database.url,
+    DATABASE_URL: url,
     ADMIN_KEY,
     LOG_LEVEL: 'silent',
     CLOSER_INTERVAL_MS: '100',
     ...env,
   });
-  const service = await createService(config, database.url, createLogger(config), parts);
+  const service = await createService(config, url, createLogger(config), parts);
   const sql = new pg.Pool({ connectionString: database.url, max: 2 });
   sql.on('error', () => undefined);
 

@@ -41,6 +41,11 @@ export function anEvent(overrides: Partial<ClientEvent> = {}): ClientEvent {
   };
 }
 
+/** Plain events of about 1,200 bytes each: a few thousand of them are more than the sockets on the way hold. */
+export function bulkyEvents(count: number): ClientEvent[] {
+  return Array.from({ length: count }, () => anEvent({ apiEndpoint: `/api/${'x'.repeat(1_000)}` }));
+}
+
 /** An event anywhere in [from, to) ms, with anything an event may or may not have. */
 export function randomEvent(random: () => number, from: number, to: number): ClientEvent {
   const pick = <T>(values: T[]): T => values[Math.floor(random() * values.length)]!;
