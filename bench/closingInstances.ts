@@ -142,11 +142,11 @@ async function catchUp(untilMs: number): Promise<void> {
   const metrics = record.asMetrics(new ClosedFrontier());
   const { engine } = task;
   const refresher = new Refresher({ config, engine, connect: () => open('refresher'), metrics, log });
-  for (let more = true; more; ) {
-    more = await refresher.step().catch(async (error) => {
+  for (let pauseMs = 0; pauseMs === 0; ) {
+    pauseMs = await refresher.step().catch(async (error) => {
       if (errorCode(error) !== LOCK_NOT_AVAILABLE) throw error;
       await sleep(windows.retryMs); // the service under load refreshes, too
-      return true;
+      return 0;
     });
   }
   await refresher.stop();

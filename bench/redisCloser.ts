@@ -55,14 +55,14 @@ export class RedisCloser extends BackgroundLoop {
       log,
       async round(client) {
         const due = await dueNow(client, config.graceMs);
-        if (due === null) return false;
+        if (due === null) return config.intervalMs;
         const asked = performance.now();
         const { redis, key, ttlMs, stallMs } = lock;
         const token = randomUUID();
         const got = await redis.set(key, token, 'PX', ttlMs, 'NX');
         if (got === null) {
           record.counts.lost++;
-          return false;
+          return config.intervalMs;
         }
         record.lockWaits.push({ at: now(), ms: performance.now() - asked });
         holders.enter();
@@ -82,7 +82,7 @@ export class RedisCloser extends BackgroundLoop {
           held = await redis.eval(RELEASE, 1, key, token).catch(() => 0);
           holders.leave(held === 1);
         }
-        return false;
+        return config.intervalMs;
       },
     });
   }

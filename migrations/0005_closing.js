@@ -28,21 +28,22 @@ export const up = (pgm) => {
      * a waiting closer. A batch whose process has sent nothing for 'stalled_after' is ended: its rows are rolled
      * back, and its writer, if it ever wakes up, writes them again.
      *
+     * next_due_ms: from now to when the next window is due.
+     *
      * Raises 55P03 when batches keep the lock for longer than 'patience'.
      */
     create function close_windows(
       grace interval, patience interval, stalled_after interval,
-      out outcome text, out closed_until timestamptz, out lock_wait_ms float8, out lag_ms float8
+      out outcome text, out closed_until timestamptz, out next_due_ms float8, out lock_wait_ms float8, out lag_ms float8
     ) language plpgsql as $$
     #variable_conflict use_column
     declare
       due timestamptz := date_bin('30 seconds', clock_timestamp() - grace, 'epoch'::timestamptz);
-      first_due timestamptz;
       started timestamptz;
       batch record;
     begin
-      select s.closed_until, s.closed_until + interval '30 seconds' + grace into closed_until, first_due
-        from window_state s;
+      next_due_ms := extract(epoch from due + interval '30 seconds' + grace - clock_timestamp()) * 1000;
+      select s.closed_until into closed_until from window_state s;
       if due <= close_windows.closed_until then return; end if;
       outcome := 'lost';
       if not pg_try_advisory_xact_lock(hashtext('tidemark.closer')) then return; end if;
@@ -64,6 +65,8 @@ export const up = (pgm) => {
       perform set_config('lock_timeout', ceil(extract(epoch from patience) * 1000)::text, true);
       perform pg_advisory_xact_lock(hashtext('tidemark.windows'));
       lock_wait_ms := extract(epoch from clock_timestamp() - started) * 1000;
+      select extract(epoch from clock_timestamp() - s.closed_until - interval '30 seconds' - grace) * 1000
+        into lag_ms from window_state s;
       update window_state s
         set closed_until = due, updated_at = clock_timestamp(),
             settled_at = greatest(s.settled_at + interval '1 millisecond',
@@ -75,7 +78,6 @@ export const up = (pgm) => {
         delete from window_closing where closed_at < clock_timestamp() - interval '60 days';
       end if;
       select s.closed_until into closed_until from window_state s;
-      lag_ms := extract(epoch from clock_timestamp() - first_due) * 1000;
     end $$;
 
     /*

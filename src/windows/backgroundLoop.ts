@@ -10,10 +10,10 @@ export interface BackgroundLoopOptions {
   /**
    * One round.
    *
-   * @returns whether there is more to do at once.
+   * @returns how long the pause after it may be, in ms.
    */
-  round(client: pg.Client): Promise<boolean>;
-  /** Pause between rounds, in ms; a random part of up to a fifth is added or taken, so that instances spread. */
+  round(client: pg.Client): Promise<number>;
+  /** Longest pause between rounds, in ms; a random part of up to a fifth is added or taken, so that instances spread. */
   intervalMs: number;
   /** Pause after a round that failed, in ms, likewise. */
   retryMs: number;
@@ -49,10 +49,10 @@ export class BackgroundLoop {
   /**
    * One round.
    *
-   * @returns whether there is more to do at once.
+   * @returns how long the pause after it may be, in ms.
    * @throws whatever the round throws; the next one begins afresh.
    */
-  async step(): Promise<boolean> {
+  async step(): Promise<number> {
     try {
       this.client ??= await this.options.connect();
       return await this.options.round(this.client);
@@ -71,16 +71,15 @@ export class BackgroundLoop {
     const { name, intervalMs, retryMs, log } = this.options;
     const { signal } = this.stopping;
     while (!signal.aborted) {
-      let pauseMs = intervalMs;
+      const jitter = 0.8 + Math.random() * 0.4;
+      let pauseMs = retryMs * jitter;
       try {
-        if (await this.step()) pauseMs = 0;
+        pauseMs = Math.min(await this.step(), intervalMs * jitter);
       } catch (error) {
         const busy = errorCode(error) === LOCK_NOT_AVAILABLE;
         log[busy ? 'debug' : 'warn']({ err: error }, `${name} did not end; trying again`);
-        pauseMs = retryMs;
       }
-      const jitter = 0.8 + Math.random() * 0.4;
-      await sleep(pauseMs * jitter, undefined, { signal }).catch(() => undefined);
+      await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
     }
   }
 }

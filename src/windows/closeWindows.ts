@@ -20,15 +20,18 @@ export interface Closing {
    * way for longer than the lock timeout.
    */
   outcome: 'won' | 'lost' | 'held' | null;
+  /** From now to when the next window is due, in ms. */
+  nextDueMs: number;
   /** Wait for the batches under way, in ms; null where nobody waited. */
   lockWaitMs: number | null;
-  /** From the end of the earliest window that this call closed, and its grace, to now; in ms. */
+  /** From the end of the earliest window that was due, and its grace, to its being closed, in ms; null likewise. */
   lagMs: number | null;
 }
 
 interface Row {
   outcome: Closing['outcome'];
   closed: string;
+  next_due_ms: number;
   lock_wait_ms: number | null;
   lag_ms: number | null;
 }
@@ -42,7 +45,8 @@ interface Row {
  */
 export async function closeWindows(db: Queryable, limits: ClosingLimits): Promise<Closing> {
   const { rows } = await db.query<Row>(
-    `select outcome, (extract(epoch from closed_until) * 1000000)::bigint as closed, lock_wait_ms, lag_ms
+    `select outcome, (extract(epoch from closed_until) * 1000000)::bigint as closed,
+            next_due_ms, lock_wait_ms, lag_ms
      from close_windows($1 * interval '1 millisecond', $2 * interval '1 millisecond', $3 * interval '1 millisecond')`,
     [limits.graceMs, limits.lockTimeoutMs, limits.stalledMs],
   );
@@ -50,6 +54,7 @@ export async function closeWindows(db: Queryable, limits: ClosingLimits): Promis
   return {
     closedUntilMicros: Number(row.closed),
     outcome: row.outcome,
+    nextDueMs: row.next_due_ms,
     lockWaitMs: row.lock_wait_ms,
     lagMs: row.lag_ms,
   };

@@ -32,11 +32,11 @@ export class Closer extends BackgroundLoop {
           const closing = await closeWindows(client, config);
           frontier.advance(closing.closedUntilMicros);
           note(closing, metrics);
+          return closing.outcome === 'held' ? config.retryMs : closing.nextDueMs + 1;
         } catch (error) {
           if (errorCode(error) === LOCK_NOT_AVAILABLE) metrics.conflicts.inc({ at: 'closing' });
           throw error;
         }
-        return false;
       },
     });
   }
@@ -46,7 +46,7 @@ function note({ outcome, lockWaitMs, lagMs }: Closing, metrics: WindowMetrics): 
   if (lockWaitMs !== null) metrics.lockWait.observe(lockWaitMs / 1_000);
   if (outcome === 'won') {
     metrics.won.inc();
-    metrics.closeLag.observe(lagMs! / 1_000);
+    if (lagMs !== null) metrics.closeLag.observe(lagMs / 1_000);
   } else if (outcome === 'lost') {
     metrics.lost.inc();
   } else if (outcome === 'held') {

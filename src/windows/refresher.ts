@@ -37,7 +37,8 @@ export class Refresher extends BackgroundLoop {
       async round(client) {
         let more = false;
         if (engine === 'timescale') more = await refreshRollups(client, config.stepMinutes, metrics);
-        return (await announceClosed(client)) || more;
+        more = (await announceClosed(client)) || more;
+        return more ? 0 : config.intervalMs;
       },
     });
   }
