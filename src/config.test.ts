@@ -30,6 +30,7 @@ describe('without any variable', () => {
       database: {
         url: undefined,
         embeddedPort: 54_329,
+        pooler: 'none',
         readPoolSize: 8,
         connectTimeoutMs: 5_000,
         readTimeoutMs: 15_000,
@@ -47,7 +48,14 @@ describe('without any variable', () => {
         acceptAheadMs: 600_000,
         acceptBehindMs: 2_592_000_000,
       },
-      windows: { graceMs: 2_000, intervalMs: 1_000, stepMinutes: 30, lockTimeoutMs: 500 },
+      windows: {
+        graceMs: 2_000,
+        intervalMs: 1_000,
+        retryMs: 250,
+        stepMinutes: 30,
+        lockTimeoutMs: 500,
+        stalledMs: 5_000,
+      },
       live: { store: 'memory', redisUrl: undefined, maxFields: 200, timeoutMs: 200 },
     });
   });
