@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import type pg from 'pg';
 import { type Config, loadConfig } from '../src/config.ts';
-import { connect, connectionSettings } from '../src/db/connections.ts';
+import { connect, connectionSettings, connectRefresher } from '../src/db/connections.ts';
 import { errorCode, LOCK_NOT_AVAILABLE } from '../src/db/sqlstate.ts';
 import type { Logger } from '../src/telemetry/logger.ts';
 import type { BackgroundLoop } from '../src/windows/backgroundLoop.ts';
@@ -63,7 +63,8 @@ const log = {
   debug() {},
   warn: ({ err }: { err?: Error }, text: string) => warnings.push(`${text}: ${err?.message}`),
 } as unknown as Logger;
-const open = (use: 'closer' | 'refresher') => connect(connectionSettings(task.url, database, use), log);
+const open = (use: 'closer' | 'refresher') =>
+  (use === 'closer' ? connect : connectRefresher)(connectionSettings(task.url, database, use), log);
 
 const config: Config['windows'] = {
   ...windows,

@@ -1,5 +1,11 @@
 import type { Config } from './config.ts';
-import { connect, connectionSettings, createPool, type Queryable } from './db/connections.ts';
+import {
+  connect,
+  connectionSettings,
+  connectRefresher,
+  createPool,
+  type Queryable,
+} from './db/connections.ts';
 import { readEngine } from './db/engine.ts';
 import { createApp } from './http/app.ts';
 import type { App } from './http/appEnv.ts';
@@ -80,7 +86,7 @@ export async function createService(
     new Refresher({
       config: config.windows,
       engine,
-      connect: () => connect(settings('refresher'), log),
+      connect: () => connectRefresher(settings('refresher'), log),
       metrics,
       log,
     }),

@@ -48,6 +48,22 @@ export async function connect(settings: ConnectionSettings, log: Logger): Promis
   return client;
 }
 
+/**
+ * A connection for refreshing rollups. The planner takes the events of a window for a dozen rows, and would sort
+ * millions of them on disk instead of hashing them: five times the work (docs/performance.md).
+ */
+export async function connectRefresher(settings: ConnectionSettings, log: Logger): Promise<pg.Client> {
+  const client = await connect(settings, log);
+  if (settings.pooler === 'transaction') return client; // there is no session to set this for
+  try {
+    await client.query(`set enable_sort = off; set work_mem = '64MB'`);
+    return client;
+  } catch (error) {
+    client.end().catch(() => undefined);
+    throw error;
+  }
+}
+
 export function createPool(settings: ConnectionSettings, size: number, log: Logger): QueryPool {
   const pooled = settings.pooler === 'transaction';
   const pool = new pg.Pool({

@@ -1,6 +1,12 @@
 import { Registry } from 'prom-client';
 import type { Config } from '../config.ts';
-import { connect, connectionSettings, createPool, type Queryable } from '../db/connections.ts';
+import {
+  connect,
+  connectionSettings,
+  connectRefresher,
+  createPool,
+  type Queryable,
+} from '../db/connections.ts';
 import { readEngine } from '../db/engine.ts';
 import { StartupError } from '../errors.ts';
 import { Ingest } from '../ingest/ingest.ts';
@@ -106,7 +112,7 @@ export async function importFile(options: ImportFileOptions): Promise<ImportOutc
     const refresher = new Refresher({
       config: config.windows,
       engine,
-      connect: () => connect(connectionSettings(url, config.database, 'refresher'), log),
+      connect: () => connectRefresher(connectionSettings(url, config.database, 'refresher'), log),
       metrics: new WindowMetrics(new Registry()),
       log,
     });

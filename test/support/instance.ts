@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client';
 import { loadConfig } from '../../src/config.ts';
-import { connect, connectionSettings } from '../../src/db/connections.ts';
+import { connect, connectionSettings, connectRefresher } from '../../src/db/connections.ts';
 import { readEngine } from '../../src/db/engine.ts';
 import { listen } from '../../src/http/server.ts';
 import { createService } from '../../src/service.ts';
@@ -41,12 +41,20 @@ await probe.end();
 const told = { ...config.windows };
 const parts = {
   config: told,
-  connect: () => connect(connectionSettings(url, config.database, 'closer'), log),
   metrics: new WindowMetrics(new Registry()),
   log,
 };
-const closer = new Closer({ ...parts, frontier: new ClosedFrontier() });
-const refresher = new Refresher({ ...parts, engine });
+const settings = (use: 'closer' | 'refresher') => connectionSettings(url, config.database, use);
+const closer = new Closer({
+  ...parts,
+  connect: () => connect(settings('closer'), log),
+  frontier: new ClosedFrontier(),
+});
+const refresher = new Refresher({
+  ...parts,
+  connect: () => connectRefresher(settings('refresher'), log),
+  engine,
+});
 
 async function obey(order: Order): Promise<void> {
   if (order.do === 'refresh') await refresher.step();
