@@ -50,13 +50,14 @@ export async function connect(settings: ConnectionSettings, log: Logger): Promis
 
 /**
  * A connection for refreshing rollups. The planner takes the events of a window for a dozen rows, and would sort
- * millions of them on disk instead of hashing them: five times the work (docs/performance.md).
+ * millions of them on disk instead of hashing them: five times the work (docs/performance.md). Without JIT, which the
+ * price of a forbidden sort would call in, and which takes a second.
  */
 export async function connectRefresher(settings: ConnectionSettings, log: Logger): Promise<pg.Client> {
   const client = await connect(settings, log);
   if (settings.pooler === 'transaction') return client; // there is no session to set this for
   try {
-    await client.query(`set enable_sort = off; set work_mem = '64MB'`);
+    await client.query(`set enable_sort = off; set jit = off; set work_mem = '64MB'`);
     return client;
   } catch (error) {
     client.end().catch(() => undefined);

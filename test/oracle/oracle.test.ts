@@ -51,6 +51,6 @@ describeEngine(`the oracle (seed ${seed})`, () => {
       console.log(`oracle, ${world.database.engine}: ${total} sequences, seed ${seed}`);
       expect(total).toBeGreaterThan(0);
     },
-    minutes > 0 ? (minutes + 2) * 60_000 : 600_000,
+    minutes > 0 ? (minutes + 2) * 60_000 : 840_000,
   );
 });

@@ -14,6 +14,12 @@ const WINDOW = 30_000;
 const HOUR = 3_600_000;
 /** Events stay around this at the latest after a sequence began: a series of windows reaches over 83 hours at most. */
 const MOST_CLOSED = 29 * HOUR;
+/** What `state=` asks for, and the states of what it finds. */
+const STATES = [
+  { name: 'open', holds: ['open'] },
+  { name: 'closed', holds: ['closed', 'revised'] },
+  { name: 'revised', holds: ['revised'] },
+];
 /** How often a read is tried right after sessions were killed. */
 const READ_TRIES = 5;
 const CUSTOMERS = ['alice', 'Zoë', "o'neil", '客户'];
@@ -117,7 +123,7 @@ export class Sequence {
       await Promise.all(step.map((operation) => this.perform(operation)));
       await this.world.settled();
       await this.settleUnsure();
-      for (const tenant of this.tenants) await this.compare(tenant, 3);
+      await this.compare(this.tenants[Math.floor(this.random() * this.tenants.length)]!, 2);
     }
     await this.end();
   }
@@ -266,18 +272,10 @@ export class Sequence {
     const start = Math.floor(from + this.random() * (to - from));
     const end = Math.floor(start + 1 + this.random() * (to - start));
     await expectExact(this.ask(), tenant, tenant.model, start, end, some.slice(0, 1));
-    for (const [state, states] of [
-      ['open', ['open']],
-      ['closed', ['closed', 'revised']],
-      ['revised', ['revised']],
-    ] as const) {
-      const found = await allPages(
-        this.ask(),
-        `/v1/windows?${this.range()}&state=${state}&limit=50`,
-        tenant.key,
-      );
-      expect(found, state).toEqual(windows.filter((window) => states.includes(window.state as never)));
-    }
+    const state = STATES[Math.floor(this.random() * STATES.length)]!;
+    const path = `/v1/windows?${this.range()}&state=${state.name}&limit=50`;
+    const found = await allPages(this.ask(), path, tenant.key);
+    expect(found, state.name).toEqual(windows.filter((window) => state.holds.includes(window.state)));
     await this.poll(tenant);
   }
 

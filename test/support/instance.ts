@@ -56,12 +56,20 @@ const refresher = new Refresher({
   engine,
 });
 
+/** What each loop is at: one round after the other, as in life. */
+const rounds: Record<Order['do'], Promise<unknown>> = {
+  close: Promise.resolve(),
+  refresh: Promise.resolve(),
+};
+
 async function obey(order: Order): Promise<void> {
-  if (order.do === 'refresh') await refresher.step();
-  else {
+  const round = rounds[order.do].then(() => {
+    if (order.do === 'refresh') return refresher.step();
     told.graceMs = Date.now() - order.untilMs - 15_000; // half a window, for what the clocks may differ
-    await closer.step();
-  }
+    return closer.step();
+  });
+  rounds[order.do] = round.catch(() => undefined);
+  await round;
 }
 
 process.on('message', (order: Order) => {
