@@ -6,6 +6,7 @@ import { prepareDatabase } from '../../src/db/prepareDatabase.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { closeWindows } from '../../src/windows/closeWindows.ts';
 import { BruteForce } from '../support/bruteForce.ts';
+import { expectExact } from '../support/compareSummaries.ts';
 import { createEmptyDatabase, describeEngine, type TestDatabase } from '../support/database.ts';
 import { type PgBouncer, startPgBouncer } from '../support/pgBouncer.ts';
 import { type Answer, startServiceOn, type TestService, until } from '../support/service.ts';
@@ -150,50 +151,19 @@ describeEngine(`behind PgBouncer in transaction mode (seed ${seed})`, () => {
     await isStoredOnce(tenant.id, model.events.values());
   });
 
-  async function compare(
+  const compare = (
     service: TestService,
     tenant: { id: string; key: string },
     model: BruteForce,
     now: number,
-  ): Promise<void> {
-    const from = Math.floor(now / DAY) * DAY - 3 * DAY;
-    const to = Math.floor(now / HOUR) * HOUR + 2 * HOUR;
-    const range = `from=${new Date(from).toISOString()}&to=${new Date(to).toISOString()}`;
-    // biome-ignore lint/suspicious/noExplicitAny: the bodies are compared whole
-    const all = async (path: string): Promise<any[]> => {
-      // biome-ignore lint/suspicious/noExplicitAny: the bodies are compared whole
-      const data: any[] = [];
-      let cursor: string | null = null;
-      do {
-        const next: string = cursor ? `&cursor=${cursor}` : '';
-        const { status, body } = await service.call('GET', `${path}${range}${next}`, { key: tenant.key });
-        expect(status, JSON.stringify(body)).toBe(200);
-        data.push(...body.data);
-        cursor = body.nextCursor;
-      } while (cursor);
-      return data;
-    };
-    const windows = await all('/v1/windows?limit=1000&');
-    expect(windows.map(({ state, revision, ...window }) => window)).toEqual(
-      model.windows(tenant.id, from, to),
+  ) =>
+    expectExact(
+      (path, key) => service.call('GET', path, { key }),
+      tenant,
+      model,
+      now - 3 * DAY,
+      now + 2 * HOUR,
     );
-    expect(await all('/v1/summaries/hourly?')).toEqual(model.activity(HOUR, from, to));
-    expect(await all('/v1/summaries/daily?')).toEqual(model.activity(DAY, from, to));
-    for (const [granularity, length] of [
-      ['30s', 30_000],
-      ['1h', HOUR],
-      ['1d', DAY],
-    ] as const) {
-      const points = await all(`/v1/usage?granularity=${granularity}&groupBy=customer,model&`);
-      const flat = points.map(({ bucketEnd, latency, ...point }) => ({
-        ...point,
-        latencyCount: latency.count,
-        maxMs: latency.maxMs,
-      }));
-      const bucketOf = (ms: number) => Math.floor(ms / length) * length;
-      expect(flat, granularity).toEqual(model.usage(bucketOf, from, to));
-    }
-  }
 
   it('gives its connection back when a batch is refused while its data are under way', async () => {
     const { id, key } = await t.tenant();
