@@ -1,4 +1,4 @@
-import { open, readFile, rename, rm } from 'node:fs/promises';
+import { open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { StartupError } from '../errors.ts';
@@ -6,6 +6,8 @@ import { processStart } from './processes.ts';
 
 /** How long an empty lock is taken for one that is just being written, in ms. */
 const WRITING_MS = 500;
+/** Between two looks at a lock, in ms. */
+const WAIT_MS = 20;
 
 /** Holds a data folder for one service. */
 export interface ServiceLock {
@@ -26,7 +28,7 @@ export async function lockService(dataDir: string): Promise<ServiceLock> {
     const found = await readHolder(path);
     const pid = await livePid(found);
     if (pid !== undefined) throw new StartupError(`another Tidemark (pid ${pid}) is running on ${dataDir}`);
-    await removeStale(path, found);
+    await removeStale(path, found, own);
   }
   return {
     async release() {
@@ -54,7 +56,7 @@ async function create(path: string, content: string): Promise<boolean> {
 }
 
 async function readHolder(path: string): Promise<string> {
-  for (const deadline = Date.now() + WRITING_MS; ; await delay(20)) {
+  for (const deadline = Date.now() + WRITING_MS; ; await delay(WAIT_MS)) {
     const found = await readText(path);
     if (found !== '' || Date.now() > deadline) return found;
   }
@@ -70,14 +72,20 @@ async function livePid(content: string): Promise<number | undefined> {
   return running !== undefined && running === start ? Number(pid) : undefined;
 }
 
-/** Moved before it is removed: of two that find the same stale lock, the slower must not remove the new one. */
-async function removeStale(path: string, stale: string): Promise<void> {
-  const aside = `${path}.${process.pid}`;
-  try {
-    await rename(path, aside);
-  } catch {
+/**
+ * Removes a lock that is still the stale one. Only who has made `service.pid.stale` may: of two that find the same
+ * lock, the slower would remove the new one. Where another is at it, this waits a moment.
+ */
+async function removeStale(path: string, stale: string, own: string): Promise<void> {
+  const turn = `${path}.stale`;
+  if (!(await create(turn, own))) {
+    if ((await livePid(await readHolder(turn))) === undefined) await rm(turn, { force: true });
+    else await delay(WAIT_MS);
     return;
   }
-  if ((await readText(aside)) !== stale) await create(path, await readText(aside));
-  await rm(aside, { force: true });
+  try {
+    if ((await readText(path)) === stale) await rm(path, { force: true });
+  } finally {
+    await rm(turn, { force: true });
+  }
 }
