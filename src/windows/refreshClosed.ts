@@ -67,7 +67,7 @@ async function refreshStep(client: pg.Client, refresh: Refresh, stepMinutes: num
   );
   const step = rows[0];
   if (!step) return false;
-  await refresh('usage_30s', step.from, step.to);
+  await refresh('usage_30s', step.from, step.to, 'trusted');
   const moved = await client.query(
     'update window_state set refreshed_30s = $2, updated_at = now() where refreshed_30s = $1',
     [step.from, step.to],
@@ -92,7 +92,7 @@ async function refreshWhole(client: pg.Client, refresh: Refresh, level: Level): 
   );
   const step = rows[0];
   if (!step) return false;
-  for (const rollup of level.rollups) await refresh(rollup, step.from, step.to);
+  for (const rollup of level.rollups) await refresh(rollup, step.from, step.to, 'trusted');
   const moved = await client.query(
     `update window_state set ${refreshed} = $2, updated_at = now() where ${refreshed} = $1`,
     [step.from, step.to],

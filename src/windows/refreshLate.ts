@@ -2,10 +2,8 @@ import type pg from 'pg';
 import type { Refresh, Rollup } from './refreshRollup.ts';
 import { WINDOW_MS } from './window.ts';
 
-/** Ranges with invalid buckets given to one refresh: TimescaleDB materializes the whole hull beyond ten of them. */
-const RANGES_PER_REFRESH = 8;
 /** Buckets brought up to date in one round. */
-const BUCKETS_PER_ROUND = 5_000;
+const BUCKETS_PER_ROUND = 2_000;
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
@@ -45,7 +43,7 @@ export async function refreshLate(client: pg.Client, refresh: Refresh): Promise<
  * itself, and of one in between nobody knows: its windows stay stale. (5) What the snapshot of (1) showed is no longer
  * stale; a window that was changed since then was changed by a transaction the snapshot does not show.
  *
- * A failure anywhere leaves all of it stale, and the next round repeats refreshes that find nothing to do.
+ * A failure anywhere leaves all of it stale, and the next round repeats it.
  */
 async function refreshLateUsage(client: pg.Client, refresh: Refresh): Promise<CaughtUp> {
   const { starts, snapshot } = await lacking(client, 'stale', '30 seconds', 'refreshed_30s');
@@ -126,22 +124,16 @@ async function refreshAll(
   starts: number[],
   lengthMs: number,
 ): Promise<void> {
-  for (const { from, to } of hulls(starts, lengthMs)) await refresh(rollup, from, to);
+  for (const { from, to } of ranges(starts, lengthMs)) await refresh(rollup, from, to, 'distrusted');
 }
 
-/** Ranges that cover the given bucket starts (ms): neighbours joined, and at most RANGES_PER_REFRESH joined ones each. */
-function hulls(bucketStarts: number[], lengthMs: number): { from: string; to: string }[] {
-  const starts = bucketStarts.toSorted((a, b) => a - b);
-  const found: { from: number; to: number; ranges: number }[] = [];
-  for (const start of starts) {
+/** Ranges of just the given buckets (by their starts, in ms), neighbours joined. */
+function ranges(bucketStarts: number[], lengthMs: number): { from: string; to: string }[] {
+  const found: { from: number; to: number }[] = [];
+  for (const start of bucketStarts.toSorted((a, b) => a - b)) {
     const last = found.at(-1);
-    const adjoins = last !== undefined && last.to === start;
-    if (last && (adjoins || last.ranges < RANGES_PER_REFRESH)) {
-      last.to = start + lengthMs;
-      if (!adjoins) last.ranges++;
-    } else {
-      found.push({ from: start, to: start + lengthMs, ranges: 1 });
-    }
+    if (last?.to === start) last.to = start + lengthMs;
+    else found.push({ from: start, to: start + lengthMs });
   }
   return found.map(({ from, to }) => ({
     from: new Date(from).toISOString(),

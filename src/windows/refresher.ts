@@ -8,7 +8,7 @@ import { BackgroundLoop } from './backgroundLoop.ts';
 import { countPending } from './countPending.ts';
 import { refreshClosed } from './refreshClosed.ts';
 import { refreshLate } from './refreshLate.ts';
-import { type Rollup, refreshRollup } from './refreshRollup.ts';
+import { type Refresh, refreshRollup } from './refreshRollup.ts';
 import type { WindowMetrics } from './windowMetrics.ts';
 
 export interface RefresherOptions {
@@ -50,9 +50,9 @@ async function refreshRollups(
   stepMinutes: number,
   metrics: WindowMetrics,
 ): Promise<boolean> {
-  const refresh = async (rollup: Rollup, from: string, to: string) => {
+  const refresh: Refresh = async (rollup, from, to, validity) => {
     const end = metrics.refresh.startTimer({ rollup });
-    await refreshRollup(client, rollup, from, to);
+    await refreshRollup(client, rollup, from, to, validity);
     end();
   };
   try {
