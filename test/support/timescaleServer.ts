@@ -23,6 +23,7 @@ const SETTINGS = {
   'timescaledb.telemetry_level': 'off',
   max_connections: '200',
   max_worker_processes: '40',
+  max_prepared_transactions: '4', // for transactions that stand still in the midst of their commit
   fsync: 'off',
   full_page_writes: 'off',
   timezone: 'UTC',
