@@ -13,8 +13,13 @@ export function closeUpTo(
   untilMs: number,
   limits: { lockTimeoutMs?: number; stalledMs?: number } = {},
 ): Promise<Closing> {
-  const graceMs = Date.now() - untilMs - 15_000; // half a window, for what the clocks may differ
+  const graceMs = graceUpTo(untilMs);
   return closeWindows(sql, { graceMs, lockTimeoutMs: 500, stalledMs: 60_000, ...limits });
+}
+
+/** The grace (ms) with which just the windows that end at or before a moment (ms) are due now. */
+export function graceUpTo(untilMs: number): number {
+  return Date.now() - untilMs - 15_000; // half a window, for what the clocks may differ
 }
 
 /** How far windows are closed, in ms. */

@@ -9,6 +9,7 @@ import { ClosedFrontier } from '../../src/windows/closedFrontier.ts';
 import { Closer } from '../../src/windows/closer.ts';
 import { Refresher } from '../../src/windows/refresher.ts';
 import { WindowMetrics } from '../../src/windows/windowMetrics.ts';
+import { graceUpTo } from './closing.ts';
 
 /*
  * One instance of the service in a process of its own, so that it can be killed and stopped. It listens as usual; its
@@ -65,7 +66,7 @@ const rounds: Record<Order['do'], Promise<unknown>> = {
 async function obey(order: Order): Promise<void> {
   const round = rounds[order.do].then(() => {
     if (order.do === 'refresh') return refresher.step();
-    told.graceMs = Date.now() - order.untilMs - 15_000; // half a window, for what the clocks may differ
+    told.graceMs = graceUpTo(order.untilMs);
     return closer.step();
   });
   rounds[order.do] = round.catch(() => undefined);

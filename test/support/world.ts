@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import { closedUntil } from './closing.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import type { Order, Report } from './instance.ts';
 import { type RedisServer, startRedis } from './redisServer.ts';
@@ -192,11 +193,8 @@ export class World {
   }
 
   /** How far windows are closed, in ms. */
-  async closedUntil(): Promise<number> {
-    const { rows } = await this.sql.query(
-      'select extract(epoch from closed_until) * 1000 as ms from window_state',
-    );
-    return Number(rows[0].ms);
+  closedUntil(): Promise<number> {
+    return closedUntil(this.sql);
   }
 
   async end(): Promise<void> {
