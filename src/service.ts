@@ -4,6 +4,7 @@ import {
   connectionSettings,
   connectRefresher,
   createPool,
+  createTenantReads,
   type Queryable,
 } from './db/connections.ts';
 import { readEngine } from './db/engine.ts';
@@ -21,6 +22,9 @@ import { ClosedFrontier } from './windows/closedFrontier.ts';
 import { Closer } from './windows/closer.ts';
 import { Refresher } from './windows/refresher.ts';
 import { WindowMetrics } from './windows/windowMetrics.ts';
+
+/** Connections for keys, tenants and readiness, which are looked up rarely. */
+const ADMIN_POOL_SIZE = 2;
 
 export interface Service {
   app: App;
@@ -48,15 +52,16 @@ export async function createService(
   parts: { live?: LiveCounters } = {},
 ): Promise<Service> {
   const registry = createRegistry();
-  const settings = (use: 'ingest' | 'read' | 'closer' | 'refresher') =>
+  const settings = (use: 'ingest' | 'read' | 'admin' | 'closer' | 'refresher') =>
     connectionSettings(url, config.database, use);
-  const reads = createPool(settings('read'), config.database.readPoolSize, log);
-  const engine = await readEngine(reads);
+  const reads = createTenantReads(settings('read'), config.database.readPoolSize, log);
+  const admin = createPool(settings('admin'), ADMIN_POOL_SIZE, log);
+  const engine = await readEngine(admin);
   const frontier = new ClosedFrontier();
   const live =
     parts.live ??
     createLiveCounters(config.live, {
-      latestEventMs: await latestEvent(reads),
+      latestEventMs: await latestEvent(admin),
       onHealth: (healthy, cause) =>
         healthy ? log.info('live counters are back') : log.warn({ err: cause }, 'live counters are away'),
     });
@@ -96,12 +101,13 @@ export async function createService(
   const app = createApp({
     config,
     reads,
+    admin,
     ingest,
     live,
     registry,
     log,
-    tenants: new TenantDirectory(reads),
-    authenticator: new Authenticator(reads, config.adminKey),
+    tenants: new TenantDirectory(admin),
+    authenticator: new Authenticator(admin, config.adminKey),
     accepting: () => accepting,
   });
   for (const loop of windows) loop.start();
@@ -116,15 +122,15 @@ export async function createService(
       await ingest.close();
       await Promise.all(windows.map((loop) => loop.stop()));
       await live.close();
-      await reads.end();
+      await Promise.all([reads.end(), admin.end()]);
       return ingest.lostEvents;
     },
   };
 }
 
 /** Time (ms) of the latest event, which may lie ahead of the clock. */
-async function latestEvent(reads: Queryable): Promise<number | undefined> {
-  const { rows } = await reads.query<{ ms: string | null }>(
+async function latestEvent(db: Queryable): Promise<number | undefined> {
+  const { rows } = await db.query<{ ms: string | null }>(
     `select extract(epoch from max(ts)) * 1000 as ms from event where ts > now()`,
   );
   return rows[0]?.ms == null ? undefined : Number(rows[0].ms);

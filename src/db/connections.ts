@@ -2,6 +2,7 @@ import pg from 'pg';
 import type { Config } from '../config.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { remedyFor } from './sqlstate.ts';
+import { TenantReads } from './tenantReads.ts';
 
 /*
  * The only place that opens connections to PostgreSQL. One driver for everything: `pg` survives a killed backend
@@ -65,8 +66,22 @@ export async function connectRefresher(settings: ConnectionSettings, log: Logger
   }
 }
 
+/** A pool for the service's own tables. Tenants' data are read through `createTenantReads`. */
 export function createPool(settings: ConnectionSettings, size: number, log: Logger): QueryPool {
-  const pooled = settings.pooler === 'transaction';
+  const pool = openPool(settings, size, log);
+  return settings.pooler === 'transaction' ? inTransactions(pool, settings.statementTimeoutMs) : pool;
+}
+
+export function createTenantReads(settings: ConnectionSettings, size: number, log: Logger): TenantReads {
+  const { pooler, statementTimeoutMs } = settings;
+  return new TenantReads({
+    pool: openPool(settings, size, log),
+    pooled: pooler === 'transaction',
+    statementTimeoutMs,
+  });
+}
+
+function openPool(settings: ConnectionSettings, size: number, log: Logger): pg.Pool {
   const pool = new pg.Pool({
     ...clientConfig(settings),
     max: size,
@@ -74,13 +89,14 @@ export function createPool(settings: ConnectionSettings, size: number, log: Logg
     query_timeout: settings.statementTimeoutMs + 1_000, // for a server that does not answer at all
     // Prepared statements are planned once, not for each set of values; the reads are too short for JIT to pay.
     onConnect: async (client) => {
-      if (!pooled) await client.query('set plan_cache_mode = force_generic_plan; set jit = off');
+      if (settings.pooler === 'none')
+        await client.query('set plan_cache_mode = force_generic_plan; set jit = off');
     },
   });
   pool.on('error', (error) =>
     log.warn({ err: error, connection: settings.applicationName }, 'connection lost'),
   );
-  return pooled ? inTransactions(pool, settings.statementTimeoutMs) : pool;
+  return pool;
 }
 
 /** Each statement in a transaction of its own that carries its settings; prepared ones are sent as plain ones. */
@@ -115,13 +131,13 @@ function inTransactions(pool: pg.Pool, statementTimeoutMs: number): QueryPool {
 export function connectionSettings(
   url: string,
   database: Config['database'],
-  use: 'ingest' | 'read' | 'closer' | 'refresher' | 'migrate' | 'import',
+  use: 'ingest' | 'read' | 'admin' | 'closer' | 'refresher' | 'migrate' | 'import',
 ): ConnectionSettings {
   return {
     url,
     pooler: database.pooler,
     connectTimeoutMs: database.connectTimeoutMs,
-    statementTimeoutMs: use === 'read' ? database.readTimeoutMs : 0,
+    statementTimeoutMs: use === 'read' || use === 'admin' ? database.readTimeoutMs : 0,
     applicationName: `tidemark ${use}`,
   };
 }

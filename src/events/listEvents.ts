@@ -80,7 +80,7 @@ export async function listEvents(
        (extract(epoch from received_at) * 1000000)::bigint as received_micros,
        event_id, external_id, customer_id, event_type, endpoint, model, source_id, reference, unit, value,
        tokens, input_tokens, output_tokens, latency_ms, metadata
-     from event
+     from tenant_data.event
      where ${conditions.join(' and ')}
      order by ts desc, event_id desc
      limit ${query.limit + 1}`,

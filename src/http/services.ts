@@ -1,6 +1,7 @@
 import type { Registry } from 'prom-client';
 import type { Config } from '../config.ts';
 import type { Queryable } from '../db/connections.ts';
+import type { TenantReads } from '../db/tenantReads.ts';
 import type { Ingest } from '../ingest/ingest.ts';
 import type { LiveCounters } from '../live/liveCounters.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -10,7 +11,10 @@ import type { TenantDirectory } from '../tenancy/tenantDirectory.ts';
 /** What the routes call. */
 export interface Services {
   config: Config;
-  reads: Queryable;
+  /** Tenants' data. */
+  reads: TenantReads;
+  /** The service's own tables. */
+  admin: Queryable;
   ingest: Ingest;
   live: LiveCounters;
   tenants: TenantDirectory;

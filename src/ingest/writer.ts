@@ -50,6 +50,8 @@ interface Attempt {
 
 const COPY_IDENTITY = `copy event_identity (${IDENTITY_COLUMNS.join(', ')}) from stdin (format binary)`;
 const COPY_EVENT = `copy event (${EVENT_COLUMNS.join(', ')}) from stdin (format binary)`;
+/** For the transaction at hand, of whoever logged in. */
+const AS_INGEST = `select set_config('role', 'tidemark_ingest', true)`;
 const ENTER_BATCH = (openFrom: string) =>
   `select (extract(epoch from closed_until) * 1000000)::bigint, xid from enter_batch(${openFrom})`;
 
@@ -145,7 +147,12 @@ export class Writer {
     const openFrom = Number.isFinite(consequences.openFromMicros)
       ? `'${new Date(consequences.openFromMicros / 1_000).toISOString()}'`
       : `'infinity'`;
-    const statements = [ENTER_BATCH(openFrom), COPY_IDENTITY, ...this.eventStatements(consequences)];
+    const statements = [
+      AS_INGEST,
+      ENTER_BATCH(openFrom),
+      COPY_IDENTITY,
+      ...this.eventStatements(consequences),
+    ];
     const outcome = { stored: batch.rows, known: null };
     attempt.outcome = outcome;
     await this.run(statements, (row) => this.entered(row, attempt));
@@ -160,7 +167,7 @@ export class Writer {
     try {
       let closedUntil = 0;
       this.encoder.reset();
-      await this.run(['begin', ENTER_BATCH(`'infinity'`)], (row) => {
+      await this.run(['begin', AS_INGEST, ENTER_BATCH(`'infinity'`)], (row) => {
         closedUntil = this.entered(row, attempt);
       });
       const rows = batch.rowsByIdentity();
@@ -224,7 +231,7 @@ export class Writer {
 
   /** Notes the row that enter_batch returned. */
   private entered(row: (string | null)[], attempt: Attempt): number {
-    if (row.length < 2) return this.options.frontier.micros; // of register_customers or mark_late_windows
+    if (row.length < 2) return this.options.frontier.micros; // of another statement
     const closedUntil = Number(row[0]);
     this.options.frontier.advance(closedUntil);
     attempt.xid = row[1] ?? null;

@@ -74,9 +74,9 @@ async function closingsSince(
     name: 'closings since',
     text: `
       select extract(epoch from c.closed_at) * 1000 as through, extract(epoch from c.closed_until) * 1000 as closed_until,
-        coalesce((select extract(epoch from b.closed_until) * 1000 from window_closing b where b.closed_at <= $1
+        coalesce((select extract(epoch from b.closed_until) * 1000 from tenant_data.window_closing b where b.closed_at <= $1
                   order by b.closed_at desc limit 1), 0) as closed_before
-      from window_closing c where c.closed_at <= $2
+      from tenant_data.window_closing c where c.closed_at <= $2
       order by c.closed_at desc limit 1`,
     values: [new Date(closedAfter), walk === undefined ? 'infinity' : new Date(walk)],
   });

@@ -14,9 +14,9 @@ export interface UsageFilters {
 }
 
 const RELATION: Record<Exclude<Level, 'raw'>, string> = {
-  '30s': 'usage_30s',
-  '1h': 'usage_1h',
-  '1d': 'usage_1d',
+  '30s': 'tenant_data.usage_30s',
+  '1h': 'tenant_data.usage_1h',
+  '1d': 'tenant_data.usage_1d',
 };
 
 const FILTER_COLUMNS: Record<keyof UsageFilters, string> = {
@@ -75,7 +75,7 @@ export function usageRows(
             ...columns.map((column) => `${RAW_MEASURES[column] ?? column} as ${column}`),
           ]
         : ['bucket', ...columns];
-    return `select ${list.join(', ')} from ${level === 'raw' ? 'event' : RELATION[level]}
+    return `select ${list.join(', ')} from ${level === 'raw' ? 'tenant_data.event' : RELATION[level]}
       where tenant_id = ${tenant} and ${time} >= ${instant(from)} and ${time} < ${instant(to)}${conditions}`;
   };
   const planned = planSegments(range.from, range.to, coarsest, stale);
@@ -93,7 +93,7 @@ export async function findStale(
 ): Promise<number[]> {
   const { rows } = await db.query<{ bucket: string }>(
     `select distinct extract(epoch from bucket) * 1000 as bucket
-     from late_window
+     from tenant_data.late_window
      where tenant_id = $1 and bucket > $2 and bucket < $3 and stale
        and ($4::text is null or customer_id = $4)`,
     [context.tenantId, new Date(range.from - WINDOW_MS), new Date(range.to), customerId ?? null],

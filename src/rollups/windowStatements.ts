@@ -18,17 +18,23 @@ const SUMS = 'calls, tokens, input_tokens, output_tokens, latency_sum, latency_c
 const FROM_EVENTS = `
       select l.bucket, l.customer_id, e.endpoint, e.model, 1, coalesce(e.tokens, 0), coalesce(e.input_tokens, 0),
              coalesce(e.output_tokens, 0), coalesce(e.latency_ms, 0), (e.latency_ms is not null)::int
-      from late l
-      join event e on e.tenant_id = $1 and e.customer_id = l.customer_id
-        and e.ts >= l.bucket and e.ts < l.bucket + interval '30 seconds'
-        and e.ts >= $2 and e.ts < $3::timestamptz + interval '30 seconds' -- so that other chunks are not looked at
+      from late l,
+        -- offset 0, since a join is not pushed into the view and a condition of a subquery is
+        lateral (
+          select endpoint, model, tokens, input_tokens, output_tokens, latency_ms
+          from tenant_data.event
+          where tenant_id = $1 and customer_id = l.customer_id
+            and ts >= l.bucket and ts < l.bucket + interval '30 seconds'
+            and ts >= $2 and ts < $3::timestamptz + interval '30 seconds' -- so that other chunks are not looked at
+          offset 0
+        ) as e
       where l.stale`;
 
 const SUMMED = `
     select extract(epoch from bucket) * 1000 as bucket_ms, customer_id, endpoint, model,
       sum(calls) as calls, sum(tokens) as tokens, sum(input_tokens) as input_tokens,
       sum(output_tokens) as output_tokens, sum(latency_sum) as latency_sum, sum(latency_count) as latency_count,
-      bucket < (select closed_until from window_state) as closed,
+      bucket < (select closed_until from tenant_data.window_state) as closed,
       coalesce((select revision from late where late.bucket = page.bucket
                 and late.customer_id = page.customer_id), 0) as revision
     from page join usage using (bucket, customer_id)
@@ -37,8 +43,8 @@ const SUMMED = `
 
 const STATE_CONDITION = {
   any: '',
-  open: 'and bucket >= (select closed_until from window_state)',
-  closed: 'and bucket < (select closed_until from window_state)',
+  open: 'and bucket >= (select closed_until from tenant_data.window_state)',
+  closed: 'and bucket < (select closed_until from tenant_data.window_state)',
 };
 
 /**
@@ -51,11 +57,11 @@ export function windowsInRange(state: keyof typeof STATE_CONDITION, oneCustomer:
     name: `${state} windows of ${oneCustomer ? 'one customer' : 'all customers'}`,
     text: `
     with late as (
-      select bucket, customer_id, revision, stale from late_window
+      select bucket, customer_id, revision, stale from tenant_data.late_window
       where tenant_id = $1 and bucket >= $2 and bucket < $3 ${only('customer_id')} ${STATE_CONDITION[state]}
     ), usage as (
       select bucket, customer_id, endpoint, model, ${SUMS}
-      from usage_30s u
+      from tenant_data.usage_30s u
       where tenant_id = $1 and bucket >= $2 and bucket < $3 ${only('customer_id')} ${STATE_CONDITION[state]}
         and not exists (select from late l
                         where l.stale and l.bucket = u.bucket and l.customer_id = u.customer_id)
@@ -79,7 +85,7 @@ export function windowsRevised(oneCustomer: boolean): PreparedStatement {
     name: `revised windows of ${oneCustomer ? 'one customer' : 'all customers'}`,
     text: `
     with late as materialized (
-      select bucket, customer_id, revision, stale from late_window
+      select bucket, customer_id, revision, stale from tenant_data.late_window
       where tenant_id = $1 and bucket >= $2 and bucket < $3 and revised_at > $6 and revised_at <= $7
         and ($4::text is null or bucket > $2 or customer_id collate "C" > $4) ${oneCustomer ? 'and customer_id = $8' : ''}
       order by bucket, customer_id collate "C"
@@ -88,7 +94,7 @@ export function windowsRevised(oneCustomer: boolean): PreparedStatement {
       select bucket, customer_id from late
     ), usage as (
       select bucket, customer_id, endpoint, model, ${SUMS}
-      from usage_30s u
+      from tenant_data.usage_30s u
       where tenant_id = $1 and bucket >= $2 and bucket < $3
         and bucket = any (array(select bucket from page)) -- into the index, where the join below is not pushed
         and customer_id = any (array(select customer_id from page))

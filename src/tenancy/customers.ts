@@ -30,7 +30,7 @@ export async function listCustomers(
 ): Promise<Page<Customer>> {
   const after = query.cursor === undefined ? [null] : decodeCursor(query.cursor, CUSTOMERS);
   const { rows } = await db.query<Row>(
-    `select ${COLUMNS} from customer
+    `select ${COLUMNS} from tenant_data.customer
      where tenant_id = $1 and ($2::text is null or external_id collate "C" > $2)
      order by external_id collate "C"
      limit $3`,

@@ -384,9 +384,10 @@ describeEngine('an error of the database', () => {
       expect((await call('POST', '/v1/events', anEvent())).response.status).toBe(200);
       await sql.query(`
         alter table event rename to renamed_event;
-        alter table customer rename to renamed_customer;
         alter table api_key rename to renamed_api_key;
-        alter table late_window rename to renamed_late_window`);
+        alter view tenant_data.event rename to renamed_event;
+        alter view tenant_data.customer rename to renamed_customer;
+        alter view tenant_data.late_window rename to renamed_late_window`);
 
       const failing: [string, string, unknown?][] = [
         ['GET', '/v1/events'],

@@ -63,12 +63,12 @@ const patchCustomer = createRoute({
 export function customerRoutes(app: App, services: Services): void {
   app.openapi(getCustomers, async (c) => {
     const context = await tenantOf(c, services, 'read');
-    return c.json(await listCustomers(services.reads, context, c.req.valid('query')), 200);
+    return c.json(await listCustomers(services.reads.as(context), context, c.req.valid('query')), 200);
   });
 
   app.openapi(patchCustomer, async (c) => {
     const context = await tenantOf(c, services, 'admin');
     const { id: customerId } = c.req.valid('param');
-    return c.json(await updateCustomer(services.reads, context, customerId, c.req.valid('json')), 200);
+    return c.json(await updateCustomer(services.admin, context, customerId, c.req.valid('json')), 200);
   });
 }

@@ -78,7 +78,7 @@ const deleteKey = createRoute({
   responses: { 204: { description: 'Revoked' }, ...failures, ...notFound },
 });
 
-export function keyRoutes(app: App, { reads, authenticator }: Services): void {
+export function keyRoutes(app: App, { admin, authenticator }: Services): void {
   app.openapi(postKey, async (c) => {
     const { tenantId, scopes, expiresAt } = c.req.valid('json');
     const expires = expiresAt === undefined ? undefined : new Date(expiresAt);
@@ -92,16 +92,16 @@ export function keyRoutes(app: App, { reads, authenticator }: Services): void {
     const owner = tenantOfKeys(caller, tenantId);
     const unique = [...new Set(scopes)];
     c.header('Cache-Control', 'no-store');
-    return c.json(await createKey(reads, { tenantId: owner, scopes: unique, expiresAt: expires }), 201);
+    return c.json(await createKey(admin, { tenantId: owner, scopes: unique, expiresAt: expires }), 201);
   });
 
   app.openapi(getKeys, async (c) => {
     const { tenantId, ...page } = c.req.valid('query');
-    return c.json(await listKeys(reads, tenantOfKeys(c.get('caller'), tenantId), page), 200);
+    return c.json(await listKeys(admin, tenantOfKeys(c.get('caller'), tenantId), page), 200);
   });
 
   app.openapi(deleteKey, async (c) => {
-    await revokeKey(reads, tenantOfKeys(c.get('caller'), undefined), c.req.valid('param').id);
+    await revokeKey(admin, tenantOfKeys(c.get('caller'), undefined), c.req.valid('param').id);
     authenticator.forget();
     return c.body(null, 204);
   });

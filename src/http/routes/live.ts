@@ -48,7 +48,8 @@ export function liveRoutes(app: App, services: Services): void {
     const now = Date.now();
     const starts = [windowStart(now) - WINDOW_MS, windowStart(now)];
     const counted = await live.read(context.tenantId, customerId ?? null, starts);
-    const [previous, current] = counted ?? (await windowTotals(reads, context, customerId, starts));
+    const [previous, current] =
+      counted ?? (await windowTotals(reads.as(context), context, customerId, starts));
     const source = counted && live.store !== 'none' ? live.store : ('database' as const);
     return c.json(
       {

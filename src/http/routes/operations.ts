@@ -46,14 +46,14 @@ const metrics = createRoute({
 });
 
 export function operationRoutes(app: App, services: Services): void {
-  const { reads, live, registry } = services;
+  const { admin, live, registry } = services;
 
   app.openapi(healthz, (c) => c.json({ status: 'ok' as const }, 200));
 
   app.openapi(readyz, async (c) => {
     const draining = !services.accepting();
     const timeout = new Promise<false>((resolve) => setTimeout(resolve, READY_TIMEOUT_MS, false).unref());
-    const database = await Promise.race([reads.query('select 1').then(Boolean, () => false), timeout]);
+    const database = await Promise.race([admin.query('select 1').then(Boolean, () => false), timeout]);
     const ready = database && !draining;
     return c.json(
       {

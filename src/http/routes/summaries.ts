@@ -59,13 +59,19 @@ export function summaryRoutes(app: App, services: Services): void {
     const context = await tenantOf(c, services, 'read');
     const query = c.req.valid('query');
     const range = parseRange(query, { lengthMs: DAY_MS, aheadMs, maxMs: 366 * DAY_MS });
-    return c.json(await activitySummaries(services.reads, context, '1h', { ...query, ...range }), 200);
+    return c.json(
+      await activitySummaries(services.reads.as(context), context, '1h', { ...query, ...range }),
+      200,
+    );
   });
 
   app.openapi(getDaily, async (c) => {
     const context = await tenantOf(c, services, 'read');
     const query = c.req.valid('query');
     const range = parseRange(query, { lengthMs: 30 * DAY_MS, aheadMs, maxMs: 3_660 * DAY_MS });
-    return c.json(await activitySummaries(services.reads, context, '1d', { ...query, ...range }), 200);
+    return c.json(
+      await activitySummaries(services.reads.as(context), context, '1d', { ...query, ...range }),
+      200,
+    );
   });
 }

@@ -78,22 +78,22 @@ const patchTenant = createRoute({
   responses: { 200: json(Tenant, 'The tenant'), ...failures, ...notFound, ...bodyFailures },
 });
 
-export function tenantRoutes(app: App, { reads, tenants, authenticator }: Services): void {
+export function tenantRoutes(app: App, { admin, tenants, authenticator }: Services): void {
   app.openapi(postTenant, async (c) => {
     requirePlatform(c.get('caller'));
-    const tenant = await createTenant(reads, c.req.valid('json'));
+    const tenant = await createTenant(admin, c.req.valid('json'));
     tenants.forget(tenant.id);
     return c.json(tenant, 201);
   });
 
   app.openapi(getTenants, async (c) => {
     requirePlatform(c.get('caller'));
-    return c.json(await listTenants(reads, c.req.valid('query')), 200);
+    return c.json(await listTenants(admin, c.req.valid('query')), 200);
   });
 
   app.openapi(patchTenant, async (c) => {
     requirePlatform(c.get('caller'));
-    const tenant = await updateTenant(reads, c.req.valid('param').id, c.req.valid('json'));
+    const tenant = await updateTenant(admin, c.req.valid('param').id, c.req.valid('json'));
     tenants.forget(tenant.id);
     authenticator.forget();
     return c.json(tenant, 200);

@@ -105,7 +105,7 @@ export function usageRoutes(app: App, services: Services): void {
       timezone: checkTimezone(timezone),
       groupBy: parseGroupings(groupBy),
     };
-    const page = await usageSeries(services.reads, context, series);
+    const page = await usageSeries(services.reads.as(context), context, series);
     if (!/\btext\/csv\b/i.test(c.req.header('accept') ?? '')) return c.json(page, 200);
     if (page.nextCursor) c.header('X-Next-Cursor', page.nextCursor);
     return c.body(usageCsv(page.data, series.groupBy), 200, { 'Content-Type': 'text/csv; charset=utf-8' });

@@ -88,7 +88,10 @@ export function windowRoutes(app: App, services: Services): void {
         aheadMs: services.config.ingest.acceptAheadMs,
         maxMs: 31 * 24 * HOUR_MS,
       });
-      return c.json(await listWindows(services.reads, context, { ...query, ...range, state }), 200);
+      return c.json(
+        await listWindows(services.reads.as(context), context, { ...query, ...range, state }),
+        200,
+      );
     }
     if (state === 'open') {
       throw new TidemarkError(
@@ -98,6 +101,9 @@ export function windowRoutes(app: App, services: Services): void {
     }
     const since = { closedAfter: instantOf('closedAfter', closedAfter), state: state ?? 'closed' };
     const range = parseOpenRange(query);
-    return c.json(await listClosedWindows(services.reads, context, { ...query, ...range, ...since }), 200);
+    return c.json(
+      await listClosedWindows(services.reads.as(context), context, { ...query, ...range, ...since }),
+      200,
+    );
   });
 }
