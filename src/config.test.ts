@@ -31,6 +31,8 @@ describe('without any variable', () => {
         url: undefined,
         embeddedPort: 54_329,
         pooler: 'none',
+        probeIntervalMs: 1_000,
+        probeTimeoutMs: 3_000,
         readPoolSize: 8,
         connectTimeoutMs: 5_000,
         readTimeoutMs: 15_000,

@@ -22,6 +22,8 @@ export const ENVIRONMENT = z.object({
   DATABASE_POOLER: z.enum(['none', 'transaction']).default('none'),
   READ_POOL_SIZE: wholeNumber(1, 100).default(8),
   DB_CONNECT_TIMEOUT_MS: wholeNumber(100, 60_000).default(5_000),
+  DB_PROBE_INTERVAL_MS: wholeNumber(50, 60_000).default(1_000),
+  DB_PROBE_TIMEOUT_MS: wholeNumber(100, 60_000).default(3_000),
   READ_TIMEOUT_MS: wholeNumber(100, 300_000).default(15_000),
 
   INGEST_WRITERS: wholeNumber(1, 16).default(2),
@@ -70,6 +72,8 @@ export interface Config {
     pooler: 'none' | 'transaction';
     readPoolSize: number;
     connectTimeoutMs: number;
+    probeIntervalMs: number;
+    probeTimeoutMs: number;
     readTimeoutMs: number;
   };
   dataDir: string;
@@ -134,6 +138,8 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
       pooler: e.DATABASE_POOLER,
       readPoolSize: e.READ_POOL_SIZE,
       connectTimeoutMs: e.DB_CONNECT_TIMEOUT_MS,
+      probeIntervalMs: e.DB_PROBE_INTERVAL_MS,
+      probeTimeoutMs: e.DB_PROBE_TIMEOUT_MS,
       readTimeoutMs: e.READ_TIMEOUT_MS,
     },
     dataDir: e.DATA_DIR,

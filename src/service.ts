@@ -1,4 +1,5 @@
 import type { Config } from './config.ts';
+import { CircuitBreaker } from './db/circuitBreaker.ts';
 import {
   connect,
   connectionSettings,
@@ -7,7 +8,10 @@ import {
   createTenantReads,
   type Queryable,
 } from './db/connections.ts';
+import { registerDatabaseMetrics } from './db/databaseMetrics.ts';
+import { DatabaseProbe } from './db/databaseProbe.ts';
 import { readEngine } from './db/engine.ts';
+import { retryingLost } from './db/retryLost.ts';
 import { createApp } from './http/app.ts';
 import type { App } from './http/appEnv.ts';
 import { Ingest } from './ingest/ingest.ts';
@@ -52,8 +56,18 @@ export async function createService(
   parts: { live?: LiveCounters } = {},
 ): Promise<Service> {
   const registry = createRegistry();
+  const probe = new DatabaseProbe({
+    connect: () => connect(connectionSettings(url, config.database, 'probe'), log),
+    timeoutMs: config.database.probeTimeoutMs,
+  });
+  const breaker = new CircuitBreaker({
+    probe: () => probe.ask(),
+    intervalMs: config.database.probeIntervalMs,
+    log,
+  });
+  registerDatabaseMetrics(registry, breaker);
   const settings = (use: 'ingest' | 'read' | 'admin' | 'closer' | 'refresher') =>
-    connectionSettings(url, config.database, use);
+    connectionSettings(url, config.database, use, breaker);
   const reads = createTenantReads(settings('read'), config.database.readPoolSize, log);
   const admin = createPool(settings('admin'), ADMIN_POOL_SIZE, log);
   const engine = await readEngine(admin);
@@ -68,6 +82,7 @@ export async function createService(
   const ingest = new Ingest({
     config: config.ingest,
     connect: () => connect(settings('ingest'), log),
+    assertAvailable: () => breaker.assertClosed(),
     pooled: config.database.pooler === 'transaction',
     frontier,
     registry,
@@ -98,18 +113,21 @@ export async function createService(
   ];
 
   let accepting = true;
+  const lookups = retryingLost(admin);
   const app = createApp({
     config,
+    breaker,
     reads,
     admin,
     ingest,
     live,
     registry,
     log,
-    tenants: new TenantDirectory(admin),
-    authenticator: new Authenticator(admin, config.adminKey),
+    tenants: new TenantDirectory(lookups),
+    authenticator: new Authenticator(lookups, config.adminKey),
     accepting: () => accepting,
   });
+  breaker.start();
   for (const loop of windows) loop.start();
 
   return {
@@ -120,6 +138,8 @@ export async function createService(
     async close() {
       accepting = false;
       await ingest.close();
+      breaker.stop();
+      probe.end();
       await Promise.all(windows.map((loop) => loop.stop()));
       await live.close();
       await Promise.all([reads.end(), admin.end()]);

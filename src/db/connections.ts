@@ -1,6 +1,7 @@
 import pg from 'pg';
 import type { Config } from '../config.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import type { CircuitBreaker } from './circuitBreaker.ts';
 import { remedyFor } from './sqlstate.ts';
 import { TenantReads } from './tenantReads.ts';
 
@@ -25,6 +26,8 @@ export interface ConnectionSettings {
   /** Bound of one statement, on the server, in ms. */
   statementTimeoutMs: number;
   applicationName: string;
+  /** Watches what is opened, and while it is open nothing is. Left out by tools, and by its own probe. */
+  breaker?: CircuitBreaker | undefined;
 }
 
 /** bigint and numeric arrive as text: a double would round them. `numberOf` and the rollups decide what they become. */
@@ -39,13 +42,28 @@ function clientConfig(settings: ConnectionSettings): pg.ClientConfig {
   };
 }
 
-/** A connection for one owner. Its loss while idle is logged here and met by the owner at its next query. */
+/**
+ * A connection for one owner. Its loss while idle is logged here and met by the owner at its next query.
+ *
+ * @throws {TidemarkError} `database_unavailable` when the circuit has not closed within the timeout for connecting.
+ */
 export async function connect(settings: ConnectionSettings, log: Logger): Promise<pg.Client> {
+  const { breaker } = settings;
+  if (breaker?.open) {
+    await breaker.closedWithin(settings.connectTimeoutMs);
+    breaker.assertClosed();
+  }
   const client = new pg.Client(clientConfig(settings));
   client.on('error', (error) =>
     log.warn({ err: error, connection: settings.applicationName }, 'connection lost'),
   );
-  await client.connect();
+  try {
+    await client.connect();
+  } catch (error) {
+    breaker?.suspect();
+    throw error;
+  }
+  breaker?.watch(client.connection.stream);
   return client;
 }
 
@@ -69,15 +87,18 @@ export async function connectRefresher(settings: ConnectionSettings, log: Logger
 /** A pool for the service's own tables. Tenants' data are read through `createTenantReads`. */
 export function createPool(settings: ConnectionSettings, size: number, log: Logger): QueryPool {
   const pool = openPool(settings, size, log);
-  return settings.pooler === 'transaction' ? inTransactions(pool, settings.statementTimeoutMs) : pool;
+  const { pooler, statementTimeoutMs, breaker } = settings;
+  const queries = pooler === 'transaction' ? inTransactions(pool, statementTimeoutMs) : pool;
+  return breaker ? behindBreaker(queries, breaker) : queries;
 }
 
 export function createTenantReads(settings: ConnectionSettings, size: number, log: Logger): TenantReads {
-  const { pooler, statementTimeoutMs } = settings;
+  const { pooler, statementTimeoutMs, breaker } = settings;
   return new TenantReads({
     pool: openPool(settings, size, log),
     pooled: pooler === 'transaction',
     statementTimeoutMs,
+    breaker,
   });
 }
 
@@ -96,7 +117,22 @@ function openPool(settings: ConnectionSettings, size: number, log: Logger): pg.P
   pool.on('error', (error) =>
     log.warn({ err: error, connection: settings.applicationName }, 'connection lost'),
   );
+  pool.on('connect', (client) => settings.breaker?.watch(client.connection.stream));
   return pool;
+}
+
+/** Refuses at once while the circuit is open, and has the database probed when a statement fails to reach it. */
+function behindBreaker(queries: QueryPool, breaker: CircuitBreaker): QueryPool {
+  const query = async (...args: Parameters<QueryPool['query']>) => {
+    breaker.assertClosed();
+    try {
+      return await queries.query(...args);
+    } catch (error) {
+      if (remedyFor(error) === 'reconnect') breaker.suspect();
+      throw error;
+    }
+  };
+  return { query: query as Queryable['query'], end: () => queries.end() };
 }
 
 /** Each statement in a transaction of its own that carries its settings; prepared ones are sent as plain ones. */
@@ -131,12 +167,14 @@ function inTransactions(pool: pg.Pool, statementTimeoutMs: number): QueryPool {
 export function connectionSettings(
   url: string,
   database: Config['database'],
-  use: 'ingest' | 'read' | 'admin' | 'closer' | 'refresher' | 'migrate' | 'import',
+  use: 'ingest' | 'read' | 'admin' | 'closer' | 'refresher' | 'migrate' | 'import' | 'probe',
+  breaker?: CircuitBreaker,
 ): ConnectionSettings {
   return {
     url,
+    breaker,
     pooler: database.pooler,
-    connectTimeoutMs: database.connectTimeoutMs,
+    connectTimeoutMs: use === 'probe' ? database.probeTimeoutMs : database.connectTimeoutMs,
     statementTimeoutMs: use === 'read' || use === 'admin' ? database.readTimeoutMs : 0,
     applicationName: `tidemark ${use}`,
   };

@@ -11,6 +11,8 @@ export const UNIQUE_VIOLATION = '23505';
 export const INVALID_PARAMETER_VALUE = '22023';
 /** A refresh of the same range is under way elsewhere. */
 export const LOCK_NOT_AVAILABLE = '55P03';
+/** The server is there and has no connection left for us. */
+export const TOO_MANY_CONNECTIONS = '53300';
 
 /**
  * What a writer does about an error:
@@ -30,7 +32,7 @@ const REMEDIES: Record<string, Remedy> = {
   '57P03': 'reconnect', // cannot_connect_now: starting up or stopping
   '57P05': 'reconnect', // idle_session_timeout
   '25P03': 'reconnect', // idle_in_transaction_session_timeout
-  '53300': 'reconnect', // too_many_connections: others may leave
+  [TOO_MANY_CONNECTIONS]: 'reconnect', // others may leave
   '40001': 'retry', // serialization_failure
   '40P01': 'retry', // deadlock_detected
   '55P03': 'retry', // lock_not_available
@@ -49,4 +51,14 @@ export function remedyFor(error: unknown): Remedy {
   if (code === undefined || /^E[A-Z_]+$/.test(code)) return 'reconnect';
   if (code === '08P01' && (error as { severity?: string }).severity === 'FATAL') return 'reconnect';
   return REMEDIES[code] ?? REMEDIES[code.slice(0, 2)] ?? 'unavailable';
+}
+
+const LOST = new Set(['57P01', '57P02', '57P05', '25P03', '08006', 'ECONNRESET', 'EPIPE']);
+
+/** Whether a connection went away under its statement: neither refused from the start, nor silent until a timeout. */
+export function connectionLost(error: unknown): boolean {
+  const code = errorCode(error);
+  if (code === '08P01') return remedyFor(error) === 'reconnect';
+  if (code !== undefined) return LOST.has(code);
+  return error instanceof Error && /terminated unexpectedly|not queryable/.test(error.message);
 }

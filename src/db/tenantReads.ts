@@ -1,5 +1,7 @@
 import type pg from 'pg';
+import type { CircuitBreaker } from './circuitBreaker.ts';
 import type { Queryable } from './connections.ts';
+import { retryLost } from './retryLost.ts';
 import { remedyFor } from './sqlstate.ts';
 import { TenantQuery } from './tenantQuery.ts';
 
@@ -8,6 +10,7 @@ export interface TenantReadsOptions {
   /** Whether there are no sessions that settings and prepared statements could be kept in. */
   pooled: boolean;
   statementTimeoutMs: number;
+  breaker: CircuitBreaker | undefined;
 }
 
 /**
@@ -27,7 +30,7 @@ export class TenantReads {
   as({ tenantId }: { tenantId: string }): Queryable {
     const query = (statement: string | pg.QueryConfig, values?: unknown[]) => {
       const { text, name, values: own } = typeof statement === 'string' ? { text: statement } : statement;
-      return this.run(tenantId, text, values ?? own ?? [], name);
+      return retryLost(() => this.run(tenantId, text, values ?? own ?? [], name));
     };
     return { query: query as Queryable['query'] };
   }
@@ -42,14 +45,18 @@ export class TenantReads {
     values: unknown[],
     name: string | undefined,
   ): Promise<pg.QueryResult> {
-    const { pool, pooled, statementTimeoutMs } = this.options;
+    const { pool, pooled, statementTimeoutMs, breaker } = this.options;
+    breaker?.assertClosed();
     const query = new TenantQuery({
       tenantId,
       text,
       values,
       ...(pooled ? { settings: { statement_timeout: String(statementTimeoutMs), jit: 'off' } } : { name }),
     });
-    const client = await pool.connect();
+    const client = await pool.connect().catch((error) => {
+      breaker?.suspect();
+      throw error;
+    });
     let lost: Error | undefined;
     const onError = (error: Error) => {
       lost = error; // a client that is lent out is not watched by its pool

@@ -1,5 +1,6 @@
 import type { Registry } from 'prom-client';
 import type { Config } from '../config.ts';
+import type { CircuitBreaker } from '../db/circuitBreaker.ts';
 import type { Queryable } from '../db/connections.ts';
 import type { TenantReads } from '../db/tenantReads.ts';
 import type { Ingest } from '../ingest/ingest.ts';
@@ -11,6 +12,8 @@ import type { TenantDirectory } from '../tenancy/tenantDirectory.ts';
 /** What the routes call. */
 export interface Services {
   config: Config;
+  /** Whether the database answers. */
+  breaker: Pick<CircuitBreaker, 'open'>;
   /** Tenants' data. */
   reads: TenantReads;
   /** The service's own tables. */

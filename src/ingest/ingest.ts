@@ -18,6 +18,8 @@ const LANE_ROWS = 200;
 export interface IngestOptions {
   config: Config['ingest'];
   connect(): Promise<pg.Client>;
+  /** Throws what a request is to be refused with, at once, while the database is known to be away. */
+  assertAvailable?(): void;
   /** Whether that leads through a pooler. */
   pooled: boolean;
   frontier: ClosedFrontier;
@@ -33,11 +35,22 @@ export class Ingest {
   private readonly writers: Writer[];
   private readonly metrics: IngestMetrics;
   private readonly log: Logger;
+  private readonly assertAvailable: (() => void) | undefined;
   /** Events queued by `storeLater` that could not be stored. */
   lostEvents = 0;
 
-  constructor({ config, connect, pooled, frontier, registry, log, onStored }: IngestOptions) {
+  constructor({
+    config,
+    connect,
+    assertAvailable,
+    pooled,
+    frontier,
+    registry,
+    log,
+    onStored,
+  }: IngestOptions) {
     this.log = log;
+    this.assertAvailable = assertAvailable;
     this.metrics = new IngestMetrics(registry, () => this.batcher.depth);
     const customers = new CustomerRegistry();
     this.writers = Array.from(
@@ -70,17 +83,18 @@ export class Ingest {
    * Stores the events of one request, all or none; resolves once their transaction has committed.
    *
    * @param bytes size of the request's body, for the bounds of the queue.
-   * @throws {TidemarkError} at once, with nothing queued: `overloaded`, `shutting_down`; as a rejection:
+   * @throws {TidemarkError} at once, with nothing queued: `overloaded`, `shutting_down`, `database_unavailable`; as a rejection:
    * `deadline_exceeded`, `database_unavailable`, `event_rejected_by_database`.
    */
   store(events: UsageEvent[], bytes: number): Promise<WriteResult> {
+    this.assertAvailable?.();
     return this.batcher.add({ events, rows: events.length, bytes });
   }
 
   /**
    * Queues events that are answered before they are stored. What cannot be stored after all is logged and counted.
    *
-   * @throws {TidemarkError} at once: `overloaded`, `shutting_down`.
+   * @throws {TidemarkError} at once: `overloaded`, `shutting_down`, `database_unavailable`.
    */
   storeLater(events: UsageEvent[], bytes: number): void {
     this.store(events, bytes).catch((error) => {
