@@ -20,8 +20,6 @@ const TABLES = [
 ];
 const ROLLUPS = ['usage_30s', 'usage_1h', 'usage_1d', 'reference_1d'];
 
-const ROLES = ['tidemark_owner', 'tidemark_ingest', 'tidemark_read'];
-
 /** Functions that run with the rights of the owner, for those who may write events and nothing else. */
 const INGEST_FUNCTIONS = [
   'enter_batch(timestamptz)',
@@ -33,12 +31,14 @@ const OWNER_FUNCTIONS = ['close_windows(interval, interval, interval)', 'announc
 /**
  * tidemark_owner owns everything, tidemark_ingest may insert events, tidemark_read may select from the views. The
  * service logs in as one user, who is a member of all three, and takes the role of each task for each transaction.
+ * The roles belong to the whole server and are made before any migration: src/db/roles.ts.
  */
 export const up = async (pgm) => {
   const engine = await chooseEngine(pgm.db);
-  await createRoles(pgm.db);
-  const { rows } = await pgm.db.query('select quote_ident(current_schema()) as name');
-  const schema = rows[0].name;
+  const { rows } = await pgm.db.query(
+    'select quote_ident(current_schema()) as schema, rolsuper as superuser from pg_roles where rolname = current_user',
+  );
+  const { schema, superuser } = rows[0];
 
   pgm.sql(`
     create schema tenant_data;
@@ -90,9 +90,10 @@ export const up = async (pgm) => {
     ${[...TABLES, ...[...TENANT_RELATIONS, ...SHARED_RELATIONS].map((name) => `tenant_data.${name}`)]
       .map((name) => `alter table ${name} owner to tidemark_owner;`)
       .join('\n    ')}
-    ${ROLLUPS.map(
-      (name) =>
-        `alter ${engine === 'timescale' ? 'materialized view' : 'table'} ${name} owner to tidemark_owner;`,
+    ${ROLLUPS.map((name) =>
+      engine === 'timescale' && !superuser
+        ? `grant select on ${name} to tidemark_owner;` // its owner would need rights on a schema of the extension
+        : `alter ${engine === 'timescale' ? 'materialized view' : 'table'} ${name} owner to tidemark_owner;`,
     ).join('\n    ')}
     ${[
       ...[...INGEST_FUNCTIONS, ...OWNER_FUNCTIONS, 'iso8601(timestamptz)', 'tenant_data.current_tenant()'],
@@ -104,41 +105,3 @@ export const up = async (pgm) => {
 };
 
 export const down = false;
-
-/**
- * Roles belong to the whole server: another database may have made them, or is making them right now.
- * Whoever logs in must be a member of each, to take its part.
- */
-async function createRoles(db) {
-  const { rows: login } = await db.query(
-    'select current_user as name, rolsuper or rolcreaterole as may from pg_roles where rolname = current_user',
-  );
-  const { name, may } = login[0];
-  const { rows: missing } = await db.query(
-    `select role, not exists (select from pg_roles where rolname = role) as absent
-     from unnest($1::text[]) as role
-     where case when exists (select from pg_roles where rolname = role)
-                then not pg_has_role(current_user, role, 'member') else true end`,
-    [ROLES],
-  );
-  if (missing.length > 0 && !may) {
-    const wanted = missing.map(
-      ({ role, absent }) => `${absent ? `create role ${role} nologin; ` : ''}grant ${role} to ${name};`,
-    );
-    throw Object.assign(
-      new Error(`${name} may not make roles; an administrator has to, once: ${wanted.join(' ')}`),
-      { code: '42501' },
-    );
-  }
-  for (const { role, absent } of missing) {
-    if (absent) {
-      await db.query(`do $$ begin
-        create role ${role} nologin;
-      exception when duplicate_object or unique_violation then null;
-      end $$`);
-    }
-    await db.query(`do $$ begin
-      if not pg_has_role(current_user, '${role}', 'member') then grant ${role} to current_user; end if;
-    end $$`);
-  }
-}

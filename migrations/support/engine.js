@@ -11,7 +11,7 @@ export async function chooseEngine(db) {
   const { rows } = await db.query(`
     select exists (select from pg_extension where extname = 'timescaledb') as installed,
            exists (select from pg_available_extensions where name = 'timescaledb') as available,
-           current_setting('shared_preload_libraries', true) like '%timescaledb%' as preloaded,
+           current_setting('timescaledb.bgw_launcher_poll_time', true) is not null as preloaded, -- of its loader
            current_setting('timescaledb.license', true) as license
   `);
   const server = rows[0];

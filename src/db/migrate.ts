@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { runner } from 'node-pg-migrate';
 import type pg from 'pg';
 import { StartupError } from '../errors.ts';
+import { ensureRoles } from './roles.ts';
 
 const MIGRATIONS = fileURLToPath(new URL('../../migrations', import.meta.url));
 /** Lets instances starting together migrate one after the other. */
@@ -13,7 +14,8 @@ const MIGRATION_LOCK = "hashtext('tidemark.migrate')";
  * migrates, the others wait and find nothing to do.
  *
  * @returns the names of the migrations applied by this call.
- * @throws {StartupError} when the database holds migrations this version does not know.
+ * @throws {StartupError} when the database holds migrations this version does not know, or the
+ * login lacks rights that it cannot give itself.
  */
 export async function migrate(client: pg.Client): Promise<string[]> {
   // The transaction begins here, so that the lock is one of a transaction: a session's does not hold behind a pooler.
@@ -21,6 +23,7 @@ export async function migrate(client: pg.Client): Promise<string[]> {
   try {
     await client.query(`select pg_advisory_xact_lock(${MIGRATION_LOCK})`);
     await refuseNewerSchema(client);
+    await ensureRoles(client);
     const applied = await runner({
       dbClient: client,
       dir: MIGRATIONS,
