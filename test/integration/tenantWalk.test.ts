@@ -1,0 +1,226 @@
+import { randomUUID } from 'node:crypto';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { SCOPES } from '../../src/tenancy/caller.ts';
+import { createKey } from '../../src/tenancy/keys.ts';
+import { describeEngine } from '../support/database.ts';
+import { type Operation, readDescription } from '../support/description.ts';
+import { type Answer, startTestService, type TestService } from '../support/service.ts';
+import { anEvent } from '../support/traffic.ts';
+
+/*
+ * Walks every route of the description with what belongs to another tenant, and with the like of it that belongs to
+ * nobody. The two answers must be the same, and so must the statements that the database got for them: then neither
+ * a row, nor a count, nor the existence of anything, nor the time an answer takes can tell the two apart.
+ */
+
+/** A thing of the other tenant beside one of the same kind that is nobody's. */
+interface Pair {
+  foreign: string;
+  unknown: string;
+}
+
+/** Parameters that say nothing of what belongs to whom. One that is added must be entered here or in `pairs`. */
+const HARMLESS = [
+  ...['from', 'to', 'limit', 'granularity', 'timezone', 'groupBy', 'percentiles', 'format', 'state'],
+  ...['closedAfter', 'onInvalid', 'prefer', 'content-encoding', 'accept'],
+];
+
+const MARKER = 'marker-of-another-tenant';
+
+let t: TestService;
+let operations: Operation[];
+let own: { id: string; key: string };
+let other: { id: string; key: string };
+let otherKeyId: string;
+const statements: string[] = [];
+
+/** What a parameter can be given, by its name and the path it stands in. */
+function pairs({ name, path }: { name: string; path: string }): Pair[] {
+  const tenant = [{ foreign: other.id, unknown: 'nobody' }];
+  const text = [{ foreign: MARKER, unknown: MARKER.replace('another', 'no other') }];
+  if (name === 'id' && path.startsWith('/v1/keys')) return [{ foreign: otherKeyId, unknown: randomUUID() }];
+  if (name === 'id' && path.startsWith('/v1/tenants')) return tenant;
+  const known: Record<string, Pair[]> = {
+    'x-tenant-id': tenant,
+    tenantId: tenant,
+    id: text,
+    customerId: text,
+    endpoint: text,
+    model: text,
+    eventType: text,
+    reference: text,
+  };
+  return known[name] ?? [];
+}
+
+/** Bodies that name something, by operation. A route with a body that is added must be entered here. */
+const BODIES: Record<string, { body(id: string): unknown; pair(): Pair }[]> = {
+  postEvents: [
+    { body: (id) => ({ ...anEvent(), tenantId: id }), pair: () => pairs({ name: 'tenantId', path: '' })[0]! },
+    { body: (id) => anEvent({ customerId: id }), pair: () => pairs({ name: 'customerId', path: '' })[0]! },
+    { body: (id) => anEvent({ reference: id }), pair: () => pairs({ name: 'reference', path: '' })[0]! },
+    {
+      body: (id) => ({ ...anEvent(), eventId: id }),
+      pair: () => ({ foreign: otherEventId, unknown: randomUUID() }),
+    },
+    {
+      body: (id) => ({ ...anEvent(), eventId: id }),
+      pair: () => ({ foreign: MARKER, unknown: 'an id of nobody' }),
+    },
+  ],
+  createKey: [
+    {
+      body: (id) => ({ tenantId: id, scopes: ['read'] }),
+      pair: () => pairs({ name: 'tenantId', path: '' })[0]!,
+    },
+  ],
+  createTenant: [
+    { body: (id) => ({ id, name: 'x' }), pair: () => pairs({ name: 'tenantId', path: '' })[0]! },
+  ],
+  updateTenant: [{ body: () => ({ active: false }), pair: () => pairs({ name: 'tenantId', path: '' })[0]! }],
+  updateCustomer: [{ body: () => ({ name: 'x' }), pair: () => pairs({ name: 'customerId', path: '' })[0]! }],
+};
+const otherEventId = randomUUID();
+
+describeEngine('a tenant on a walk', () => {
+  beforeAll(async () => {
+    t = await startTestService();
+    [own, other] = [await t.tenant(), await t.tenant()];
+    const events = [
+      { ...anEvent({ eventId: otherEventId }) },
+      {
+        ...anEvent({ customerId: MARKER, apiEndpoint: MARKER, reference: MARKER, eventId: MARKER }),
+        eventType: MARKER,
+        metadata: { model: MARKER },
+      },
+    ];
+    expect((await t.call('POST', '/v1/events', { key: other.key, body: events })).status).toBe(200);
+    await t.call('PATCH', `/v1/customers/${MARKER}`, { key: other.key, body: { name: MARKER } });
+    expect((await t.call('POST', '/v1/events', { key: own.key, body: anEvent() })).status).toBe(200);
+    ({ id: otherKeyId } = await createKey(t.sql, { tenantId: other.id, scopes: [...SCOPES] }));
+    operations = (await readDescription(t)).operations.filter(({ path }) => path.startsWith('/v1/'));
+
+    const query = pg.Client.prototype.query as (...args: unknown[]) => unknown;
+    vi.spyOn(pg.Client.prototype, 'query').mockImplementation(function (this: pg.Client, ...args: unknown[]) {
+      const name = (this as unknown as { connectionParameters: { application_name: string } })
+        .connectionParameters.application_name;
+      const text = typeof args[0] === 'string' ? args[0] : (args[0] as { text?: string } | null)?.text;
+      if (/read|admin/.test(name) && text && !/^set |last_used_at/.test(text))
+        statements.push(text.replaceAll(/'\d{4}-[^']*Z'/g, '<time>'));
+      return query.apply(this, args) as never;
+    } as never);
+  });
+  afterAll(async () => {
+    vi.restoreAllMocks();
+    await t.stop();
+  });
+
+  /** An answer without what differs between any two requests, and the statements that it took. */
+  const ask = async (
+    method: string,
+    path: string,
+    options: { body?: unknown; headers?: Record<string, string> },
+    id: string,
+  ) => {
+    statements.length = 0;
+    const answer: Answer = await t.call(method, path, { key: own.key, ...options });
+    const text = JSON.stringify(answer.body)
+      .replaceAll(id, '<id>')
+      .replaceAll(/"requestId":"[^"]*"/g, '')
+      .replaceAll(/"(as[oO]f|now|closedThrough)":"[^"]*"/g, '');
+    return {
+      status: answer.status,
+      text,
+      headers: [...answer.headers.keys()].filter((name) => name !== 'x-request-id').sort(),
+      statements: [...statements],
+    };
+  };
+
+  /** Both of a pair, twice, so that what is remembered of each is remembered. */
+  const compare = async (
+    operation: Operation,
+    pair: Pair,
+    request: (id: string) => { path: string; body?: unknown; headers?: Record<string, string> },
+  ) => {
+    const answers = [];
+    for (const id of [pair.unknown, pair.foreign, pair.unknown, pair.foreign]) {
+      const { path, ...options } = request(id);
+      answers.push(await ask(operation.method, path, options, id));
+    }
+    const where = `${operation.method} ${operation.path} with ${pair.foreign}`;
+    expect(answers[3], where).toEqual(answers[2]);
+    expect(answers[1], where).toEqual(answers[0]);
+    expect(answers[3]!.text, where).not.toContain(MARKER);
+    expect(answers[3]!.text, where).not.toContain(other.id);
+  };
+
+  const pathOf = ({ path }: Operation, id = 'somebody') =>
+    path.replace(
+      /\{\w+\}/,
+      encodeURIComponent(path.startsWith('/v1/keys') && id === 'somebody' ? randomUUID() : id),
+    );
+  const bodyOf = (operation: Operation) =>
+    operation.hasBody ? BODIES[operation.id]![0]!.body(own.id) : undefined;
+  const withBody = (body: unknown) => (body === undefined ? {} : { body });
+
+  it('finds no difference between what is of another tenant and what is not, in any parameter of any route', async () => {
+    let compared = 0;
+    for (const operation of operations) {
+      for (const { name, in: place } of operation.parameters) {
+        if (HARMLESS.includes(name) || name === 'cursor') continue;
+        const found = pairs({ name, path: operation.path });
+        expect(found.length, `${operation.id} ${name}: enter it in this test`).toBeGreaterThan(0);
+        for (const pair of found) {
+          await compare(operation, pair, (id) => ({
+            path:
+              place === 'path'
+                ? pathOf(operation, id)
+                : `${pathOf(operation)}${place === 'query' ? `?${name}=${encodeURIComponent(id)}` : ''}`,
+            ...(place === 'header' && { headers: { [name]: id } }),
+            ...withBody(bodyOf(operation)),
+          }));
+          compared++;
+        }
+      }
+    }
+    expect(compared).toBeGreaterThan(operations.length);
+  });
+
+  it('sees its own with the cursors of another tenant', async () => {
+    for (const operation of operations) {
+      if (!operation.parameters.some(({ name }) => name === 'cursor')) continue;
+      for (const extra of operation.id === 'usageSeries' ? ['&granularity=30s&groupBy=endpoint'] : ['']) {
+        const path = `${operation.path}?limit=1${extra}`;
+        const { body } = await t.call('GET', path, { key: other.key });
+        if (!body.nextCursor) continue;
+        const answer = await t.call('GET', `${path}&cursor=${encodeURIComponent(body.nextCursor)}`, {
+          key: own.key,
+        });
+        expect(JSON.stringify(answer.body), path).not.toContain(MARKER);
+        expect(JSON.stringify(answer.body), path).not.toContain(other.id);
+      }
+    }
+  });
+
+  it('finds no difference in any body', async () => {
+    for (const operation of operations.filter(({ hasBody }) => hasBody)) {
+      expect(BODIES[operation.id], `${operation.id}: enter it in this test`).toBeDefined();
+      for (const { body, pair } of BODIES[operation.id]!) {
+        await compare(operation, pair(), (id) => ({ path: pathOf(operation), body: body(id) }));
+      }
+    }
+  });
+
+  it('leaves no trace on the other', async () => {
+    const { rows } = await t.sql.query(
+      `select (select count(*)::int from event where tenant_id = $1) as events,
+              (select count(*)::int from customer where tenant_id = $1) as customers,
+              (select count(*)::int from api_key where tenant_id = $1 and revoked_at is null) as keys,
+              (select name from customer where tenant_id = $1 and external_id = $2) as name,
+              (select active from tenant where id = $1) as active`,
+      [other.id, MARKER],
+    );
+    expect(rows).toEqual([{ events: 2, customers: 2, keys: 2, name: MARKER, active: true }]);
+  });
+});
