@@ -7,11 +7,12 @@ import { onEachEngine } from './engines.ts';
 import { fillRandomIds, fillSortedIds, fillTimeOrderedIds } from './eventIds.ts';
 import { measureTidemark } from './httpServices.ts';
 import { interruption } from './interruption.ts';
+import { readWindows } from './isolation.ts';
 import { machine } from './machine.ts';
 import type { Shape, Timing } from './measurement.ts';
 import { median } from './percentiles.ts';
 import type { BenchServer } from './servers.ts';
-import { sendEntered, sendStepwise } from './stepwiseCopy.ts';
+import { sendAsLogin, sendEntered, sendStepwise } from './stepwiseCopy.ts';
 import { figure, table } from './table.ts';
 import { inWorkplace } from './workplace.ts';
 
@@ -149,6 +150,25 @@ const QUESTIONS: Question[] = [
       copying('in key order', { fillIds: fillSortedIds }),
       copying('as they come', { fillIds: fillRandomIds }),
     ],
+  },
+  ...[1, 5_000].map((rows) => ({
+    key: 'roles',
+    title: `role of the writer, ${figure(rows)} row${rows > 1 ? 's' : ''} a commit, 1 connection`,
+    variants: [
+      copying('tidemark_ingest', { connections: 1, rows, send: sendEntered }),
+      copying('the login', { connections: 1, rows, send: sendAsLogin }),
+    ],
+  })),
+  {
+    key: 'roles',
+    title: 'windows of an hour of a customer, queries/s, 1 connection',
+    variants: (['views', 'tables'] as const).map((through) => ({
+      name: through,
+      measure: async ({ server, timing }) => ({
+        eventsPerSecond: await readWindows(server, through, timing),
+        otherCores: null,
+      }),
+    })),
   },
 ];
 

@@ -4,19 +4,26 @@ import { CopyTransaction } from '../src/ingest/copyTransaction.ts';
 import type { CopyBatch } from './copyBatches.ts';
 import type { SendBatch } from './copyWriters.ts';
 
-/** What the writer does before it copies: takes the lock and reads how far windows are closed. */
+/** What the writer does before it copies: takes its role and the lock, and reads how far windows are closed. */
+const AS_INGEST = `select set_config('role', 'tidemark_ingest', true)`;
 const ENTER = `select closed_until, xid from enter_batch('infinity')`;
 
 /** The writer's transaction in one round trip, as the service sends it. */
-export const sendEntered: SendBatch = async (client, batch) => {
-  const transaction = new CopyTransaction([ENTER, ...batch.statements].join(';\n'), batch.data);
+export const sendEntered: SendBatch = (client, batch) => sendWith([AS_INGEST, ENTER], client, batch);
+
+/** The same with the rights of whoever logged in. */
+export const sendAsLogin: SendBatch = (client, batch) => sendWith([ENTER], client, batch);
+
+async function sendWith(first: string[], ...[client, batch]: Parameters<SendBatch>): Promise<void> {
+  const transaction = new CopyTransaction([...first, ...batch.statements].join(';\n'), batch.data);
   client.query(transaction);
   await transaction.done;
-};
+}
 
 /** The same with pg-copy-streams, step by step: each waits for the server's answer to the one before. */
 export const sendStepwise: SendBatch = async (client, batch) => {
   await client.query('begin');
+  await client.query(AS_INGEST);
   await client.query(ENTER);
   const copies = payloadsOf(batch);
   for (const [i, statement] of batch.statements.entries()) {
