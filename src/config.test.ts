@@ -24,6 +24,8 @@ describe('without any variable', () => {
         host: '127.0.0.1',
         port: 8080,
         maxBodyBytes: 8_388_608,
+        authFailuresPerMinute: 30,
+        trustedProxies: [],
         drainDelayMs: 0,
         drainTimeoutMs: 9_000,
       },
@@ -39,6 +41,7 @@ describe('without any variable', () => {
       },
       dataDir: '.tidemark',
       adminKey: undefined,
+      previousAdminKey: undefined,
       ingest: {
         writers: 2,
         batchRows: 5_000,
@@ -107,6 +110,17 @@ describe('bad values', () => {
     DATABASE_URL: ['localhost', 'mysql://localhost/x', 'http://localhost'],
     REDIS_URL: ['localhost:6379', 'http://localhost'],
     ADMIN_KEY: ['short', 'x'.repeat(15)],
+    ADMIN_KEY_PREVIOUS: ['short', 'x'.repeat(15)],
+    TRUSTED_PROXIES: [
+      ',',
+      '10.0.0.0/8,',
+      'localhost',
+      '10.0.0',
+      '10.0.0.0/33',
+      '::/129',
+      '::1/-1',
+      '10.0.0.1/8/8',
+    ],
   };
   const texts = ['HOST', 'DATA_DIR'];
   const numbers = VARIABLES.filter((name) => !(name in bad) && !texts.includes(name));
@@ -136,6 +150,18 @@ describe('bad values', () => {
       expect(message).toMatch(`configuration is invalid: ${name}: `);
       expect(message).not.toContain('\n');
     }
+  });
+
+  it('an admin key before needs the one of now', () => {
+    const ADMIN_KEY_PREVIOUS = 'y'.repeat(16);
+    expect(refusal({ ADMIN_KEY_PREVIOUS })).toBe('ADMIN_KEY_PREVIOUS needs ADMIN_KEY');
+    const config = loadConfig({ ADMIN_KEY: 'x'.repeat(16), ADMIN_KEY_PREVIOUS });
+    expect(config).toMatchObject({ adminKey: 'x'.repeat(16), previousAdminKey: ADMIN_KEY_PREVIOUS });
+  });
+
+  it('proxies are addresses and ranges', () => {
+    const list = loadConfig({ TRUSTED_PROXIES: '10.0.0.0/8, 127.0.0.1,fd00::/8 ,::1' }).http.trustedProxies;
+    expect(list).toEqual(['10.0.0.0/8', '127.0.0.1', 'fd00::/8', '::1']);
   });
 
   it('are all named in one line, secrets left out', () => {

@@ -1,7 +1,22 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { StartupError } from './errors.ts';
 
 const wholeNumber = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+
+const adminKey = z.string().min(16, 'needs at least 16 characters').optional();
+
+/** Addresses and CIDR ranges, separated by commas. */
+const addresses = z
+  .string()
+  .transform((list) => list.split(',').map((entry) => entry.trim()))
+  .refine((list) => list.every(isAddressRange), 'takes IP addresses and CIDR ranges, separated by commas');
+
+function isAddressRange(entry: string): boolean {
+  const [, address = '', prefix] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(entry) ?? [];
+  const version = isIP(address);
+  return version !== 0 && Number(prefix ?? 0) <= (version === 4 ? 32 : 128);
+}
 
 /**
  * Every variable, its bounds and its default. README.md lists the same table; `config.test.ts` holds
@@ -15,7 +30,10 @@ export const ENVIRONMENT = z.object({
 
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
-  ADMIN_KEY: z.string().min(16, 'needs at least 16 characters').optional(),
+  ADMIN_KEY: adminKey,
+  ADMIN_KEY_PREVIOUS: adminKey,
+  AUTH_FAILURES_PER_MINUTE: wholeNumber(1, 1_000_000).default(30),
+  TRUSTED_PROXIES: addresses.optional(),
   DATA_DIR: z.string().min(1).default('.tidemark'),
   EMBEDDED_PG_PORT: wholeNumber(1, 65_535).default(54_329),
 
@@ -59,6 +77,10 @@ export interface Config {
     host: string;
     port: number;
     maxBodyBytes: number;
+    /** Wrong keys a client address may show before it is slowed down. */
+    authFailuresPerMinute: number;
+    /** Addresses and CIDR ranges whose X-Forwarded-For is believed. */
+    trustedProxies: string[];
     /** How long readiness answers 503 before the listener closes, in ms. */
     drainDelayMs: number;
     /** How long shutdown may take in all, in ms. */
@@ -78,6 +100,8 @@ export interface Config {
   };
   dataDir: string;
   adminKey: string | undefined;
+  /** The platform key before, which stays valid while its users change over. */
+  previousAdminKey: string | undefined;
   ingest: {
     writers: number;
     batchRows: number;
@@ -122,6 +146,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     if (!e.DATABASE_URL) throw new StartupError('the prod profile needs DATABASE_URL');
     if (!e.ADMIN_KEY) throw new StartupError('the prod profile needs ADMIN_KEY');
   }
+  if (e.ADMIN_KEY_PREVIOUS && !e.ADMIN_KEY) throw new StartupError('ADMIN_KEY_PREVIOUS needs ADMIN_KEY');
   return {
     profile: e.TIDEMARK_PROFILE,
     logLevel: e.LOG_LEVEL,
@@ -129,6 +154,8 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
       host: e.HOST,
       port: e.PORT,
       maxBodyBytes: e.MAX_BODY_BYTES,
+      authFailuresPerMinute: e.AUTH_FAILURES_PER_MINUTE,
+      trustedProxies: e.TRUSTED_PROXIES ?? [],
       drainDelayMs: e.DRAIN_DELAY_MS ?? (e.TIDEMARK_PROFILE === 'prod' ? 3_000 : 0),
       drainTimeoutMs: e.DRAIN_TIMEOUT_MS,
     },
@@ -144,6 +171,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     },
     dataDir: e.DATA_DIR,
     adminKey: e.ADMIN_KEY,
+    previousAdminKey: e.ADMIN_KEY_PREVIOUS,
     ingest: {
       writers: e.INGEST_WRITERS,
       batchRows: e.INGEST_BATCH_ROWS,

@@ -14,6 +14,7 @@ import { readEngine } from './db/engine.ts';
 import { retryingLost } from './db/retryLost.ts';
 import { createApp } from './http/app.ts';
 import type { App } from './http/appEnv.ts';
+import { trustedProxies } from './http/clientAddress.ts';
 import { Ingest } from './ingest/ingest.ts';
 import { BatchSums } from './live/batchSums.ts';
 import { createLiveCounters } from './live/createLiveCounters.ts';
@@ -22,6 +23,7 @@ import type { Logger } from './telemetry/logger.ts';
 import { createRegistry } from './telemetry/metrics.ts';
 import { Authenticator } from './tenancy/authenticator.ts';
 import { TenantDirectory } from './tenancy/tenantDirectory.ts';
+import { WrongKeys } from './tenancy/wrongKeys.ts';
 import { ClosedFrontier } from './windows/closedFrontier.ts';
 import { Closer } from './windows/closer.ts';
 import { Refresher } from './windows/refresher.ts';
@@ -124,7 +126,12 @@ export async function createService(
     registry,
     log,
     tenants: new TenantDirectory(lookups),
-    authenticator: new Authenticator(lookups, config.adminKey),
+    authenticator: new Authenticator({
+      db: lookups,
+      adminKeys: [config.adminKey, config.previousAdminKey].filter((key) => key !== undefined),
+      wrongKeys: new WrongKeys(config.http.authFailuresPerMinute),
+    }),
+    trustedProxies: trustedProxies(config.http.trustedProxies),
     accepting: () => accepting,
   });
   breaker.start();

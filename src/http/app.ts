@@ -5,6 +5,7 @@ import type { App, AppEnv } from './appEnv.ts';
 import { authentication } from './middleware/authentication.ts';
 import { requestId } from './middleware/requestId.ts';
 import { handleError, problem } from './problem.ts';
+import { auditLogRoutes } from './routes/auditLog.ts';
 import { customerRoutes } from './routes/customers.ts';
 import { descriptionRoutes } from './routes/description.ts';
 import { eventRoutes } from './routes/events.ts';
@@ -32,7 +33,7 @@ export function createApp(services: Services): App {
     await next();
     if (!services.accepting()) c.header('Connection', 'close'); // so that clients turn to another instance
   });
-  app.use('/v1/*', authentication(services.authenticator));
+  app.use('/v1/*', authentication(services.authenticator, services.trustedProxies));
   for (const path of ['/v1/tenants/*', '/v1/customers/*', '/v1/keys/*']) {
     app.use(path, bodyLimit({ maxSize: MAX_SMALL_BODY_BYTES, onError: bodyTooLarge }));
   }
@@ -47,6 +48,7 @@ export function createApp(services: Services): App {
   tenantRoutes(app, services);
   customerRoutes(app, services);
   keyRoutes(app, services);
+  auditLogRoutes(app, services);
   operationRoutes(app, services);
   descriptionRoutes(app);
   refuseOtherMethods(app);

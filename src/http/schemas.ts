@@ -28,6 +28,9 @@ export const failures = {
   400: problemAnswer('The request is wrong: see code and errors'),
   401: problemAnswer('No key, or one that is unknown, revoked or expired'),
   403: problemAnswer('The key may not do this, or its tenant is inactive'),
+  429: problemAnswer(
+    'Too many requests, or too many wrong keys from this address: try again after Retry-After',
+  ),
   500: problemAnswer('A fault of this service: the request id finds it in the log'),
   503: problemAnswer('Overloaded, stopping, or the database is away: try again after Retry-After'),
 };

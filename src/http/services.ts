@@ -1,3 +1,4 @@
+import type { BlockList } from 'node:net';
 import type { Registry } from 'prom-client';
 import type { Config } from '../config.ts';
 import type { CircuitBreaker } from '../db/circuitBreaker.ts';
@@ -22,6 +23,8 @@ export interface Services {
   live: LiveCounters;
   tenants: TenantDirectory;
   authenticator: Authenticator;
+  /** Whose word on where a request comes from is taken. */
+  trustedProxies: BlockList;
   registry: Registry;
   log: Logger;
   /** False from the moment a shutdown begins. */

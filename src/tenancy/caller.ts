@@ -26,6 +26,21 @@ export function requirePlatform(caller: Caller): void {
 }
 
 /**
+ * Whose keys and audit log the caller may handle: those of its own tenant, or for a platform key of the one it asks
+ * for (null: all).
+ *
+ * @throws {TidemarkError} `scope_missing`, `tenant_mismatch`.
+ */
+export function administeredTenant(caller: Caller, requested: string | null | undefined): string | null {
+  requireScope(caller, 'admin');
+  if (caller.tenantId === null) return requested ?? null;
+  if (requested !== undefined && requested !== caller.tenantId) {
+    throw new TidemarkError('tenant_mismatch', 'the key belongs to another tenant');
+  }
+  return caller.tenantId;
+}
+
+/**
  * The tenant the call is about: the key's own, or for a platform key the one it names.
  *
  * @param requested what the caller asked for (X-Tenant-Id).

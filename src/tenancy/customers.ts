@@ -1,6 +1,7 @@
 import type { Queryable } from '../db/connections.ts';
 import { decodeCursor, type List, type Page, pageOf } from '../db/paging.ts';
 import { TidemarkError } from '../errors.ts';
+import { type Actor, COMMAND, writeEntries } from './auditLog.ts';
 import type { TenantContext } from './tenantContext.ts';
 
 export interface Customer {
@@ -45,11 +46,27 @@ export async function updateCustomer(
   context: TenantContext,
   customerId: string,
   changes: { name: string | null },
+  actor: Actor = COMMAND,
 ): Promise<Customer> {
   const { rows } = await db.query<Row>(
-    `update customer set name = $3, updated_at = now()
-     where tenant_id = $1 and external_id = $2 returning ${COLUMNS}`,
-    [context.tenantId, customerId, changes.name],
+    `with old as (
+       select tenant_id as tenant, external_id as customer, name as old_name from customer
+       where tenant_id = $1 and external_id = $2 for update
+     ), changed as (
+       update customer set name = $3, updated_at = now()
+       from old where tenant_id = tenant and external_id = customer
+       returning ${COLUMNS}, old_name
+     ), logged as (${writeEntries({
+       from: 'changed',
+       action: 'customer.updated',
+       tenantId: 'tenant_id',
+       target: 'external_id',
+       before: `jsonb_build_object('name', old_name)`,
+       after: `jsonb_build_object('name', name)`,
+       actor: '$4',
+     })})
+     select ${COLUMNS} from changed`,
+    [context.tenantId, customerId, changes.name, JSON.stringify(actor)],
   );
   if (!rows[0]) throw new TidemarkError('not_found', 'there is no such customer');
   return toCustomer(rows[0]);

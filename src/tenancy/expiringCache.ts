@@ -12,15 +12,16 @@ export class ExpiringCache<Value> {
   get(key: string): Value | undefined {
     const entry = this.entries.get(key);
     if (!entry) return undefined;
-    if (entry.until > Date.now()) return entry.value;
+    if (entry.until > performance.now()) return entry.value;
     this.entries.delete(key);
     return undefined;
   }
 
-  set(key: string, value: Value): void {
+  /** @param asOf the moment (performance.now()) the value was true at: when the question was put, not answered. */
+  set(key: string, value: Value, asOf = performance.now()): void {
     this.entries.delete(key);
     if (this.entries.size >= this.capacity) this.entries.delete(this.entries.keys().next().value!);
-    this.entries.set(key, { value, until: Date.now() + this.ttlMs });
+    this.entries.set(key, { value, until: asOf + this.ttlMs });
   }
 
   delete(key: string): void {

@@ -9,6 +9,8 @@ const TTL_MS = 5_000;
 export class TenantDirectory {
   private readonly db: Queryable;
   private readonly known = new ExpiringCache<'active' | 'inactive' | 'unknown'>(TTL_MS);
+  /** Goes up when a tenant changes: what was asked before is not remembered after. */
+  private changes = 0;
 
   constructor(db: Queryable) {
     this.db = db;
@@ -17,11 +19,13 @@ export class TenantDirectory {
   async stateOf(tenantId: string): Promise<'active' | 'inactive' | 'unknown'> {
     const known = this.known.get(tenantId);
     if (known) return known;
+    const { changes } = this;
+    const asked = performance.now();
     const { rows } = await this.db.query<{ active: boolean }>('select active from tenant where id = $1', [
       tenantId,
     ]);
     const state = rows[0] === undefined ? 'unknown' : rows[0].active ? 'active' : 'inactive';
-    this.known.set(tenantId, state);
+    if (changes === this.changes) this.known.set(tenantId, state, asked);
     return state;
   }
 
@@ -34,6 +38,7 @@ export class TenantDirectory {
 
   /** Forgets a tenant that has just changed. */
   forget(tenantId: string): void {
+    this.changes++;
     this.known.delete(tenantId);
   }
 }

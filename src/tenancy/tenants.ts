@@ -2,6 +2,7 @@ import type { Queryable } from '../db/connections.ts';
 import { decodeCursor, type List, type Page, pageOf } from '../db/paging.ts';
 import { errorCode, UNIQUE_VIOLATION } from '../db/sqlstate.ts';
 import { TidemarkError } from '../errors.ts';
+import { type Actor, COMMAND, writeEntries } from './auditLog.ts';
 
 export interface Tenant {
   id: string;
@@ -22,12 +23,29 @@ interface Row {
 const COLUMNS = 'id, name, active, created_at, updated_at';
 const TENANTS: List = { name: 'tenants', key: ['text'] };
 
+/** What the audit log says of a tenant. */
+const STATE = (name: string, active: string) => `jsonb_build_object('name', ${name}, 'active', ${active})`;
+
 /** @throws {TidemarkError} `already_exists`. */
-export async function createTenant(db: Queryable, tenant: { id: string; name: string }): Promise<Tenant> {
+export async function createTenant(
+  db: Queryable,
+  tenant: { id: string; name: string },
+  actor: Actor = COMMAND,
+): Promise<Tenant> {
   try {
     const { rows } = await db.query<Row>(
-      `insert into tenant (id, name) values ($1, $2) returning ${COLUMNS}`,
-      [tenant.id, tenant.name],
+      `with made as (
+         insert into tenant (id, name) values ($1, $2) returning ${COLUMNS}
+       ), logged as (${writeEntries({
+         from: 'made',
+         action: 'tenant.created',
+         tenantId: 'id',
+         target: 'id',
+         after: STATE('name', 'active'),
+         actor: '$3',
+       })})
+       select * from made`,
+      [tenant.id, tenant.name, JSON.stringify(actor)],
     );
     return toTenant(rows[0]!);
   } catch (error) {
@@ -57,11 +75,25 @@ export async function updateTenant(
   db: Queryable,
   id: string,
   changes: { name?: string | undefined; active?: boolean | undefined },
+  actor: Actor = COMMAND,
 ): Promise<Tenant> {
   const { rows } = await db.query<Row>(
-    `update tenant set name = coalesce($2, name), active = coalesce($3, active), updated_at = now()
-     where id = $1 returning ${COLUMNS}`,
-    [id, changes.name ?? null, changes.active ?? null],
+    `with old as (
+       select id, name as old_name, active as old_active from tenant where id = $1 for update
+     ), changed as (
+       update tenant t set name = coalesce($2, t.name), active = coalesce($3, t.active), updated_at = now()
+       from old where t.id = old.id returning t.*, old_name, old_active
+     ), logged as (${writeEntries({
+       from: 'changed',
+       action: 'tenant.updated',
+       tenantId: 'id',
+       target: 'id',
+       before: STATE('old_name', 'old_active'),
+       after: STATE('name', 'active'),
+       actor: '$4',
+     })})
+     select ${COLUMNS} from changed`,
+    [id, changes.name ?? null, changes.active ?? null, JSON.stringify(actor)],
   );
   if (!rows[0]) throw new TidemarkError('not_found', 'there is no such tenant');
   return toTenant(rows[0]);

@@ -118,6 +118,8 @@ describeEngine('administration', () => {
         expiresAt,
         lastUsedAt: null,
         revokedAt: null,
+        replaces: null,
+        replacedBy: null,
         createdAt: time,
       };
       expect([made.status, made.body]).toEqual([201, { ...shown, key: expect.stringMatching(/^tm_/) }]);

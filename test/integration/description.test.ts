@@ -54,6 +54,7 @@ describeEngine('the description', () => {
         await t.call('POST', '/v1/events', { key, body: anEvent({ customerId: 'somebody' }) });
         return 'somebody';
       },
+      rotateKey: async () => (await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } })).body.id,
       revokeKey: async () => (await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } })).body.id,
     };
     const path = operation.path.includes('{id}')

@@ -9,6 +9,7 @@ import { anEvent } from '../support/traffic.ts';
 const MARKER = 'marker-of-another-tenant';
 
 const VIEWS = [
+  'audit_log',
   'customer',
   'event',
   'late_window',

@@ -29,6 +29,8 @@ const NEEDS: Record<string, { scope: Scope; platform?: true }> = {
   createKey: { scope: 'admin' },
   listKeys: { scope: 'admin' },
   revokeKey: { scope: 'admin' },
+  rotateKey: { scope: 'admin' },
+  listAuditLog: { scope: 'admin' },
 };
 
 let t: TestService;
@@ -36,11 +38,12 @@ let operations: Operation[];
 
 /** A request that the route's validation lets through. */
 function valid(operation: Operation, tenantId: string): { path: string; options: CallOptions } {
-  const path = operation.path.replace('{id}', operation.id === 'revokeKey' ? randomUUID() : 'somebody');
+  const path = operation.path.replace('{id}', operation.path.startsWith('/v1/keys') ? randomUUID() : 'somebody');
   const bodies: Record<string, unknown> = {
     postEvents: anEvent(),
     createTenant: { id: randomUUID(), name: 'x' },
     createKey: { tenantId, scopes: ['read'] },
+    rotateKey: { overlapSeconds: 60 },
   };
   const body = operation.hasBody ? (bodies[operation.id] ?? { name: 'x' }) : undefined;
   return { path, options: { body } };
@@ -301,6 +304,8 @@ describeEngine('who may', () => {
     await refused('GET', `/v1/keys?tenantId=${other.id}`, 'tenant_mismatch');
     const theirs = (await t.call('GET', `/v1/keys?tenantId=${other.id}`)).body.data[0];
     await refused('DELETE', `/v1/keys/${theirs.id}`, 'not_found');
+    await refused('POST', `/v1/keys/${theirs.id}/rotate`, 'not_found');
+    await refused('GET', `/v1/audit-log?tenantId=${other.id}`, 'tenant_mismatch');
     expect((await t.call('GET', '/v1/events', { key: other.key })).status).toBe(200);
 
     const made = await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } });
@@ -318,7 +323,10 @@ describeEngine('who may', () => {
 
     const { body: list } = await t.call('GET', `/v1/keys?tenantId=${id}`);
     expect(list.data.map((k: object) => Object.keys(k).sort())).toEqual(
-      list.data.map(() => ['createdAt', 'expiresAt', 'id', 'lastUsedAt', 'revokedAt', 'scopes', 'tenantId']),
+      list.data.map(() => [
+        ...['createdAt', 'expiresAt', 'id', 'lastUsedAt', 'replacedBy', 'replaces', 'revokedAt', 'scopes'],
+        'tenantId',
+      ]),
     );
     const secrets = [made.body.key, key, ADMIN_KEY].flatMap((secret: string) => [
       secret.slice(3),

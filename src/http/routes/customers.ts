@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { listCustomers, updateCustomer } from '../../tenancy/customers.ts';
+import { actorOf } from '../actor.ts';
 import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
 import {
@@ -69,6 +70,13 @@ export function customerRoutes(app: App, services: Services): void {
   app.openapi(patchCustomer, async (c) => {
     const context = await tenantOf(c, services, 'admin');
     const { id: customerId } = c.req.valid('param');
-    return c.json(await updateCustomer(services.admin, context, customerId, c.req.valid('json')), 200);
+    const customer = await updateCustomer(
+      services.admin,
+      context,
+      customerId,
+      c.req.valid('json'),
+      actorOf(c, services),
+    );
+    return c.json(customer, 200);
   });
 }

@@ -1,10 +1,28 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { TidemarkError } from '../../errors.ts';
-import { type Caller, requireScope, SCOPES } from '../../tenancy/caller.ts';
+import { administeredTenant, SCOPES } from '../../tenancy/caller.ts';
 import { createKey, listKeys, revokeKey } from '../../tenancy/keys.ts';
+import { rotateKey } from '../../tenancy/rotateKey.ts';
+import { actorOf } from '../actor.ts';
 import type { App } from '../appEnv.ts';
-import { bodyFailures, failures, id, json, notFound, pageQuery, pageSchema, security } from '../schemas.ts';
+import { requestHeader } from '../nodeHttp.ts';
+import {
+  bodyFailures,
+  failures,
+  id,
+  json,
+  notFound,
+  Problem,
+  pageQuery,
+  pageSchema,
+  security,
+} from '../schemas.ts';
 import type { Services } from '../services.ts';
+
+const DAY_S = 86_400;
+/** How long both keys are valid where the caller does not say, and at most, in s. */
+const OVERLAP_S = DAY_S;
+const MAX_OVERLAP_S = 90 * DAY_S;
 
 const Key = z
   .object({
@@ -14,13 +32,15 @@ const Key = z
     expiresAt: z.string().nullable(),
     lastUsedAt: z.string().nullable(),
     revokedAt: z.string().nullable(),
+    replaces: z.string().nullable().openapi({ description: 'The key whose place this one took.' }),
+    replacedBy: z.string().nullable().openapi({ description: 'The key that took the place of this one.' }),
     createdAt: z.string(),
   })
   .openapi('Key');
 
 const NewKey = Key.extend({
   key: z.string().openapi({ description: 'The secret: shown here, never again.' }),
-});
+}).openapi('NewKey');
 
 const postKey = createRoute({
   method: 'post',
@@ -48,7 +68,7 @@ const postKey = createRoute({
     },
   },
   responses: {
-    201: json(NewKey.openapi('NewKey'), 'The key with its secret'),
+    201: json(NewKey, 'The key with its secret'),
     ...failures,
     ...notFound,
     ...bodyFailures,
@@ -78,7 +98,50 @@ const deleteKey = createRoute({
   responses: { 204: { description: 'Revoked' }, ...failures, ...notFound },
 });
 
-export function keyRoutes(app: App, { admin, authenticator }: Services): void {
+const postRotation = createRoute({
+  method: 'post',
+  path: '/v1/keys/{id}/rotate',
+  operationId: 'rotateKey',
+  tags: ['Administration'],
+  summary: 'Replace a key',
+  description:
+    'Makes a key of the same tenant with the same scopes; where the old one had an end, the new one lives as long. ' +
+    'The old key stays valid for overlapSeconds, never past its own end; every instance knows within five seconds.',
+  security,
+  request: {
+    params: z.object({ id: z.uuid() }),
+    body: {
+      content: {
+        'application/json': {
+          schema: z
+            .strictObject({
+              overlapSeconds: z
+                .int()
+                .min(0)
+                .max(MAX_OVERLAP_S)
+                .default(OVERLAP_S)
+                .openapi({ description: 'How long both are valid; 0: the old key ends at once.' }),
+            })
+            .openapi({ example: { overlapSeconds: 3_600 } }),
+        },
+      },
+    },
+  },
+  responses: {
+    201: json(NewKey, 'The new key with its secret'),
+    ...failures,
+    ...notFound,
+    ...bodyFailures,
+    409: {
+      description: 'The key is revoked, expired or already replaced',
+      content: { 'application/problem+json': { schema: Problem } },
+    },
+  },
+});
+
+export function keyRoutes(app: App, services: Services): void {
+  const { admin, authenticator } = services;
+
   app.openapi(postKey, async (c) => {
     const { tenantId, scopes, expiresAt } = c.req.valid('json');
     const expires = expiresAt === undefined ? undefined : new Date(expiresAt);
@@ -89,30 +152,36 @@ export function keyRoutes(app: App, { admin, authenticator }: Services): void {
     if (caller.tenantId === null && tenantId === undefined) {
       throw new TidemarkError('tenant_required', 'name the tenant of the key; null makes a platform key');
     }
-    const owner = tenantOfKeys(caller, tenantId);
-    const unique = [...new Set(scopes)];
+    const owner = administeredTenant(caller, tenantId);
+    const key = { tenantId: owner, scopes: [...new Set(scopes)], expiresAt: expires };
     c.header('Cache-Control', 'no-store');
-    return c.json(await createKey(admin, { tenantId: owner, scopes: unique, expiresAt: expires }), 201);
+    return c.json(await createKey(admin, key, actorOf(c, services)), 201);
   });
 
   app.openapi(getKeys, async (c) => {
     const { tenantId, ...page } = c.req.valid('query');
-    return c.json(await listKeys(admin, tenantOfKeys(c.get('caller'), tenantId), page), 200);
+    return c.json(await listKeys(admin, administeredTenant(c.get('caller'), tenantId), page), 200);
   });
 
   app.openapi(deleteKey, async (c) => {
-    await revokeKey(admin, tenantOfKeys(c.get('caller'), undefined), c.req.valid('param').id);
+    const tenantId = administeredTenant(c.get('caller'), undefined);
+    await revokeKey(admin, tenantId, c.req.valid('param').id, actorOf(c, services));
     authenticator.forget();
     return c.body(null, 204);
   });
-}
 
-/** Whose keys the caller may handle: those of its own tenant, or for a platform key what it asks for (null: all). */
-function tenantOfKeys(caller: Caller, requested: string | null | undefined): string | null {
-  requireScope(caller, 'admin');
-  if (caller.tenantId === null) return requested ?? null;
-  if (requested !== undefined && requested !== caller.tenantId) {
-    throw new TidemarkError('tenant_mismatch', 'the key belongs to another tenant');
-  }
-  return caller.tenantId;
+  app.openapi(postRotation, async (c) => {
+    // The body may be left out, so one of another type would pass for none.
+    const type = requestHeader(c, 'content-type');
+    if (type !== undefined && !/^application\/json\s*(;|$)/i.test(type)) {
+      throw new TidemarkError('unsupported_media_type', 'send application/json');
+    }
+    const { overlapSeconds = OVERLAP_S } = c.req.valid('json');
+    const tenantId = administeredTenant(c.get('caller'), undefined);
+    const rotation = { tenantId, id: c.req.valid('param').id, overlapSeconds };
+    const made = await rotateKey(admin, rotation, actorOf(c, services));
+    authenticator.forget();
+    c.header('Cache-Control', 'no-store');
+    return c.json(made, 201);
+  });
 }

@@ -1,6 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { requirePlatform } from '../../tenancy/caller.ts';
 import { createTenant, listTenants, updateTenant } from '../../tenancy/tenants.ts';
+import { actorOf } from '../actor.ts';
 import type { App } from '../appEnv.ts';
 import {
   bodyFailures,
@@ -78,10 +79,11 @@ const patchTenant = createRoute({
   responses: { 200: json(Tenant, 'The tenant'), ...failures, ...notFound, ...bodyFailures },
 });
 
-export function tenantRoutes(app: App, { admin, tenants, authenticator }: Services): void {
+export function tenantRoutes(app: App, services: Services): void {
+  const { admin, tenants, authenticator } = services;
   app.openapi(postTenant, async (c) => {
     requirePlatform(c.get('caller'));
-    const tenant = await createTenant(admin, c.req.valid('json'));
+    const tenant = await createTenant(admin, c.req.valid('json'), actorOf(c, services));
     tenants.forget(tenant.id);
     return c.json(tenant, 201);
   });
@@ -93,7 +95,8 @@ export function tenantRoutes(app: App, { admin, tenants, authenticator }: Servic
 
   app.openapi(patchTenant, async (c) => {
     requirePlatform(c.get('caller'));
-    const tenant = await updateTenant(admin, c.req.valid('param').id, c.req.valid('json'));
+    const { id: tenantId } = c.req.valid('param');
+    const tenant = await updateTenant(admin, tenantId, c.req.valid('json'), actorOf(c, services));
     tenants.forget(tenant.id);
     authenticator.forget();
     return c.json(tenant, 200);
