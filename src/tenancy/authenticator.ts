@@ -79,7 +79,6 @@ export class Authenticator {
       this.proven.set(proof, true);
       return verdict;
     }
-    if (verdict.refused === 'key_unknown') await this.options.wrongKeys.note(address);
     throw new TidemarkError(verdict.refused, verdict.message);
   }
 
@@ -101,12 +100,18 @@ export class Authenticator {
     const { hash, cacheKey, address, isAdminKey, proven } = shown;
     const admitted = proven || (await wrongKeys.admit(address)) === 'in turn';
     const refused = this.refused.get(cacheKey);
-    if (refused) return refused;
+    if (refused) return this.counted(refused, address);
     return this.turns.take(async () => {
       if (!admitted) await wrongKeys.admit(address); // others of this address may have been wrong meanwhile
       if (isAdminKey) return PLATFORM;
-      return this.knownCaller(cacheKey) ?? this.refused.get(cacheKey) ?? this.look(hash, cacheKey);
+      const verdict = this.knownCaller(cacheKey) ?? this.refused.get(cacheKey) ?? this.look(hash, cacheKey);
+      return this.counted(await verdict, address); // before the next takes its turn
     });
+  }
+
+  private async counted(verdict: Verdict, address: string): Promise<Verdict> {
+    if ('refused' in verdict && verdict.refused === 'key_unknown') await this.options.wrongKeys.note(address);
+    return verdict;
   }
 
   private knownCaller(cacheKey: string): Caller | undefined {

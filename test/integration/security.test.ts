@@ -38,7 +38,10 @@ let operations: Operation[];
 
 /** A request that the route's validation lets through. */
 function valid(operation: Operation, tenantId: string): { path: string; options: CallOptions } {
-  const path = operation.path.replace('{id}', operation.path.startsWith('/v1/keys') ? randomUUID() : 'somebody');
+  const path = operation.path.replace(
+    '{id}',
+    operation.path.startsWith('/v1/keys') ? randomUUID() : 'somebody',
+  );
   const bodies: Record<string, unknown> = {
     postEvents: anEvent(),
     createTenant: { id: randomUUID(), name: 'x' },
