@@ -129,7 +129,8 @@ export async function createService(
     authenticator: new Authenticator({
       db: lookups,
       adminKeys: [config.adminKey, config.previousAdminKey].filter((key) => key !== undefined),
-      wrongKeys: new WrongKeys(config.http.authFailuresPerMinute),
+      wrongKeys: new WrongKeys(config.http.authFailuresPerMinute, registry),
+      waitMs: config.database.connectTimeoutMs,
     }),
     trustedProxies: trustedProxies(config.http.trustedProxies),
     accepting: () => accepting,

@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+import { Registry } from 'prom-client';
+import { describe, expect, it, vi } from 'vitest';
 import type { Queryable } from '../db/connections.ts';
 import type { TidemarkError } from '../errors.ts';
 import { Authenticator } from './authenticator.ts';
@@ -30,7 +31,8 @@ function setUp({ perMinute = 3, held = false } = {}) {
   const authenticator = new Authenticator({
     db: { query } as unknown as Queryable,
     adminKeys: [ADMIN_KEY.replaceAll(' ', '-'), PREVIOUS.replaceAll(' ', '-')],
-    wrongKeys: new WrongKeys(perMinute),
+    wrongKeys: new WrongKeys(perMinute, new Registry()),
+    waitMs: 100,
   });
   const ask = (key: string, address = 'a') =>
     authenticator
@@ -138,6 +140,29 @@ describe('what the database has said', () => {
     expect(await after).toBe('key_revoked');
   });
 
+  it('is believed for five seconds from when it was asked', async () => {
+    const { ask, add, lookups } = setUp({ held: true });
+    add('good');
+    vi.useFakeTimers({ toFake: ['performance'] });
+    try {
+      const first = ask('good');
+      await settled();
+      vi.advanceTimersByTime(4_000); // a slow answer
+      lookups[0]!.answer();
+      expect(await first).toBe('t');
+      vi.advanceTimersByTime(999);
+      expect(await ask('good')).toBe('t');
+      vi.advanceTimersByTime(1);
+      const second = ask('good');
+      await settled();
+      expect(lookups).toHaveLength(2);
+      lookups[1]!.answer();
+      expect(await second).toBe('t');
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it('ends with the key, also while it is remembered', async () => {
     const { ask, add, lookups } = setUp();
     add('short', { expires_at: new Date(Date.now() + 150) });
@@ -147,6 +172,15 @@ describe('what the database has said', () => {
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect(await ask('short')).toBe('key_expired');
   });
+});
+
+it('a database that does not answer keeps nobody waiting for ever', async () => {
+  const { ask, add } = setUp({ held: true });
+  for (let i = 0; i < 10; i++) add(`good-${i}`);
+  const stuck = [ask('good-0'), ask('good-1')];
+  const waiting = await Promise.all([2, 3, 4].map((i) => ask(`good-${i}`)));
+  expect(waiting).toEqual(waiting.map(() => 'database_unavailable'));
+  expect(await Promise.race([...stuck, settled()])).toBeUndefined();
 });
 
 it('a failure of the database holds up nobody else', async () => {

@@ -26,6 +26,8 @@ export interface AuthenticatorOptions {
   /** The platform keys of the configuration. */
   adminKeys: string[];
   wrongKeys: WrongKeys;
+  /** How long a key may wait to be looked up, in ms. */
+  waitMs: number;
 }
 
 /**
@@ -44,20 +46,21 @@ export class Authenticator {
   private readonly known = new ExpiringCache<Caller & { expiresAt: number | null }>(TTL_MS);
   private readonly refused = new ExpiringCache<Refusal>(REFUSED_TTL_MS);
   private readonly proven = new ExpiringCache<true>(PROVEN_TTL_MS);
-  private readonly turns = new Turns(LOOKUPS_AT_ONCE);
+  private readonly turns: Turns;
   /** Goes up when a key changes: what was asked before is not remembered after. */
   private changes = 0;
 
   constructor(options: AuthenticatorOptions) {
     this.options = options;
     this.adminHashes = options.adminKeys.map(hashKey);
+    this.turns = new Turns(LOOKUPS_AT_ONCE, options.waitMs, busy);
   }
 
   /**
    * @param header the value of Authorization, `Bearer …`.
    * @param addressOf whom wrong keys are counted for: `countedAddress` of the client.
    * @throws {TidemarkError} `unauthenticated`, `key_unknown`, `key_revoked`, `key_expired`, `tenant_inactive`,
-   * `too_many_requests`.
+   * `too_many_requests`, `database_unavailable`.
    */
   async authenticate(header: string | undefined, addressOf: () => string): Promise<Caller> {
     const key = /^Bearer +(\S+) *$/i.exec(header ?? '')?.[1];
@@ -165,6 +168,12 @@ interface KeyRow {
 }
 
 const PLATFORM: Caller = { keyId: null, tenantId: null, scopes: new Set(SCOPES) };
+
+function busy(): TidemarkError {
+  return new TidemarkError('database_unavailable', 'the key could not be looked up in time', {
+    retryAfterSeconds: 1,
+  });
+}
 
 function refuse(row: KeyRow | undefined): Refusal | null {
   if (!row) return { refused: 'key_unknown', message: 'the key is not known' };

@@ -1,3 +1,4 @@
+import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { TidemarkError } from '../errors.ts';
 import { WrongKeys } from './wrongKeys.ts';
@@ -15,7 +16,7 @@ const noteMany = async (keys: WrongKeys, address: string, times: number) => {
 };
 
 it('an address with too many wrong keys gets one look-up in five seconds, until its minute is over', async () => {
-  const keys = new WrongKeys(3);
+  const keys = new WrongKeys(3, new Registry());
   await noteMany(keys, 'a', 2);
   expect(await admission(keys, 'a')).toBe('freely');
   await keys.note('a');
@@ -30,7 +31,7 @@ it('an address with too many wrong keys gets one look-up in five seconds, until 
 });
 
 it('counts each address by itself', async () => {
-  const keys = new WrongKeys(1);
+  const keys = new WrongKeys(1, new Registry());
   await noteMany(keys, 'a', 5);
   await admission(keys, 'a');
   expect(await admission(keys, 'a')).toMatch('too_many_requests');
@@ -38,7 +39,7 @@ it('counts each address by itself', async () => {
 });
 
 it('remembers so many addresses and no more, those that were wrong last', async () => {
-  const keys = new WrongKeys(1, 100);
+  const keys = new WrongKeys(1, new Registry(), 100);
   for (let i = 0; i < 1_000; i++) {
     await keys.note(`address-${i}`);
     await keys.note('a'); // again and again

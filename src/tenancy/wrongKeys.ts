@@ -1,3 +1,4 @@
+import { Counter, type Registry } from 'prom-client';
 import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible';
 import { TidemarkError } from '../errors.ts';
 
@@ -17,8 +18,21 @@ export class WrongKeys {
   /** The limiters have no bound of their own. */
   private readonly addresses = new Set<string>();
   private readonly capacity: number;
+  private readonly wrong: Counter;
+  private readonly slowed: Counter;
 
-  constructor(perMinute: number, capacity = MAX_ADDRESSES) {
+  constructor(perMinute: number, registry: Registry, capacity = MAX_ADDRESSES) {
+    const registers = [registry];
+    this.wrong = new Counter({
+      name: 'tidemark_wrong_keys_total',
+      help: 'Requests with a key that is not known',
+      registers,
+    });
+    this.slowed = new Counter({
+      name: 'tidemark_slowed_requests_total',
+      help: 'Requests refused because their address had shown too many wrong keys',
+      registers,
+    });
     this.counts = new RateLimiterMemory({ points: perMinute, duration: WINDOW_S });
     this.capacity = capacity;
   }
@@ -37,6 +51,7 @@ export class WrongKeys {
       await this.trickle.consume(address);
       return 'in turn';
     } catch (refusal) {
+      this.slowed.inc();
       const { msBeforeNext } = refusal as RateLimiterRes;
       throw new TidemarkError(
         'too_many_requests',
@@ -50,6 +65,7 @@ export class WrongKeys {
 
   /** Counts a wrong key. */
   async note(address: string): Promise<void> {
+    this.wrong.inc();
     await this.counts.penalty(address);
     this.addresses.delete(address);
     this.addresses.add(address);
