@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type HttpServer, listen } from '../../src/http/server.ts';
 import { DEMO_TENANT, ensureDemoTenant } from '../../src/tenancy/demoTenant.ts';
 import { describeEngine } from '../support/database.ts';
-import { ADMIN_KEY, startTestService, type TestService } from '../support/service.ts';
+import { ADMIN_KEY, startTestService, type TestService, whileLocked } from '../support/service.ts';
 import { anEvent } from '../support/traffic.ts';
 
 const TIME = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
@@ -133,8 +133,11 @@ describeEngine('the audit log', () => {
 
   it('tells the states of a tenant apart that two change at once', async () => {
     const { id } = await t.tenant();
-    const names = Array.from({ length: 20 }, (_, i) => `name-${i}`);
-    await Promise.all(names.map((name) => t.call('PATCH', `/v1/tenants/${id}`, { body: { name } })));
+    const names = Array.from({ length: 10 }, (_, i) => `name-${i}`);
+    const lock = { text: 'select from tenant where id = $1 for update', values: [id] };
+    await whileLocked(t.sql, lock, 2, () =>
+      Promise.all(names.map((name) => t.call('PATCH', `/v1/tenants/${id}`, { body: { name } }))),
+    );
     const { rows } = await t.sql.query<{ before: string; after: string }>(
       `select changes->'before'->>'name' as before, changes->'after'->>'name' as after
        from audit_log where tenant_id = $1 and action = 'tenant.updated'`,

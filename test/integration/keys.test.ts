@@ -3,7 +3,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type HttpServer, listen } from '../../src/http/server.ts';
 import { createKey } from '../../src/tenancy/keys.ts';
 import { describeEngine } from '../support/database.ts';
-import { ADMIN_KEY, startServiceOn, startTestService, type TestService, until } from '../support/service.ts';
+import {
+  ADMIN_KEY,
+  startServiceOn,
+  startTestService,
+  type TestService,
+  until,
+  whileLocked,
+} from '../support/service.ts';
 import { anEvent } from '../support/traffic.ts';
 
 const PREVIOUS_KEY = 'tm_test_admin_key_before';
@@ -147,9 +154,12 @@ describeEngine('keys', () => {
     it('once, by whoever asks first', async () => {
       const { key } = await t.tenant();
       const old = await make(key);
-      const answers = await Promise.all(
-        [t, other, t, other, t, other].map((service) =>
-          service.call('POST', `/v1/keys/${old.id}/rotate`, { key, body: {} }),
+      const lock = { text: 'select from api_key where id = $1 for update', values: [old.id] };
+      const answers = await whileLocked(t.sql, lock, 4, () =>
+        Promise.all(
+          [t, other, t, other, t, other].map((service) =>
+            service.call('POST', `/v1/keys/${old.id}/rotate`, { body: {} }),
+          ),
         ),
       );
       expect(answers.map(({ status }) => status).sort()).toEqual([201, 409, 409, 409, 409, 409]);

@@ -103,6 +103,31 @@ export async function startServiceOn(
   };
 }
 
+/** Runs `work` while the rows that `lock` selects for update are held, until `waiters` statements wait for them. */
+export async function whileLocked<Result>(
+  sql: pg.Pool,
+  lock: pg.QueryConfig,
+  waiters: number,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const holder = await sql.connect();
+  try {
+    await holder.query('begin');
+    await holder.query(lock);
+    const done = work();
+    await until(async () => {
+      const { rows } = await sql.query<{ n: number }>(
+        `select count(*)::int as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      );
+      return rows[0]!.n >= waiters;
+    });
+    await holder.query('commit');
+    return await done;
+  } finally {
+    holder.release(true);
+  }
+}
+
 /** Waits until `check` holds, for at most `timeoutMs`. */
 export async function until(check: () => Promise<boolean> | boolean, timeoutMs = 10_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
