@@ -75,6 +75,9 @@ const BODIES: Record<string, { body(id: string): unknown; pair(): Pair }[]> = {
       pair: () => pairs({ name: 'tenantId', path: '' })[0]!,
     },
   ],
+  rotateKey: [
+    { body: () => ({ overlapSeconds: 60 }), pair: () => pairs({ name: 'id', path: '/v1/keys' })[0]! },
+  ],
   createTenant: [
     { body: (id) => ({ id, name: 'x' }), pair: () => pairs({ name: 'tenantId', path: '' })[0]! },
   ],
