@@ -18,7 +18,6 @@ import { Refresher } from '../windows/refresher.ts';
 import { WindowMetrics } from '../windows/windowMetrics.ts';
 import {
   BATCH_ROWS,
-  BATCHES_IN_FLIGHT,
   type BadLine,
   type ImportCounts,
   importRows,
@@ -76,8 +75,8 @@ export async function importFile(options: ImportFileOptions): Promise<ImportOutc
       config: {
         ...config.ingest,
         batchRows: BATCH_ROWS,
-        queueRows: BATCH_ROWS * BATCHES_IN_FLIGHT,
-        queueBytes: Number.POSITIVE_INFINITY, // bounded by what importRows has in flight
+        queueRows: Number.POSITIVE_INFINITY, // bounded by what importRows has in flight
+        queueBytes: Number.POSITIVE_INFINITY,
         deadlineMs: Math.max(DEADLINE_MS, config.ingest.deadlineMs),
       },
       connect: () => connect(settings, log),
@@ -92,7 +91,7 @@ export async function importFile(options: ImportFileOptions): Promise<ImportOutc
       {
         rows: source.rows,
         toEvent: source.toEvent,
-        store: async (events, length) => ingest.store(events, length),
+        store: async (events, length) => ingest.store(events, length, tenantId),
         fromLine: options.fromLine,
         maxErrors: options.maxErrors,
         onBadLine: options.onBadLine,

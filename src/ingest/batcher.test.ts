@@ -8,9 +8,10 @@ interface Item {
   name: string;
   rows: number;
   bytes: number;
+  flow: string;
 }
 
-const item = (name: string, rows = 1, bytes = 10): Item => ({ name, rows, bytes });
+const item = (name: string, rows = 1, bytes = 10, flow = 'one'): Item => ({ name, rows, bytes, flow });
 
 /** A write that waits to be let go, and remembers what it was given. */
 function heldWrites() {
@@ -28,6 +29,7 @@ function batcher(options: Partial<BatcherOptions<Item, string>>): Batcher<Item, 
     lanes: 1,
     batchRows: 10,
     batchBytes: 1_000,
+    sharedBatchRows: 10,
     laneRows: 1,
     queueRows: 100,
     queueBytes: 10_000,
@@ -309,7 +311,7 @@ it('settles every item once, within all bounds, whatever comes', async () => {
           };
           const before = queue.depth;
           try {
-            queue.add({ name, rows, bytes }).then(settle, (error) => settle(error.message));
+            queue.add({ name, rows, bytes, flow: 'one' }).then(settle, (error) => settle(error.message));
           } catch (error) {
             expect((error as TidemarkError).code).toBe('overloaded');
             const full = before.rows + rows > bounds.queueRows || before.bytes + bytes > bounds.queueBytes;

@@ -1,4 +1,7 @@
 import { TidemarkError } from '../errors.ts';
+import { type BatchItem, type Bounds, Entry, FairQueue, type Taken } from './fairQueue.ts';
+
+export type { BatchItem } from './fairQueue.ts';
 
 /*
  * Group commit. Items wait in one queue; a lane (a writer with its own connection) takes as much as fits into one
@@ -6,24 +9,25 @@ import { TidemarkError } from '../errors.ts';
  * one lane runs, another is used only for a batch that is worth a transaction of its own, or when the first one takes
  * its time: few small requests make one larger batch rather than two small ones.
  *
+ * Each batch carries a fair share of every flow that waits (fairQueue.ts). A batch under way cannot be interrupted, so
+ * while items of more than one flow come in, batches are smaller, and no flow has all the lanes: what one flow floods
+ * in does not stand before another's request for longer than a small batch takes. One flow alone has everything.
+ *
  * Invariants:
  * - an item is in exactly one place: the queue, one running batch, or settled;
- * - queuedRows and queuedBytes are the sums over the queue, and stay within their bounds, but that a single item
- *   larger than a bound is taken when the queue is empty;
+ * - what waits stays within the bounds of the queue, but that a single item larger than a bound is taken when it is
+ *   empty;
  * - every item settles by its deadline: while it waits it is taken out unwritten, while it runs its outcome is
  *   reported as unknown and the batch goes on.
  */
-
-export interface BatchItem {
-  readonly rows: number;
-  readonly bytes: number;
-}
 
 export interface BatcherOptions<Item, Result> {
   lanes: number;
   /** Bounds of one batch. A single larger item makes a batch of its own. */
   batchRows: number;
   batchBytes: number;
+  /** Rows of one batch while several flows share the lanes; its bytes in proportion. */
+  sharedBatchRows: number;
   /** Rows that must wait before another lane is used beside a running one. */
   laneRows: number;
   /** Bounds of what may wait; beyond them `add` refuses. */
@@ -35,15 +39,21 @@ export interface BatcherOptions<Item, Result> {
   write(items: Item[], lane: number): Promise<(Result | Error)[]>;
 }
 
-interface Entry<Item, Result> {
-  item: Item;
-  /** ms since the epoch. */
-  since: number;
-  settled: boolean;
-  resolve(result: Result): void;
-  reject(error: Error): void;
+class Waiting<Item extends BatchItem, Result> extends Entry {
+  declare readonly item: Item;
+  readonly resolve: (result: Result) => void;
+  readonly reject: (error: Error) => void;
+  settled = false;
+
+  constructor(item: Item, since: number, resolve: (result: Result) => void, reject: (error: Error) => void) {
+    super(item, since);
+    this.resolve = resolve;
+    this.reject = reject;
+  }
 }
 
+/** How long after items of two flows have met they are taken to compete, in ms. */
+const SHARED_MS = 5_000;
 /** How often deadlines and lanes are looked at, in ms. */
 const SWEEP_MS = 20;
 /** How long an item may wait before another lane is used for it, in ms. */
@@ -51,12 +61,17 @@ const LANE_WAIT_MS = 20;
 
 export class Batcher<Item extends BatchItem, Result> {
   private readonly options: BatcherOptions<Item, Result>;
-  private readonly queue: Entry<Item, Result>[] = [];
+  private readonly queue: FairQueue<Waiting<Item, Result>>;
+  private readonly wholeBatch: Bounds;
+  private readonly sharedBatch: Bounds;
   private readonly idle: number[];
-  private readonly running = new Set<Entry<Item, Result>[]>();
+  private readonly running = new Set<Taken<Waiting<Item, Result>>>();
   private readonly sweeper: NodeJS.Timeout;
-  private queuedRows = 0;
-  private queuedBytes = 0;
+  private latestFlow: string | undefined;
+  /** Until when items of several flows are expected, ms since the epoch. */
+  private sharedUntil = 0;
+  /** In all batches under way. */
+  private runningRows = 0;
   private pumpScheduled = false;
   private closed = false;
   /** Settles, after `close`, when nothing waits or runs. */
@@ -65,36 +80,52 @@ export class Batcher<Item extends BatchItem, Result> {
 
   constructor(options: BatcherOptions<Item, Result>) {
     this.options = options;
-    this.idle = Array.from({ length: options.lanes }, (_, lane) => lane);
+    const { batchRows, batchBytes, sharedBatchRows, queueRows, queueBytes, lanes } = options;
+    this.wholeBatch = { rows: batchRows, bytes: batchBytes };
+    const rows = Math.min(sharedBatchRows, batchRows);
+    this.sharedBatch = { rows, bytes: (batchBytes * rows) / batchRows };
+    this.queue = new FairQueue({ rows: queueRows, bytes: queueBytes }, this.wholeBatch);
+    this.idle = Array.from({ length: lanes }, (_, lane) => lane);
     this.sweeper = setInterval(() => this.sweep(), SWEEP_MS).unref();
   }
 
   /** What waits now, in rows and bytes, and how many batches run. */
   get depth(): { rows: number; bytes: number; running: number } {
-    return { rows: this.queuedRows, bytes: this.queuedBytes, running: this.running.size };
+    return { rows: this.queue.rows, bytes: this.queue.bytes, running: this.running.size };
+  }
+
+  /**
+   * Refuses what `add` would refuse, before the rows are known.
+   *
+   * @throws {TidemarkError} `overloaded`, `shutting_down`.
+   */
+  check(flow: string, rows: number, bytes: number): void {
+    if (this.closed) {
+      throw new TidemarkError('shutting_down', 'the service is stopping', { retryAfterSeconds: 1 });
+    }
+    if (!this.queue.hasRoom(flow, rows, bytes)) {
+      throw new TidemarkError('overloaded', 'more events are waiting than can be written; try again', {
+        retryAfterSeconds: 1,
+      });
+    }
   }
 
   /**
    * Queues an item; the promise settles with its batch.
    *
-   * @throws {TidemarkError} at once: `overloaded` when the queue is full, `shutting_down` after `close`; as a
-   * rejection: `deadline_exceeded` when its time is up, in which case it may or may not have been written.
+   * @throws {TidemarkError} at once: `overloaded` when the queue, or what one flow may have of it, is full,
+   * `shutting_down` after `close`; as a rejection: `deadline_exceeded` when its time is up, in which case it may or
+   * may not have been written.
    */
   add(item: Item): Promise<Result> {
-    if (this.closed) {
-      throw new TidemarkError('shutting_down', 'the service is stopping', { retryAfterSeconds: 1 });
-    }
-    const { queueRows, queueBytes } = this.options;
-    const full = this.queuedRows + item.rows > queueRows || this.queuedBytes + item.bytes > queueBytes;
-    if (full && this.queue.length > 0) {
-      throw new TidemarkError('overloaded', 'more events are waiting than can be written; try again', {
-        retryAfterSeconds: 1,
-      });
-    }
+    this.check(item.flow, item.rows, item.bytes);
     return new Promise((resolve, reject) => {
-      this.queue.push({ item, since: Date.now(), settled: false, resolve, reject });
-      this.queuedRows += item.rows;
-      this.queuedBytes += item.bytes;
+      const now = Date.now();
+      if (item.flow !== this.latestFlow) {
+        if (this.latestFlow !== undefined) this.sharedUntil = now + SHARED_MS;
+        this.latestFlow = item.flow;
+      }
+      this.queue.push(new Waiting(item, now, resolve, reject));
       this.schedulePump();
     });
   }
@@ -121,46 +152,45 @@ export class Batcher<Item extends BatchItem, Result> {
   }
 
   private pump(): void {
-    while (this.idle.length > 0 && this.queue.length > 0 && this.worthALane()) {
-      void this.run(this.takeBatch(), this.idle.pop()!);
+    const { lanes } = this.options;
+    while (this.idle.length > 0 && this.queue.length > 0) {
+      const shared = Date.now() < this.sharedUntil;
+      if (!this.worthALane(shared)) break;
+      const taken = shared
+        ? this.queue.take(this.sharedBatch, Math.max(1, lanes - 1))
+        : this.queue.take(this.wholeBatch, lanes);
+      if (taken.entries.length === 0) break;
+      void this.run(taken, this.idle.pop()!);
     }
     if (this.queue.length === 0 && this.running.size === 0) this.onIdle?.();
   }
 
-  private worthALane(): boolean {
-    if (this.running.size === 0 || this.queuedRows >= this.options.laneRows) return true;
-    return this.queue[0]!.since <= Date.now() - LANE_WAIT_MS;
+  /** While flows share, what waits is not in the batches under way: it has a lane kept for it. */
+  private worthALane(shared: boolean): boolean {
+    const { laneRows } = this.options;
+    if (this.running.size === 0 || this.queue.rows >= laneRows) return true;
+    return this.queue.oldest!.since <= Date.now() - LANE_WAIT_MS || (shared && this.runningRows >= laneRows);
   }
 
-  private takeBatch(): Entry<Item, Result>[] {
-    const { batchRows, batchBytes } = this.options;
+  private async run(batch: Taken<Waiting<Item, Result>>, lane: number): Promise<void> {
+    const { entries } = batch;
     let rows = 0;
-    let bytes = 0;
-    let count = 0;
-    for (const { item } of this.queue) {
-      if (count > 0 && (rows + item.rows > batchRows || bytes + item.bytes > batchBytes)) break;
-      rows += item.rows;
-      bytes += item.bytes;
-      count++;
-    }
-    this.queuedRows -= rows;
-    this.queuedBytes -= bytes;
-    return this.queue.splice(0, count);
-  }
-
-  private async run(batch: Entry<Item, Result>[], lane: number): Promise<void> {
+    for (const { item } of entries) rows += item.rows;
+    this.runningRows += rows;
     this.running.add(batch);
     let results: (Result | Error)[];
     try {
       results = await this.options.write(
-        batch.map((entry) => entry.item),
+        entries.map((entry) => entry.item),
         lane,
       );
     } catch (error) {
-      results = batch.map(() => error as Error);
+      results = entries.map(() => error as Error);
     }
-    for (const [i, entry] of batch.entries()) settle(entry, results[i]!);
+    for (const [i, entry] of entries.entries()) settle(entry, results[i]!);
     this.running.delete(batch);
+    this.runningRows -= rows;
+    this.queue.finish(batch);
     this.idle.push(lane);
     this.pump();
   }
@@ -168,14 +198,11 @@ export class Batcher<Item extends BatchItem, Result> {
   /** Settles what is past its deadline, and uses another lane for what waits behind a slow one. */
   private sweep(): void {
     const overdue = Date.now() - this.options.deadlineMs;
-    while (this.queue.length > 0 && this.queue[0]!.since <= overdue) {
-      const entry = this.queue.shift()!;
-      this.queuedRows -= entry.item.rows;
-      this.queuedBytes -= entry.item.bytes;
-      settle(entry, timeUp('was not written: its time was up while it waited'));
+    while (this.queue.length > 0 && this.queue.oldest!.since <= overdue) {
+      settle(this.queue.dropOldest(), timeUp('was not written: its time was up while it waited'));
     }
-    for (const batch of this.running) {
-      for (const entry of batch) {
+    for (const { entries } of this.running) {
+      for (const entry of entries) {
         if (entry.since <= overdue) {
           settle(entry, timeUp('is still being written; retry with the same event ids'));
         }
@@ -185,7 +212,7 @@ export class Batcher<Item extends BatchItem, Result> {
   }
 }
 
-function settle<Item, Result>(entry: Entry<Item, Result>, result: Result | Error): void {
+function settle<Item extends BatchItem, Result>(entry: Waiting<Item, Result>, result: Result | Error): void {
   if (entry.settled) return;
   entry.settled = true;
   if (result instanceof Error) entry.reject(result);

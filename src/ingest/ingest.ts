@@ -14,6 +14,8 @@ export type { WriteResult } from './batch.ts';
 
 /** A batch of fewer rows costs more as a transaction of its own than it gains: docs/adr/0004. */
 const LANE_ROWS = 200;
+/** While tenants compete, a batch is to take a few ms: docs/adr/0013. */
+const SHARED_BATCH_ROWS = 1_000;
 
 export interface IngestOptions {
   config: Config['ingest'];
@@ -71,6 +73,7 @@ export class Ingest {
       lanes: config.writers,
       batchRows: config.batchRows,
       batchBytes: config.batchBytes,
+      sharedBatchRows: SHARED_BATCH_ROWS,
       laneRows: LANE_ROWS,
       queueRows: config.queueRows,
       queueBytes: config.queueBytes,
@@ -83,12 +86,13 @@ export class Ingest {
    * Stores the events of one request, all or none; resolves once their transaction has committed.
    *
    * @param bytes size of the request's body, for the bounds of the queue.
-   * @throws {TidemarkError} at once, with nothing queued: `overloaded`, `shutting_down`, `database_unavailable`; as a rejection:
-   * `deadline_exceeded`, `database_unavailable`, `event_rejected_by_database`.
+   * @param flow whose request it is: the tenant. Flows share the writers and the queue evenly.
+   * @throws {TidemarkError} at once, with nothing queued: `overloaded`, `shutting_down`, `database_unavailable`; as a
+   * rejection: `deadline_exceeded`, `database_unavailable`, `event_rejected_by_database`.
    */
-  store(events: UsageEvent[], bytes: number): Promise<WriteResult> {
+  store(events: UsageEvent[], bytes: number, flow: string): Promise<WriteResult> {
     this.assertAvailable?.();
-    return this.batcher.add({ events, rows: events.length, bytes });
+    return this.batcher.add({ events, rows: events.length, bytes, flow });
   }
 
   /**
@@ -96,12 +100,22 @@ export class Ingest {
    *
    * @throws {TidemarkError} at once: `overloaded`, `shutting_down`, `database_unavailable`.
    */
-  storeLater(events: UsageEvent[], bytes: number): void {
-    this.store(events, bytes).catch((error) => {
+  storeLater(events: UsageEvent[], bytes: number, flow: string): void {
+    this.store(events, bytes, flow).catch((error) => {
       this.lostEvents += events.length;
       this.metrics.lost.inc(events.length);
       this.log.error({ err: error, events: events.length }, 'events answered with 202 were not stored');
     });
+  }
+
+  /**
+   * Refuses a request that `store` would refuse, before its body is parsed.
+   *
+   * @throws {TidemarkError} `overloaded`, `shutting_down`, `database_unavailable`.
+   */
+  requireRoom(bytes: number, flow: string): void {
+    this.assertAvailable?.();
+    this.batcher.check(flow, 1, bytes);
   }
 
   /** Writes what is queued, then closes the connections. */

@@ -1,0 +1,281 @@
+/*
+ * Fair queueing between flows (tenants): deficit round robin (Shreedhar & Varghese, 1995) with precedence for flows
+ * that ask for little, as FQ-CoDel schedules (RFC 8290 §4.2).
+ *
+ * A flow has a FIFO of its own and a deficit in rows. A turn takes its entries while the deficit is positive; then it
+ * gets QUANTUM_ROWS more and goes to the end of the round. A flow that had nothing waiting is `fresh`: it has one turn
+ * before the round, and is fresh again only once a round has come to it and found nothing. So a request of a small
+ * tenant is in the next batch, however much of others waits, and no tenant gains by stopping and starting.
+ *
+ * Invariants:
+ * - an entry is in its flow's FIFO and in the list of all by age, or in neither; `rows`, `bytes` and `length` are the
+ *   sums over them;
+ * - a flow with entries is in exactly one place: fresh, the round, or parked (as many batches of it run as may);
+ * - a flow without entries or running batches is in the map only until its round comes or nothing waits at all;
+ * - the oldest entry of all is the first of its flow: so deadlines, too, cost nothing per flow.
+ */
+
+export interface BatchItem {
+  readonly rows: number;
+  readonly bytes: number;
+  /** Whose it is: the tenant. Flows share batches and the queue evenly. */
+  readonly flow: string;
+}
+
+export interface Bounds {
+  rows: number;
+  bytes: number;
+}
+
+/** What waits: the queue keeps its links in here. */
+export class Entry {
+  readonly item: BatchItem;
+  /** ms since the epoch. */
+  readonly since: number;
+  /** @internal */ flow!: Flow;
+  /** @internal The next of the same flow. */ next: Entry | undefined;
+  /** @internal */ older: Entry | undefined;
+  /** @internal */ newer: Entry | undefined;
+
+  constructor(item: BatchItem, since: number) {
+    this.item = item;
+    this.since = since;
+  }
+}
+
+/** One batch taken from the queue. */
+export interface Taken<E> {
+  readonly entries: E[];
+  /** @internal Those it has something of. */
+  readonly flows: Flow[];
+}
+
+interface Flow {
+  readonly key: string;
+  first: Entry | undefined;
+  last: Entry | undefined;
+  rows: number;
+  bytes: number;
+  /** Rows it may still take in this turn; below zero what it has taken ahead. */
+  deficit: number;
+  place: 'none' | 'fresh' | 'round' | 'parked';
+  /** Where it goes back to. */
+  parkedFrom: 'fresh' | 'round';
+  /** Batches under way that carry something of it. */
+  running: number;
+  /** The batch that it has last been taken into. */
+  batch: number;
+  /** The next in the same place. */
+  behind: Flow | undefined;
+}
+
+/** Rows of one turn. Small against a batch, so that many flows fit into one; large against a small request. */
+const QUANTUM_ROWS = 250;
+/** A flow may hold this many times what is still free, so that one alone leaves a third to the others. */
+const SHARE_OF_FREE = 2;
+
+export class FairQueue<E extends Entry> {
+  private readonly flows = new Map<string, Flow>();
+  private readonly fresh = new FlowList();
+  private readonly round = new FlowList();
+  private readonly bounds: Bounds;
+  private readonly rowsPerByte: number;
+  private eldest: Entry | undefined;
+  private youngest: Entry | undefined;
+  private batches = 0;
+  rows = 0;
+  bytes = 0;
+  length = 0;
+
+  /**
+   * @param bounds of what may wait.
+   * @param batch bounds of a full batch: what a byte costs in rows.
+   */
+  constructor(bounds: Bounds, batch: Bounds) {
+    this.bounds = bounds;
+    this.rowsPerByte = batch.rows / batch.bytes;
+  }
+
+  /**
+   * Whether so much more of a flow may wait. All flows together stay within the bounds, and each within twice what is
+   * still free (dynamic thresholds, Choudhury & Hahne 1998): one that floods fills two thirds and is then refused,
+   * while a flow with nothing waiting is refused only when it does not fit at all. An item larger than the bounds is
+   * taken when nothing waits.
+   */
+  hasRoom(key: string, rows: number, bytes: number): boolean {
+    if (this.length === 0) return true;
+    const freeRows = this.bounds.rows - this.rows;
+    const freeBytes = this.bounds.bytes - this.bytes;
+    if (rows > freeRows || bytes > freeBytes) return false;
+    const flow = this.flows.get(key);
+    if (!flow) return true;
+    return (
+      flow.rows + rows <= SHARE_OF_FREE * freeRows && flow.bytes + bytes <= SHARE_OF_FREE * freeBytes
+    );
+  }
+
+  push(entry: E): void {
+    const { item } = entry;
+    const flow = this.flowOf(item.flow);
+    entry.flow = flow;
+    if (flow.last) flow.last.next = entry;
+    else flow.first = entry;
+    flow.last = entry;
+    flow.rows += item.rows;
+    flow.bytes += item.bytes;
+    if (flow.place === 'none') {
+      flow.deficit = QUANTUM_ROWS;
+      this.enter(flow, 'fresh');
+    }
+    entry.older = this.youngest;
+    if (this.youngest) this.youngest.newer = entry;
+    else this.eldest = entry;
+    this.youngest = entry;
+    this.rows += item.rows;
+    this.bytes += item.bytes;
+    this.length++;
+  }
+
+  /** What has waited longest. */
+  get oldest(): E | undefined {
+    return this.eldest as E | undefined;
+  }
+
+  /** Takes out what has waited longest. */
+  dropOldest(): E {
+    return this.shift(this.eldest!.flow);
+  }
+
+  /**
+   * Takes one batch: a fair share of each flow, in the order of arrival within it. Its first item may exceed the
+   * bounds. Without entries when each flow that waits has `lanesPerFlow` batches under way. `finish` has to follow.
+   */
+  take(bounds: Bounds, lanesPerFlow: number): Taken<E> {
+    const taken: Taken<E> = { entries: [], flows: [] };
+    const number = ++this.batches;
+    let rows = 0;
+    let bytes = 0;
+    while (this.length > 0) {
+      const list = this.fresh.first ? this.fresh : this.round;
+      const flow = list.first;
+      if (!flow) break;
+      if (flow.deficit <= 0) {
+        list.shift();
+        flow.deficit += QUANTUM_ROWS;
+        this.enter(flow, 'round');
+      } else if (!flow.first) {
+        list.shift();
+        if (flow.place === 'fresh') this.enter(flow, 'round');
+        else this.leave(flow);
+      } else if (flow.batch !== number && flow.running >= lanesPerFlow) {
+        list.shift();
+        flow.parkedFrom = flow.place as 'fresh' | 'round';
+        flow.place = 'parked';
+      } else {
+        const { item } = flow.first;
+        const fits = rows + item.rows <= bounds.rows && bytes + item.bytes <= bounds.bytes;
+        if (!fits && taken.entries.length > 0) break;
+        rows += item.rows;
+        bytes += item.bytes;
+        flow.deficit -= Math.max(item.rows, item.bytes * this.rowsPerByte);
+        if (flow.batch !== number) {
+          flow.batch = number;
+          flow.running++;
+          taken.flows.push(flow);
+        }
+        taken.entries.push(this.shift(flow));
+      }
+    }
+    if (this.length === 0) this.endRound();
+    return taken;
+  }
+
+  /** A batch is no longer under way. */
+  finish({ flows }: Taken<E>): void {
+    for (const flow of flows) {
+      flow.running--;
+      if (flow.place === 'parked' && flow.first) this.enter(flow, flow.parkedFrom);
+      else if (flow.place === 'parked' || flow.place === 'none') this.leave(flow);
+    }
+  }
+
+  /** Nothing waits, so nobody is owed anything. */
+  private endRound(): void {
+    for (const list of [this.fresh, this.round]) {
+      for (let flow = list.shift(); flow; flow = list.shift()) this.leave(flow);
+    }
+  }
+
+  private enter(flow: Flow, place: 'fresh' | 'round'): void {
+    flow.place = place;
+    this[place].push(flow);
+  }
+
+  private leave(flow: Flow): void {
+    flow.place = 'none';
+    if (flow.running === 0) this.flows.delete(flow.key);
+  }
+
+  /** The first entry of a flow, out of everything. */
+  private shift(flow: Flow): E {
+    const entry = flow.first!;
+    flow.first = entry.next;
+    if (!entry.next) flow.last = undefined;
+    if (entry.older) entry.older.newer = entry.newer;
+    else this.eldest = entry.newer;
+    if (entry.newer) entry.newer.older = entry.older;
+    else this.youngest = entry.older;
+    entry.next = undefined;
+    entry.older = undefined;
+    entry.newer = undefined;
+    flow.rows -= entry.item.rows;
+    flow.bytes -= entry.item.bytes;
+    this.rows -= entry.item.rows;
+    this.bytes -= entry.item.bytes;
+    this.length--;
+    return entry as E;
+  }
+
+  private flowOf(key: string): Flow {
+    let flow = this.flows.get(key);
+    if (!flow) {
+      flow = {
+        key,
+        first: undefined,
+        last: undefined,
+        rows: 0,
+        bytes: 0,
+        deficit: 0,
+        place: 'none',
+        parkedFrom: 'fresh',
+        running: 0,
+        batch: 0,
+        behind: undefined,
+      };
+      this.flows.set(key, flow);
+    }
+    return flow;
+  }
+}
+
+/** Flows in the order of their turns. */
+class FlowList {
+  first: Flow | undefined;
+  private last: Flow | undefined;
+
+  push(flow: Flow): void {
+    flow.behind = undefined;
+    if (this.last) this.last.behind = flow;
+    else this.first = flow;
+    this.last = flow;
+  }
+
+  shift(): Flow | undefined {
+    const flow = this.first;
+    if (!flow) return undefined;
+    this.first = flow.behind;
+    if (!this.first) this.last = undefined;
+    flow.behind = undefined;
+    return flow;
+  }
+}
