@@ -7,7 +7,7 @@ import { seededRandom } from './workload.ts';
 
 /*
  * The load generator, a process of its own: closed loop, so each connection sends its next request when the last one
- * has been answered. Started by `generate`, which hands it one Load and gets 'begin', 'end' and the report.
+ * has been answered, unless it keeps a pace. Started by `generate`, which hands it one Load and gets 'begin', 'end' and the report.
  */
 
 export interface Load {
@@ -19,8 +19,12 @@ export interface Load {
   warmupMs: number;
   durationMs: number;
   /** Posts of so many fresh events each, or GETs of these paths in random order. */
-  post?: { path: string; events: number };
+  post?: { path: string; events: number; tenantId?: string };
   get?: { paths: string[] };
+  /** Ms between two requests of a connection, in place of as soon as the last one is answered. */
+  everyMs?: number;
+  /** Ms that a connection waits after an answer of 429 or 503, which is then counted as a refusal. */
+  patienceMs?: number;
   /** The clock that posted events are stamped with, where it is not the real one. */
   time?: VirtualTime | undefined;
 }
@@ -39,6 +43,8 @@ export interface LoadReport {
   /** Answers that were not 2xx, and connections that broke, in the whole run, and what the first of them said. */
   failures: number;
   firstFailure: string | null;
+  /** Answers of 429 and 503 in the whole run, where the load has patience with them. */
+  refusals: number;
   /** Processor time of this process over the measured time, in cores. */
   cores: number;
 }
@@ -53,30 +59,43 @@ async function run(load: Load, tell: (message: GeneratorMessage) => void): Promi
   for (let i = 0; i < load.connections; i++) {
     connections.push(await HttpConnection.open(load.host, load.port));
   }
-  const tally = { accepted: 0, duplicates: 0, failures: 0, firstFailure: null as string | null };
+  const tally = { accepted: 0, duplicates: 0, failures: 0, refusals: 0, firstFailure: null as string | null };
   const latencies: number[] = [];
   let phase: 'warmup' | 'measured' | 'tail' = 'warmup';
 
-  const drive = (connection: HttpConnection, next: () => Buffer) =>
+  const drive = (connection: HttpConnection, next: () => Buffer, delayMs: number) =>
     new Promise<void>((resolve) => {
+      let due = performance.now() + delayMs;
       const send = () => {
-        const sent = performance.now();
+        // At a pace, a request counts from when it was due: one that is held up by the last one has waited, too.
+        const sent = load.everyMs === undefined ? performance.now() : due;
         connection.send(next(), (status, body) => {
-          if (phase === 'measured') latencies.push(performance.now() - sent);
+          const refused = load.patienceMs !== undefined && (status === 429 || status === 503);
+          if (phase === 'measured' && !refused) latencies.push(performance.now() - sent);
           if (status >= 200 && status < 300) {
             if (load.post) count(tally, body);
-          } else {
+          } else if (refused) tally.refusals++;
+          else {
             tally.failures++;
-            tally.firstFailure ??= status === 0 ? 'the connection broke' : `${status} ${body.toString()}`;
+            tally.firstFailure ??=
+              status === 0 ? 'the connection broke' : `${status} ${body.toString('utf8', 0, 300)}`;
           }
-          if (phase === 'tail' || status === 0) resolve();
+          if (phase === 'tail' || status === 0) return resolve();
+          due += load.everyMs ?? 0;
+          const wait = refused ? load.patienceMs! : load.everyMs === undefined ? 0 : due - performance.now();
+          if (wait > 0) setTimeout(send, wait);
           else send();
         });
       };
-      send();
+      if (delayMs > 0) setTimeout(send, delayMs);
+      else send();
     });
 
-  const driven = Promise.all(connections.map((connection, i) => drive(connection, requestsOf(load, i))));
+  const driven = Promise.all(
+    connections.map((connection, i) =>
+      drive(connection, requestsOf(load, i), ((load.everyMs ?? 0) * i) / load.connections),
+    ),
+  );
   await sleep(load.warmupMs);
   tell('begin');
   phase = 'measured';

@@ -9,6 +9,8 @@ export interface TemplateOptions {
   /** Events in one request. One event is posted as an object, several as an array. */
   events: number;
   seed: number;
+  /** Whose events they are, where it is not the usual tenant. */
+  tenantId?: string | undefined;
   /** What the clock of the events shows; the real time where there is none. */
   time?: VirtualTime | undefined;
 }
@@ -22,10 +24,13 @@ export class RequestTemplate {
   private readonly ids: Buffer;
   private readonly time: VirtualTime;
 
-  constructor({ host, path, headers, events, seed, time }: TemplateOptions) {
+  constructor({ host, path, headers, events, seed, tenantId, time }: TemplateOptions) {
     this.time = time ?? { from: 0, factor: 1 };
     const random = seededRandom(seed);
-    const made = Array.from({ length: events }, (_, i) => asNative(makeEvent(random, markerId(i), 0)));
+    const made = Array.from({ length: events }, (_, i) => ({
+      ...asNative(makeEvent(random, markerId(i), 0)),
+      ...(tenantId !== undefined && { tenantId }),
+    }));
     const body = Buffer.from(JSON.stringify(events === 1 ? made[0] : made));
     const lines = Object.entries({
       Host: host,

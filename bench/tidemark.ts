@@ -12,6 +12,8 @@ export interface Tidemark {
   port: number;
   /** A key of the tenant that may ingest and read. */
   key: string;
+  /** Makes another tenant, and returns a key of the same kind. `limits` as the API takes them. */
+  addTenant(id: string, limits?: object): Promise<string>;
   /** Sums of its own metrics, by name. */
   metrics(): Promise<Record<string, number>>;
   /**
@@ -63,12 +65,16 @@ export async function startTidemark({ url, folder, env, module }: TidemarkOption
   };
   try {
     await untilReady(base, child.process);
-    await post('/v1/tenants', { id: TENANT, name: 'Benchmark' });
-    const { key } = await post('/v1/keys', { tenantId: TENANT, scopes: ['ingest', 'read'] });
+    const addTenant = async (id: string, limits: object = {}) => {
+      await post('/v1/tenants', { id, name: 'Benchmark', ...limits });
+      return (await post('/v1/keys', { tenantId: id, scopes: ['ingest', 'read'] })).key;
+    };
+    const key = await addTenant(TENANT);
     return {
       pid: child.pid,
       port,
       key,
+      addTenant,
       metrics: async () => sumsOf(await (await fetch(`${base}/metrics`)).text()),
       async stop() {
         const code = await child.stop();
