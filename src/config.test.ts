@@ -61,6 +61,7 @@ describe('without any variable', () => {
         lockTimeoutMs: 500,
         stalledMs: 5_000,
       },
+      limits: { requestsPerSecond: 0, eventsPerSecond: 0, redisUrl: undefined, redisTimeoutMs: 200 },
       live: { store: 'memory', redisUrl: undefined, maxFields: 200, timeoutMs: 200 },
     });
   });

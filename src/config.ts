@@ -62,6 +62,9 @@ export const ENVIRONMENT = z.object({
   CLOSER_LOCK_TIMEOUT_MS: wholeNumber(10, 60_000).default(500),
   CLOSER_STALLED_MS: wholeNumber(100, 600_000).default(5_000),
 
+  RATE_LIMIT_REQUESTS_PER_SECOND: wholeNumber(0, 1_000_000_000).default(0),
+  RATE_LIMIT_EVENTS_PER_SECOND: wholeNumber(0, 1_000_000_000).default(0),
+
   LIVE_MAX_FIELDS: wholeNumber(1, 10_000).default(200),
   LIVE_TIMEOUT_MS: wholeNumber(10, 10_000).default(200),
 
@@ -120,6 +123,14 @@ export interface Config {
     stepMinutes: number;
     lockTimeoutMs: number;
     stalledMs: number;
+  };
+  limits: {
+    /** Of each tenant that has none of its own; 0: no limit. */
+    requestsPerSecond: number;
+    eventsPerSecond: number;
+    /** Where instances add up what tenants send; undefined: each on its own. */
+    redisUrl: string | undefined;
+    redisTimeoutMs: number;
   };
   live: {
     store: 'redis' | 'memory' | 'none';
@@ -190,6 +201,12 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
       stepMinutes: e.CLOSER_STEP_MINUTES,
       lockTimeoutMs: e.CLOSER_LOCK_TIMEOUT_MS,
       stalledMs: e.CLOSER_STALLED_MS,
+    },
+    limits: {
+      requestsPerSecond: e.RATE_LIMIT_REQUESTS_PER_SECOND,
+      eventsPerSecond: e.RATE_LIMIT_EVENTS_PER_SECOND,
+      redisUrl: e.REDIS_URL,
+      redisTimeoutMs: e.LIVE_TIMEOUT_MS,
     },
     live: {
       store: liveStore(e),

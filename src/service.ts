@@ -16,6 +16,7 @@ import { createApp } from './http/app.ts';
 import type { App } from './http/appEnv.ts';
 import { trustedProxies } from './http/clientAddress.ts';
 import { Ingest } from './ingest/ingest.ts';
+import { createRateLimiter } from './limits/createRateLimiter.ts';
 import { BatchSums } from './live/batchSums.ts';
 import { createLiveCounters } from './live/createLiveCounters.ts';
 import type { LiveCounters } from './live/liveCounters.ts';
@@ -96,6 +97,11 @@ export async function createService(
       void live.add(sums.increments());
     },
   });
+  const limiter = createRateLimiter(config.limits, registry, (healthy, cause) =>
+    healthy
+      ? log.info('rate limits are shared')
+      : log.warn({ err: cause }, 'rate limits are of this instance alone: Redis is away'),
+  );
   const metrics = new WindowMetrics(registry);
   const windows = [
     new Closer({
@@ -123,13 +129,15 @@ export async function createService(
     admin,
     ingest,
     live,
+    limiter,
     registry,
     log,
-    tenants: new TenantDirectory(lookups),
+    tenants: new TenantDirectory(lookups, config.limits),
     authenticator: new Authenticator({
       db: lookups,
       adminKeys: [config.adminKey, config.previousAdminKey].filter((key) => key !== undefined),
       wrongKeys: new WrongKeys(config.http.authFailuresPerMinute, registry),
+      limits: config.limits,
       waitMs: config.database.connectTimeoutMs,
     }),
     trustedProxies: trustedProxies(config.http.trustedProxies),
@@ -149,7 +157,7 @@ export async function createService(
       breaker.stop();
       probe.end();
       await Promise.all(windows.map((loop) => loop.stop()));
-      await live.close();
+      await Promise.all([live.close(), limiter.close()]);
       await Promise.all([reads.end(), admin.end()]);
       return ingest.lostEvents;
     },

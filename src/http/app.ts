@@ -33,7 +33,7 @@ export function createApp(services: Services): App {
     await next();
     if (!services.accepting()) c.header('Connection', 'close'); // so that clients turn to another instance
   });
-  app.use('/v1/*', authentication(services.authenticator, services.trustedProxies));
+  app.use('/v1/*', authentication(services));
   for (const path of ['/v1/tenants/*', '/v1/customers/*', '/v1/keys/*']) {
     app.use(path, bodyLimit({ maxSize: MAX_SMALL_BODY_BYTES, onError: bodyTooLarge }));
   }

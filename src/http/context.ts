@@ -4,14 +4,20 @@ import type { TenantContext } from '../tenancy/tenantContext.ts';
 import type { AppEnv } from './appEnv.ts';
 import { requestHeader } from './nodeHttp.ts';
 import type { Services } from './services.ts';
+import { limitRequest } from './tenantLimiting.ts';
 
 /**
  * The tenant context of a request, once its key has shown the scope.
  *
- * @throws {TidemarkError} `scope_missing` and what `contextFor` throws.
+ * @throws {TidemarkError} `scope_missing`, `too_many_requests` and what `contextFor` throws.
  */
-export function tenantOf(c: Context<AppEnv>, services: Services, scope: Scope): Promise<TenantContext> {
+export async function tenantOf(c: Context<AppEnv>, services: Services, scope: Scope): Promise<TenantContext> {
   const caller = c.get('caller');
   requireScope(caller, scope);
-  return contextFor(caller, requestHeader(c, 'x-tenant-id'), services.tenants);
+  const context = await contextFor(caller, requestHeader(c, 'x-tenant-id'), services.tenants);
+  if (caller.tenantId === null) {
+    const { tenantId } = context;
+    limitRequest(c, services.limiter, tenantId, (await services.tenants.find(tenantId)).limits);
+  }
+  return context;
 }

@@ -2,6 +2,7 @@ import { type EventFault, TidemarkError } from '../errors.ts';
 import { type EventFormat, type ParsedEvents, parseEvents } from '../events/parseEvents.ts';
 import type { UsageEvent } from '../events/usageEvent.ts';
 import type { WriteResult } from '../ingest/ingest.ts';
+import type { Claim, TenantLimits } from '../limits/rateLimiter.ts';
 import { type Caller, contextFor } from '../tenancy/caller.ts';
 import type { Services } from './services.ts';
 
@@ -10,6 +11,8 @@ export interface ReceiveOptions {
   onInvalid: 'reject' | 'skip';
   /** Answer as soon as the events are queued. */
   async: boolean;
+  /** Told of the one tenant whose limits have been drawn on, each time. */
+  onLimited(tenantId: string, limits: TenantLimits): void;
 }
 
 export interface IngestAnswer {
@@ -23,7 +26,7 @@ export interface IngestAnswer {
  * The way of a request's events from its body to the database.
  *
  * @param tenantId X-Tenant-Id: with a platform key the tenant of events that do not name one.
- * @throws {TidemarkError} what `parseEvents`, `contextFor` and `Ingest.store` throw; `invalid_events` and the codes
+ * @throws {TidemarkError} what `parseEvents`, `contextFor` and `Ingest.store` throw; `too_many_requests`; `invalid_events` and the codes
  * of a foreign tenant when onInvalid is `reject`.
  */
 export async function receiveEvents(
@@ -38,7 +41,7 @@ export async function receiveEvents(
     caller.tenantId !== null || tenantId !== undefined
       ? await contextFor(caller, tenantId, services.tenants)
       : null;
-  if (context !== null) ingest.requireRoom(body.length, context.tenantId);
+  if (context !== null) await refuseEarly(services, caller, context.tenantId, body.length, options);
   const now = Date.now();
   const rules = {
     tenantId: context?.tenantId ?? null,
@@ -51,7 +54,14 @@ export async function receiveEvents(
 
   if (parsed.events.length === 0)
     return verdicts(parsed, { accepted: 0, duplicates: 0, duplicateFlags: null });
-  const flow = context?.tenantId ?? flowOf(parsed.events, caller);
+  const flow = await drawOnLimits(
+    services,
+    caller,
+    context?.tenantId ?? null,
+    parsed.events,
+    body.length,
+    options,
+  );
   if (options.async) {
     ingest.storeLater(parsed.events, body.length, flow);
     return { queued: parsed.events.length };
@@ -61,14 +71,63 @@ export async function receiveEvents(
   return { accepted: result.accepted, duplicates: result.duplicates };
 }
 
+/** What will be refused whatever the body says is refused before it is parsed: a flood has to cost little. */
+async function refuseEarly(
+  { ingest, limiter, tenants }: Services,
+  caller: Caller,
+  tenantId: string,
+  bytes: number,
+  { onLimited }: ReceiveOptions,
+): Promise<void> {
+  const limits = caller.limits ?? (await tenants.find(tenantId)).limits;
+  // The key of a tenant has had its request counted at authentication.
+  const request: Claim[] =
+    caller.tenantId === null ? [{ tenantId, kind: 'requests', points: 1, perSecond: limits.requests }] : [];
+  try {
+    limiter.check([...request, { tenantId, kind: 'events', points: 1, perSecond: limits.events }]);
+    ingest.requireRoom(1, bytes, tenantId);
+    limiter.take(request);
+  } finally {
+    onLimited(tenantId, limits);
+  }
+}
+
 /**
- * Who waits for the writers: a request's events stay together, so one with events of several tenants waits as its
- * key does, beside the tenants, and not at the expense of any. A NUL keeps it apart: no tenant id has one.
+ * Counts the events for their tenants: for all of them, or, where one would exceed its limit, for none.
+ *
+ * @param tenantId the one tenant that all events are of; null: they may be of several, each of which has sent a request.
+ * @returns who waits for the writers. A request's events stay together, so one with events of several tenants waits
+ * as its key does, beside the tenants and at the expense of none. A NUL keeps it apart: no tenant id has one.
  */
-function flowOf(events: UsageEvent[], caller: Caller): string {
-  const { tenantId } = events[0]!;
-  const one = events.every((event) => event.tenantId === tenantId);
-  return one ? tenantId : `\0${caller.keyId ?? 'admin'}`;
+async function drawOnLimits(
+  { ingest, limiter, tenants }: Services,
+  caller: Caller,
+  tenantId: string | null,
+  events: UsageEvent[],
+  bytes: number,
+  { onLimited }: ReceiveOptions,
+): Promise<string> {
+  const counts = new Map<string, number>();
+  if (tenantId !== null) counts.set(tenantId, events.length);
+  else for (const event of events) counts.set(event.tenantId, (counts.get(event.tenantId) ?? 0) + 1);
+  const claims: Claim[] = [];
+  const [first] = counts.keys();
+  const flow = counts.size === 1 ? first! : `\0${caller.keyId ?? 'admin'}`;
+  let limits: TenantLimits | null = caller.limits;
+  for (const [tenant, points] of counts) {
+    limits = caller.limits ?? (await tenants.find(tenant)).limits;
+    if (tenantId === null) {
+      claims.push({ tenantId: tenant, kind: 'requests', points: 1, perSecond: limits.requests });
+    }
+    claims.push({ tenantId: tenant, kind: 'events', points, perSecond: limits.events });
+  }
+  try {
+    ingest.requireRoom(events.length, bytes, flow);
+    limiter.take(claims);
+  } finally {
+    if (counts.size === 1) onLimited(first!, limits!);
+  }
+  return flow;
 }
 
 /** Drops the events of tenants that are unknown or inactive, each with its fault. */

@@ -28,9 +28,23 @@ export const failures = {
   400: problemAnswer('The request is wrong: see code and errors'),
   401: problemAnswer('No key, or one that is unknown, revoked or expired'),
   403: problemAnswer('The key may not do this, or its tenant is inactive'),
-  429: problemAnswer(
-    'Too many requests, or too many wrong keys from this address: try again after Retry-After',
-  ),
+  429: {
+    ...problemAnswer(
+      "More than the tenant's requests/s or events/s, or too many wrong keys from this address: nothing was done; try again after Retry-After",
+    ),
+    headers: z.object({
+      'Retry-After': z.string().openapi({ description: 'Seconds.' }),
+      'RateLimit-Policy': z.string().optional().openapi({
+        description:
+          'The limits, per second: draft-ietf-httpapi-ratelimit-headers-10. On every answer to a limited tenant.',
+        example: '"requests";q=100;w=1, "events";q=5000;w=1',
+      }),
+      RateLimit: z.string().optional().openapi({
+        description: 'What is left of each (r), and the seconds until all of it is back (t).',
+        example: '"requests";r=99;t=1, "events";r=0;t=2',
+      }),
+    }),
+  },
   500: problemAnswer('A fault of this service: the request id finds it in the log'),
   503: problemAnswer('Overloaded, stopping, or the database is away: try again after Retry-After'),
 };

@@ -5,6 +5,7 @@ import type { CircuitBreaker } from '../db/circuitBreaker.ts';
 import type { Queryable } from '../db/connections.ts';
 import type { TenantReads } from '../db/tenantReads.ts';
 import type { Ingest } from '../ingest/ingest.ts';
+import type { RateLimiter } from '../limits/rateLimiter.ts';
 import type { LiveCounters } from '../live/liveCounters.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Authenticator } from '../tenancy/authenticator.ts';
@@ -20,6 +21,7 @@ export interface Services {
   /** The service's own tables. */
   admin: Queryable;
   ingest: Ingest;
+  limiter: RateLimiter;
   live: LiveCounters;
   tenants: TenantDirectory;
   authenticator: Authenticator;

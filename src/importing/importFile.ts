@@ -16,13 +16,7 @@ import { createTenant } from '../tenancy/tenants.ts';
 import { ClosedFrontier } from '../windows/closedFrontier.ts';
 import { Refresher } from '../windows/refresher.ts';
 import { WindowMetrics } from '../windows/windowMetrics.ts';
-import {
-  BATCH_ROWS,
-  type BadLine,
-  type ImportCounts,
-  importRows,
-  type Stop,
-} from './importRows.ts';
+import { BATCH_ROWS, type BadLine, type ImportCounts, importRows, type Stop } from './importRows.ts';
 import type { Source } from './openSource.ts';
 import { refreshImported } from './refreshImported.ts';
 

@@ -109,9 +109,7 @@ export class FairQueue<E extends Entry> {
     if (rows > freeRows || bytes > freeBytes) return false;
     const flow = this.flows.get(key);
     if (!flow) return true;
-    return (
-      flow.rows + rows <= SHARE_OF_FREE * freeRows && flow.bytes + bytes <= SHARE_OF_FREE * freeBytes
-    );
+    return flow.rows + rows <= SHARE_OF_FREE * freeRows && flow.bytes + bytes <= SHARE_OF_FREE * freeBytes;
   }
 
   push(entry: E): void {

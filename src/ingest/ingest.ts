@@ -109,13 +109,13 @@ export class Ingest {
   }
 
   /**
-   * Refuses a request that `store` would refuse, before its body is parsed.
+   * Refuses a request that `store` would refuse. Before its body is parsed, its rows are at least one.
    *
    * @throws {TidemarkError} `overloaded`, `shutting_down`, `database_unavailable`.
    */
-  requireRoom(bytes: number, flow: string): void {
+  requireRoom(rows: number, bytes: number, flow: string): void {
     this.assertAvailable?.();
-    this.batcher.check(flow, 1, bytes);
+    this.batcher.check(flow, rows, bytes);
   }
 
   /** Writes what is queued, then closes the connections. */

@@ -3,6 +3,7 @@ import { type ErrorCode, TidemarkError } from '../errors.ts';
 import { type Caller, SCOPES, type Scope } from './caller.ts';
 import { ExpiringCache } from './expiringCache.ts';
 import { hashKey, sameHash } from './secrets.ts';
+import { type LimitDefaults, limitsOf } from './tenantLimits.ts';
 import { Turns } from './turns.ts';
 import type { WrongKeys } from './wrongKeys.ts';
 
@@ -26,6 +27,8 @@ export interface AuthenticatorOptions {
   /** The platform keys of the configuration. */
   adminKeys: string[];
   wrongKeys: WrongKeys;
+  /** Of tenants that have none of their own. */
+  limits: LimitDefaults;
   /** How long a key may wait to be looked up, in ms. */
   waitMs: number;
 }
@@ -127,7 +130,7 @@ export class Authenticator {
     const asked = performance.now();
     const { rows } = await this.options.db.query<KeyRow>(
       `select k.id, k.tenant_id, k.scopes, k.expires_at, k.revoked_at,
-              k.tenant_id is null or t.active as active
+              k.tenant_id is null or t.active as active, t.requests_per_second, t.events_per_second
        from api_key k left join tenant t on t.id = k.tenant_id
        where k.secret_hash = $1`,
       [hash],
@@ -144,6 +147,7 @@ export class Authenticator {
       tenantId: row.tenant_id,
       scopes: new Set(row.scopes),
       expiresAt: row.expires_at?.getTime() ?? null,
+      limits: row.tenant_id === null ? null : limitsOf(row, this.options.limits),
     };
     if (current) this.known.set(cacheKey, caller, asked);
     this.noteUse(row.id);
@@ -165,9 +169,11 @@ interface KeyRow {
   expires_at: Date | null;
   revoked_at: Date | null;
   active: boolean;
+  requests_per_second: number | null;
+  events_per_second: number | null;
 }
 
-const PLATFORM: Caller = { keyId: null, tenantId: null, scopes: new Set(SCOPES) };
+const PLATFORM: Caller = { keyId: null, tenantId: null, scopes: new Set(SCOPES), limits: null };
 
 function busy(): TidemarkError {
   return new TidemarkError('database_unavailable', 'the key could not be looked up in time', {

@@ -1,4 +1,5 @@
 import { TidemarkError } from '../errors.ts';
+import type { TenantLimits } from '../limits/rateLimiter.ts';
 import { type TenantContext, tenantContext } from './tenantContext.ts';
 import type { TenantDirectory } from './tenantDirectory.ts';
 
@@ -11,6 +12,8 @@ export interface Caller {
   keyId: string | null;
   tenantId: string | null;
   scopes: ReadonlySet<Scope>;
+  /** Of its tenant; null for a platform key. */
+  limits: TenantLimits | null;
 }
 
 /** @throws {TidemarkError} `scope_missing`. */

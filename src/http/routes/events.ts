@@ -25,6 +25,7 @@ import {
   tenantHeader,
 } from '../schemas.ts';
 import type { Services } from '../services.ts';
+import { tellLimits } from '../tenantLimiting.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -175,6 +176,7 @@ export function eventRoutes(app: App, services: Services): void {
     const answer = await receiveEvents(services, caller, requestHeader(c, 'x-tenant-id'), body, {
       format,
       onInvalid: onInvalid.data,
+      onLimited: (tenantId, limits) => tellLimits(c, services.limiter, tenantId, limits),
       async: /(^|,)\s*respond-async\s*(,|;|$)/i.test(requestHeader(c, 'prefer') ?? ''),
     });
     if (!('queued' in answer)) return c.json(answer, 200);

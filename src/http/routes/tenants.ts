@@ -21,10 +21,18 @@ const Tenant = z
     id: z.string(),
     name: z.string(),
     active: z.boolean(),
+    requestsPerSecond: z.int().nullable().openapi({
+      description: 'Its requests/s; null: the default of the service; 0: without limit.',
+    }),
+    eventsPerSecond: z.int().nullable().openapi({ description: 'The same for events/s.' }),
     createdAt: z.string(),
     updatedAt: z.string(),
   })
   .openapi('Tenant');
+
+/** As a tenant may be given them. */
+const rate = z.int().min(0).max(1_000_000_000).nullable().optional();
+const limits = { requestsPerSecond: rate, eventsPerSecond: rate };
 
 const body = <Schema extends z.ZodType>(schema: Schema) => ({
   required: true,
@@ -39,7 +47,11 @@ const postTenant = createRoute({
   summary: 'Create a tenant',
   security,
   request: {
-    body: body(z.strictObject({ id, name: id }).openapi({ example: { id: 'acme', name: 'Acme Inc.' } })),
+    body: body(
+      z
+        .strictObject({ id, name: id, ...limits })
+        .openapi({ example: { id: 'acme', name: 'Acme Inc.', eventsPerSecond: 5_000 } }),
+    ),
   },
   responses: {
     201: json(Tenant, 'The tenant'),
@@ -65,14 +77,15 @@ const patchTenant = createRoute({
   path: '/v1/tenants/{id}',
   operationId: 'updateTenant',
   tags: ['Administration'],
-  summary: 'Rename a tenant, or make it active or inactive',
-  description: 'The keys of an inactive tenant are refused within five seconds by every instance.',
+  summary: 'Rename a tenant, make it active or inactive, or set its limits',
+  description:
+    'The keys of an inactive tenant are refused within five seconds by every instance, and limits hold as soon.',
   security,
   request: {
     params: z.object({ id }),
     body: body(
       z
-        .strictObject({ name: id.optional(), active: z.boolean().optional() })
+        .strictObject({ name: id.optional(), active: z.boolean().optional(), ...limits })
         .openapi({ example: { active: false } }),
     ),
   },
