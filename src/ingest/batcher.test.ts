@@ -159,10 +159,10 @@ describe('a full queue', () => {
     const results = [queue.add(item('running'))];
     await turn();
     results.push(queue.add(item('a', 4)));
-    const refused = refusal(queue, item('b', 2));
+    const refused = refusal(queue, item('b', 2, 10, 'another'));
     expect(refused).toMatchObject({ code: 'overloaded', retryAfterSeconds: 1 });
-    expect(refusal(queue, item('c', 1, 91)).code).toBe('overloaded');
-    results.push(queue.add(item('d', 1, 90)));
+    expect(refusal(queue, item('c', 1, 91, 'another')).code).toBe('overloaded');
+    results.push(queue.add(item('d', 1, 90, 'another')));
     expect(queue.depth).toEqual({ rows: 5, bytes: 100, running: 1 });
     batches[0]!.done();
     await turn();
@@ -174,9 +174,172 @@ describe('a full queue', () => {
     expect(batches.map(({ names }) => names)).toEqual([['running'], ['a', 'd'], ['e']]);
   });
 
+  it.each([
+    ['rows', { queueRows: 30 }],
+    ['bytes', { queueBytes: 300 }],
+  ])('leaves a third to the others, by %s, whoever fills the rest', async (_, bounds) => {
+    const { batches, write } = heldWrites();
+    const queue = batcher({ write, batchRows: 100, sharedBatchRows: 100, ...bounds });
+    const results = [queue.add(item('running'))];
+    await turn();
+    const fill = (flow: string) => {
+      for (let taken = 0; ; taken++) {
+        try {
+          results.push(queue.add(item(`${flow}${taken}`, 1, 10, flow)));
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'overloaded' });
+          return taken;
+        }
+      }
+    };
+    expect(fill('flood')).toBe(20);
+    expect(fill('flood')).toBe(0);
+    expect(fill('second')).toBe(7);
+    results.push(queue.add(item('big', 3, 30, 'victim')));
+    expect(queue.depth).toMatchObject({ rows: 30, bytes: 300 });
+    batches[0]!.done();
+    await turn();
+    batches[1]!.done();
+    await Promise.all(results);
+    expect(queue.depth).toEqual({ rows: 0, bytes: 0, running: 0 });
+  });
+
   it('takes an item larger than itself when it is empty', async () => {
     const queue = batcher({ queueRows: 5 });
     expect(await queue.add(item('huge', 500))).toBe('huge!');
+  });
+});
+
+describe('several flows', () => {
+  const of = (flow: string, i: number, rows = 1) => item(`${flow}${i}`, rows, 10, flow);
+
+  it('share a batch evenly, each in its order', async () => {
+    const { batches, write } = heldWrites();
+    const queue = batcher({
+      write,
+      batchRows: 2_000,
+      sharedBatchRows: 2_000,
+      batchBytes: 1e6,
+      queueRows: 1e6,
+      queueBytes: 1e9,
+    });
+    const results = [queue.add(item('running'))];
+    await turn();
+    for (let i = 0; i < 40; i++) results.push(queue.add(of('a', i, 100)));
+    for (let i = 0; i < 40; i++) results.push(queue.add(of('b', i, 50)));
+    results.push(queue.add(of('c', 0)));
+    for (const at of [0, 1]) {
+      batches[at]!.done();
+      await turn();
+    }
+    const { names } = batches[1]!;
+    const rowsOf = (flow: string) => names.filter((name) => name.startsWith(flow)).length;
+    expect(names).toContain('c0');
+    expect(Math.abs(rowsOf('a') * 100 - rowsOf('b') * 50)).toBeLessThanOrEqual(350);
+    for (const flow of ['a', 'b']) {
+      const numbers = batches
+        .flatMap((batch) => batch.names)
+        .filter((name) => name.startsWith(flow))
+        .map((name) => Number(name.slice(1)));
+      expect(numbers).toEqual(numbers.toSorted((x, y) => x - y));
+    }
+    const closing = queue.close();
+    for (let at = 2; queue.depth.rows > 0 || queue.depth.running > 0; at++) {
+      batches[at]!.done();
+      await turn();
+    }
+    await Promise.all([...results, closing]);
+  });
+
+  it('a newcomer is in the next batch, however much of others waits', async () => {
+    const { batches, write } = heldWrites();
+    const queue = batcher({
+      write,
+      batchRows: 500,
+      sharedBatchRows: 500,
+      batchBytes: 1e6,
+      queueRows: 1e6,
+      queueBytes: 1e9,
+    });
+    const results = [queue.add(item('running'))];
+    await turn();
+    for (let flow = 0; flow < 50; flow++) {
+      for (let i = 0; i < 4; i++) results.push(queue.add(of(`flood${flow} `, i, 500)));
+    }
+    let written = 1;
+    for (; written < 80; written++) {
+      batches[written - 1]!.done();
+      await turn();
+      if (written > 60 && written % 5 === 0) {
+        const name = `victim ${written}`;
+        results.push(queue.add(item(name, 1, 10, 'victim')));
+        batches[written]!.done();
+        await turn();
+        written++;
+        expect(batches[written]!.names).toContain(name);
+      }
+    }
+    for (let at = written - 1; queue.depth.running > 0; at++) {
+      batches[at]?.done();
+      await turn();
+    }
+    await Promise.all(results);
+  });
+
+  it('take smaller batches, and none of them all lanes; one alone has everything', async () => {
+    const { batches, write } = heldWrites();
+    const options = { write, lanes: 2, batchRows: 10, sharedBatchRows: 4, laneRows: 2 };
+    const alone = batcher(options);
+    const results = Array.from({ length: 20 }, (_, i) => alone.add(of('a', i)));
+    await turn();
+    expect(batches.map(({ names }) => names.length)).toEqual([10, 10]);
+    for (const batch of batches.splice(0)) batch.done();
+
+    const shared = batcher(options);
+    results.push(shared.add(of('b', 0)));
+    for (let i = 0; i < 12; i++) results.push(shared.add(of('a', i)));
+    await turn();
+    expect(batches.map(({ names }) => names)).toEqual([['b0', 'a0', 'a1', 'a2']]);
+    results.push(shared.add(of('c', 0)));
+    await turn();
+    expect(batches[1]!.names).toEqual(['c0']);
+    batches[1]!.done();
+    await turn();
+    expect(batches).toHaveLength(2);
+    results.push(shared.add(of('c', 1)));
+    await turn();
+    expect(batches[2]!.names).toEqual(['c1']);
+    for (let at = 0; shared.depth.running > 0; at++) {
+      batches[at]!.done();
+      await turn();
+    }
+    await Promise.all(results);
+  });
+
+  it('of one lane share it', async () => {
+    const queue = batcher({ lanes: 1, sharedBatchRows: 2 });
+    const names = ['a', 'b', 'a', 'c', 'a'].map((flow, i) => of(flow, i));
+    expect(await Promise.all(names.map((one) => queue.add(one)))).toEqual(
+      names.map(({ name }) => `${name}!`),
+    );
+  });
+
+  it('keep their deadlines, each entry its own', async () => {
+    const { batches, write } = heldWrites();
+    const queue = batcher({ write, deadlineMs: 150 });
+    const running = codeOf(queue.add(item('running')));
+    await turn();
+    const early = ['a', 'b'].map((flow) => codeOf(queue.add(of(flow, 0))));
+    await sleep(90);
+    const late = ['b', 'a', 'c'].map((flow) => codeOf(queue.add(of(flow, 1))));
+    expect(await Promise.all(early)).toEqual(['deadline_exceeded', 'deadline_exceeded']);
+    expect(queue.depth.rows).toBe(3);
+    batches[0]!.done();
+    await turn();
+    expect(batches[1]!.names.toSorted()).toEqual(['a1', 'b1', 'c1']);
+    batches[1]!.done();
+    expect(await Promise.all(late)).toEqual(['written', 'written', 'written']);
+    expect(await running).toBe('deadline_exceeded');
   });
 });
 
@@ -272,6 +435,7 @@ it('settles every item once, within all bounds, whatever comes', async () => {
   const step = fc.record({
     rows: fc.integer({ min: 1, max: 12 }),
     bytes: fc.integer({ min: 1, max: 60 }),
+    flow: fc.constantFrom('a', 'b', 'c'),
     pause: fc.boolean(),
     fate: fc.constantFrom('written', 'refused', 'lost' as const),
   });
@@ -280,7 +444,7 @@ it('settles every item once, within all bounds, whatever comes', async () => {
       fc.array(step, { maxLength: 40 }),
       fc.integer({ min: 1, max: 3 }),
       async (steps, lanes) => {
-        const bounds = { batchRows: 10, batchBytes: 50, queueRows: 30, queueBytes: 150 };
+        const bounds = { batchRows: 10, batchBytes: 50, queueRows: 30, queueBytes: 150, sharedBatchRows: 6 };
         const written: string[] = [];
         let running = 0;
         const queue = batcher({
@@ -303,7 +467,7 @@ it('settles every item once, within all bounds, whatever comes', async () => {
           },
         });
         const settled = new Map<string, string>();
-        for (const [i, { rows, bytes, pause }] of steps.entries()) {
+        for (const [i, { rows, bytes, flow, pause }] of steps.entries()) {
           const name = String(i);
           const settle = (how: string) => {
             expect(settled.has(name)).toBe(false);
@@ -311,11 +475,14 @@ it('settles every item once, within all bounds, whatever comes', async () => {
           };
           const before = queue.depth;
           try {
-            queue.add({ name, rows, bytes, flow: 'one' }).then(settle, (error) => settle(error.message));
+            queue.add({ name, rows, bytes, flow }).then(settle, (error) => settle(error.message));
           } catch (error) {
             expect((error as TidemarkError).code).toBe('overloaded');
-            const full = before.rows + rows > bounds.queueRows || before.bytes + bytes > bounds.queueBytes;
-            expect(full).toBe(true);
+            // Some of it waits, and neither is there room for twice all that waits and this.
+            const twice = 3 * (before.rows + rows) > 2 * bounds.queueRows;
+            expect(before.rows > 0 && (twice || 3 * (before.bytes + bytes) > 2 * bounds.queueBytes)).toBe(
+              true,
+            );
             settle('overloaded');
           }
           if (pause) await new Promise(setImmediate);
@@ -326,8 +493,10 @@ it('settles every item once, within all bounds, whatever comes', async () => {
         expect(queue.depth).toEqual({ rows: 0, bytes: 0, running: 0 });
         for (const name of written) expect(settled.get(name)).toBe(name);
         expect([...settled].filter(([name, how]) => name === how)).toHaveLength(written.length);
-        const numbers = lanes === 1 ? written.map(Number) : [];
-        expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
+        for (const flow of lanes === 1 ? ['a', 'b', 'c'] : []) {
+          const numbers = written.map(Number).filter((i) => steps[i]!.flow === flow);
+          expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
+        }
       },
     ),
   );

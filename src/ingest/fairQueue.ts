@@ -1,18 +1,19 @@
 /*
- * Fair queueing between flows (tenants): deficit round robin (Shreedhar & Varghese, 1995) with precedence for flows
- * that ask for little, as FQ-CoDel schedules (RFC 8290 §4.2).
+ * Fair queueing between flows (tenants): deficit round robin (Shreedhar & Varghese, 1995), with precedence for flows
+ * that ask for little, much as FQ-CoDel schedules (RFC 8290 §4).
  *
  * A flow has a FIFO of its own and a deficit in rows. A turn takes its entries while the deficit is positive; then it
- * gets QUANTUM_ROWS more and goes to the end of the round. A flow that had nothing waiting is `fresh`: it has one turn
- * before the round, and is fresh again only once a round has come to it and found nothing. So a request of a small
- * tenant is in the next batch, however much of others waits, and no tenant gains by stopping and starting.
+ * gets QUANTUM_ROWS more and goes to the end of the round. In each lap of the round a flow may have its first
+ * QUANTUM_ROWS before all that wait for their turn, in one piece or in many: it is `fresh`. So a request of a small
+ * tenant is in the next batch, however much of others waits, and nobody gains by stopping and starting.
  *
  * Invariants:
  * - an entry is in its flow's FIFO and in the list of all by age, or in neither; `rows`, `bytes` and `length` are the
  *   sums over them;
  * - a flow with entries is in exactly one place: fresh, the round, or parked (as many batches of it run as may);
- * - a flow without entries or running batches is in the map only until its round comes or nothing waits at all;
- * - the oldest entry of all is the first of its flow: so deadlines, too, cost nothing per flow.
+ * - a flow without entries stays in the round while it has taken ahead, then rests; what rests at the end of a lap and
+ *   has no batch under way is forgotten, and so is everything once nothing waits at all;
+ * - the oldest entry of all is the first of its flow: so deadlines cost nothing per flow.
  */
 
 export interface BatchItem {
@@ -58,7 +59,9 @@ interface Flow {
   bytes: number;
   /** Rows it may still take in this turn; below zero what it has taken ahead. */
   deficit: number;
-  place: 'none' | 'fresh' | 'round' | 'parked';
+  place: 'rest' | 'fresh' | 'round' | 'parked';
+  /** The lap that its deficit was last set for. */
+  lap: number;
   /** Where it goes back to. */
   parkedFrom: 'fresh' | 'round';
   /** Batches under way that carry something of it. */
@@ -78,6 +81,10 @@ export class FairQueue<E extends Entry> {
   private readonly flows = new Map<string, Flow>();
   private readonly fresh = new FlowList();
   private readonly round = new FlowList();
+  private readonly resting = new Set<Flow>();
+  private lap = 0;
+  /** Until everybody in the round has had a turn. */
+  private turnsLeft = 0;
   private readonly bounds: Bounds;
   private readonly rowsPerByte: number;
   private eldest: Entry | undefined;
@@ -121,8 +128,10 @@ export class FairQueue<E extends Entry> {
     flow.last = entry;
     flow.rows += item.rows;
     flow.bytes += item.bytes;
-    if (flow.place === 'none') {
-      flow.deficit = QUANTUM_ROWS;
+    if (flow.place === 'rest') {
+      if (flow.lap !== this.lap) flow.deficit = QUANTUM_ROWS;
+      flow.lap = this.lap;
+      this.resting.delete(flow);
       this.enter(flow, 'fresh');
     }
     entry.older = this.youngest;
@@ -158,16 +167,16 @@ export class FairQueue<E extends Entry> {
       const flow = list.first;
       if (!flow) break;
       if (flow.deficit <= 0) {
-        list.shift();
+        this.endTurn(flow);
         flow.deficit += QUANTUM_ROWS;
         this.enter(flow, 'round');
       } else if (!flow.first) {
-        list.shift();
-        if (flow.place === 'fresh') this.enter(flow, 'round');
-        else this.leave(flow);
+        this.endTurn(flow);
+        this.rest(flow);
       } else if (flow.batch !== number && flow.running >= lanesPerFlow) {
-        list.shift();
-        flow.parkedFrom = flow.place as 'fresh' | 'round';
+        const { place } = flow;
+        this.endTurn(flow);
+        flow.parkedFrom = place === 'fresh' ? 'fresh' : 'round';
         flow.place = 'parked';
       } else {
         const { item } = flow.first;
@@ -184,7 +193,7 @@ export class FairQueue<E extends Entry> {
         taken.entries.push(this.shift(flow));
       }
     }
-    if (this.length === 0) this.endRound();
+    if (this.length === 0) this.clear();
     return taken;
   }
 
@@ -192,16 +201,16 @@ export class FairQueue<E extends Entry> {
   finish({ flows }: Taken<E>): void {
     for (const flow of flows) {
       flow.running--;
-      if (flow.place === 'parked' && flow.first) this.enter(flow, flow.parkedFrom);
-      else if (flow.place === 'parked' || flow.place === 'none') this.leave(flow);
+      if (flow.place === 'parked') this.enter(flow, flow.parkedFrom);
     }
   }
 
   /** Nothing waits, so nobody is owed anything. */
-  private endRound(): void {
+  private clear(): void {
     for (const list of [this.fresh, this.round]) {
-      for (let flow = list.shift(); flow; flow = list.shift()) this.leave(flow);
+      for (let flow = list.shift(); flow; flow = list.shift()) this.rest(flow);
     }
+    this.endLap();
   }
 
   private enter(flow: Flow, place: 'fresh' | 'round'): void {
@@ -209,9 +218,30 @@ export class FairQueue<E extends Entry> {
     this[place].push(flow);
   }
 
-  private leave(flow: Flow): void {
-    flow.place = 'none';
-    if (flow.running === 0) this.flows.delete(flow.key);
+  /** Takes the flow that is first in its place out of it. */
+  private endTurn(flow: Flow): void {
+    if (flow.place === 'fresh') {
+      this.fresh.shift();
+      return;
+    }
+    this.round.shift();
+    this.turnsLeft--;
+    if (this.turnsLeft <= 0) this.endLap();
+  }
+
+  private endLap(): void {
+    this.lap++;
+    this.turnsLeft = this.round.length;
+    for (const flow of this.resting) {
+      if (flow.running > 0) continue;
+      this.resting.delete(flow);
+      this.flows.delete(flow.key);
+    }
+  }
+
+  private rest(flow: Flow): void {
+    flow.place = 'rest';
+    this.resting.add(flow);
   }
 
   /** The first entry of a flow, out of everything. */
@@ -244,7 +274,8 @@ export class FairQueue<E extends Entry> {
         rows: 0,
         bytes: 0,
         deficit: 0,
-        place: 'none',
+        place: 'rest',
+        lap: -1,
         parkedFrom: 'fresh',
         running: 0,
         batch: 0,
@@ -259,6 +290,7 @@ export class FairQueue<E extends Entry> {
 /** Flows in the order of their turns. */
 class FlowList {
   first: Flow | undefined;
+  length = 0;
   private last: Flow | undefined;
 
   push(flow: Flow): void {
@@ -266,6 +298,7 @@ class FlowList {
     if (this.last) this.last.behind = flow;
     else this.first = flow;
     this.last = flow;
+    this.length++;
   }
 
   shift(): Flow | undefined {
@@ -274,6 +307,7 @@ class FlowList {
     this.first = flow.behind;
     if (!this.first) this.last = undefined;
     flow.behind = undefined;
+    this.length--;
     return flow;
   }
 }
