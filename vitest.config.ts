@@ -2,7 +2,11 @@ import { defineConfig } from 'vitest/config';
 
 const integration = ['test/integration/**/*.test.ts', 'test/faults/**/*.test.ts', 'test/oracle/**/*.test.ts'];
 /** Tests that do not depend on the rollup engine. */
-const services = ['test/integration/**/*.contract.test.ts', 'test/faults/redisFaults.test.ts'];
+const services = [
+  'test/integration/**/*.contract.test.ts',
+  'test/faults/redisFaults.test.ts',
+  'test/faults/limitsRedis.test.ts',
+];
 const limits = { testTimeout: 30_000, hookTimeout: 60_000 };
 
 export default defineConfig({

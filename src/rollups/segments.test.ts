@@ -103,6 +103,19 @@ describe('planSegments', () => {
     expect(planSegments(MONDAY, MONDAY + 366 * DAY, '1d', stale).length).toBeLessThanOrEqual(40);
   });
 
+  it('reads a stretch that holds stale windows from the events, and nothing else', () => {
+    const stale = { earliest: MONDAY + HOUR, latest: MONDAY + 3 * HOUR };
+    expect(planSegments(MONDAY, MONDAY + 5 * HOUR, '1h', stale)).toEqual([
+      { level: '1h', from: MONDAY, to: MONDAY + HOUR },
+      { level: 'raw', from: MONDAY + HOUR, to: MONDAY + 3 * HOUR + WINDOW },
+      { level: '30s', from: MONDAY + 3 * HOUR + WINDOW, to: MONDAY + 4 * HOUR },
+      { level: '1h', from: MONDAY + 4 * HOUR, to: MONDAY + 5 * HOUR },
+    ]);
+    expect(planSegments(MONDAY + HOUR + 1, MONDAY + 2 * HOUR, '1h', stale)).toEqual([
+      { level: 'raw', from: MONDAY + HOUR + 1, to: MONDAY + 2 * HOUR },
+    ]);
+  });
+
   it('of nothing is nothing', () => {
     expect(planSegments(MONDAY, MONDAY, '1d', [])).toEqual([]);
     expect(planSegments(MONDAY + 1, MONDAY, '1d', [])).toEqual([]);

@@ -15,18 +15,21 @@ export interface Segment {
   to: number;
 }
 
+/** Starts (ms) of the 30-second windows that some rollup lacks a late event of, or a stretch that holds them all. */
+export type StaleWindows = number[] | { earliest: number; latest: number };
+
 /**
  * Covers [from, to) so that every moment is read exactly once, each from the coarsest level that may serve it:
  * whole buckets only, and none that lacks a late event.
  *
  * @param coarsest the coarsest level whose buckets fit into the buckets of the answer.
- * @param stale starts (ms) of the 30-second windows that some rollup lacks a late event of.
  */
-export function planSegments(from: number, to: number, coarsest: Level, stale: number[]): Segment[] {
-  const segments = cover(from, to, coarsest, stale);
-  if (segments.length <= MAX_SEGMENTS) return segments;
-  const earliest = stale.reduce((a, b) => Math.min(a, b));
-  const latest = stale.reduce((a, b) => Math.max(a, b));
+export function planSegments(from: number, to: number, coarsest: Level, stale: StaleWindows): Segment[] {
+  if (Array.isArray(stale)) {
+    const segments = cover(from, to, coarsest, stale);
+    if (segments.length <= MAX_SEGMENTS) return segments;
+  }
+  const { earliest, latest } = Array.isArray(stale) ? stretchOf(stale) : stale;
   const first = Math.max(from, earliest);
   const last = Math.min(to, latest + WINDOW_MS);
   return [
@@ -34,6 +37,13 @@ export function planSegments(from: number, to: number, coarsest: Level, stale: n
     { level: 'raw', from: first, to: last },
     ...cover(last, to, coarsest, []),
   ];
+}
+
+function stretchOf(stale: number[]): { earliest: number; latest: number } {
+  return {
+    earliest: stale.reduce((a, b) => Math.min(a, b)),
+    latest: stale.reduce((a, b) => Math.max(a, b)),
+  };
 }
 
 function cover(from: number, to: number, level: Level, stale: number[]): Segment[] {

@@ -3,7 +3,7 @@ import { instant, type SqlParameters } from '../db/sqlParameters.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
 import { WINDOW_MS } from '../windows/window.ts';
 import { LATENCY_BOUNDS_MS } from './latencyHistogram.ts';
-import { type Level, planSegments, type Segment } from './segments.ts';
+import { type Level, planSegments, type Segment, type StaleWindows } from './segments.ts';
 
 /** Filters every summary understands. */
 export interface UsageFilters {
@@ -25,6 +25,9 @@ const FILTER_COLUMNS: Record<keyof UsageFilters, string> = {
   model: 'model',
   eventType: 'event_type',
 };
+
+/** Stale windows that are told apart; of more only the first and the last are asked for. */
+export const MAX_STALE = 10_000;
 
 /** How a single event looks as a row of a usage rollup: measure → expression over `event`. */
 const RAW_MEASURES: Record<string, string> = {
@@ -56,7 +59,7 @@ export function usageRows(
   context: TenantContext,
   range: { from: number; to: number },
   coarsest: Level,
-  stale: number[],
+  stale: StaleWindows,
   columns: string[],
   filters: UsageFilters,
   parameters: SqlParameters,
@@ -84,19 +87,30 @@ export function usageRows(
   return `(${segments.map(select).join('\nunion all\n')}) as usage`;
 }
 
-/** Starts (ms) of the windows in the range that some rollup lacks a late event of. */
+/**
+ * The windows in the range that some rollup lacks a late event of. Costs no more memory for an import that has made a
+ * year of them stale: what lies between the first and the last is then read from the events.
+ */
 export async function findStale(
   db: Queryable,
   context: TenantContext,
   range: { from: number; to: number },
   customerId?: string,
-): Promise<number[]> {
-  const { rows } = await db.query<{ bucket: string }>(
-    `select distinct extract(epoch from bucket) * 1000 as bucket
-     from tenant_data.late_window
+): Promise<StaleWindows> {
+  const stale = `from tenant_data.late_window
      where tenant_id = $1 and bucket > $2 and bucket < $3 and stale
-       and ($4::text is null or customer_id = $4)`,
-    [context.tenantId, new Date(range.from - WINDOW_MS), new Date(range.to), customerId ?? null],
+       and ($4::text is null or customer_id = $4)`;
+  const values = [context.tenantId, new Date(range.from - WINDOW_MS), new Date(range.to), customerId ?? null];
+  const { rows } = await db.query<{ bucket: string }>(
+    `select distinct extract(epoch from bucket) * 1000 as bucket ${stale} limit ${MAX_STALE + 1}`,
+    values,
   );
-  return rows.map((row) => Number(row.bucket));
+  if (rows.length <= MAX_STALE) return rows.map((row) => Number(row.bucket));
+  const stretch = await db.query<{ earliest: string | null; latest: string | null }>(
+    `select extract(epoch from min(bucket)) * 1000 as earliest, extract(epoch from max(bucket)) * 1000 as latest
+     ${stale}`,
+    values,
+  );
+  const { earliest, latest } = stretch.rows[0]!;
+  return earliest === null ? [] : { earliest: Number(earliest), latest: Number(latest) };
 }

@@ -55,7 +55,14 @@ describeEngine('administration', () => {
       const made = await t.call('POST', '/v1/tenants', { body });
       expect([made.status, made.body]).toEqual([
         201,
-        { ...body, active: true, createdAt: time, updatedAt: time },
+        {
+          ...body,
+          active: true,
+          requestsPerSecond: null,
+          eventsPerSecond: null,
+          createdAt: time,
+          updatedAt: time,
+        },
       ]);
       const path = `/v1/tenants/${encodeURIComponent(body.id)}`;
       const renamed = await t.call('PATCH', path, { body: { name: 'Market' } });
