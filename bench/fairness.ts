@@ -34,19 +34,21 @@ const FLOOD = { events: 500, patienceMs: 1_000 };
 const FLOODING = 'flooding';
 
 const VARIANTS = {
-  fair: { title: 'as it is', env: { ONE_FLOW: '0' }, limits: {} },
+  fair: { title: 'as it is', env: {}, limits: {} },
   fifo: { title: 'first come, first served', env: { ONE_FLOW: '1' }, limits: {} },
   limited: {
     title: 'flood limited to 20,000 events/s',
-    env: { ONE_FLOW: '0' },
+    env: {},
     limits: { eventsPerSecond: 20_000 },
   },
+  small: { title: 'shared batches of 500 rows', env: { SHARED_ROWS: '500' }, limits: {} },
+  large: { title: 'shared batches of 5,000 rows', env: { SHARED_ROWS: '5000' }, limits: {} },
 } as const;
 type VariantName = keyof typeof VARIANTS;
 
 interface Options {
   engines: ('postgres' | 'timescale')[];
-  variants: VariantName[];
+  variants: readonly VariantName[];
   victims: VictimName[];
   floodConnections: number;
   durationMs: number;
@@ -69,7 +71,7 @@ interface Fairness {
 
 const USAGE = `npm run bench:fairness -- [options]
   --engine postgres|timescale|both   default both
-  --variants ${Object.keys(VARIANTS).join(',')}
+  --variants ${Object.keys(VARIANTS).join(',')}  default fair,fifo,limited
   --victims ${Object.keys(VICTIMS).join(',')}
   --connections N                    of the flood, default 16
   --seconds N                        length of one measurement, default 10
@@ -81,7 +83,7 @@ function readFairnessOptions(args: string[]): Options {
       args,
       options: {
         engine: { type: 'string', default: 'both' },
-        variants: { type: 'string', default: Object.keys(VARIANTS).join(',') },
+        variants: { type: 'string', default: 'fair,fifo,limited' },
         victims: { type: 'string', default: Object.keys(VICTIMS).join(',') },
         connections: { type: 'string', default: '16' },
         seconds: { type: 'string', default: '10' },
