@@ -23,7 +23,7 @@ export interface RedisUsageOptions {
 }
 
 /**
- * Sums in Redis, on a connection of its own: a slow answer to live counters does not delay it. After a failure
+ * Sums in Redis, on a connection of its own, made when it is first needed: a slow answer to live counters does not delay it. After a failure
  * nothing is sent for a second; points of that time, and those whose answer did not come, are not repeated.
  */
 export class RedisUsage implements SharedUsage {
@@ -37,6 +37,7 @@ export class RedisUsage implements SharedUsage {
   constructor({ url, timeoutMs, onHealth }: RedisUsageOptions) {
     this.onHealth = onHealth ?? (() => {});
     this.redis = new Redis(url, {
+      lazyConnect: true, // where no tenant has a limit, there is nothing to share
       // Points are sent once or not at all: these three keep ioredis from queueing and repeating them.
       enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,
@@ -58,6 +59,8 @@ export class RedisUsage implements SharedUsage {
 
   async add(key: string, points: number): Promise<number | null> {
     if (performance.now() < this.pausedUntil) return null;
+    if (this.redis.status === 'wait') this.redis.connect().catch(() => undefined); // 'error' tells why
+    if (this.up === null && this.redis.status !== 'ready') return null;
     try {
       const { consumedPoints } = await this.limiter.penalty(key, points);
       if (this.up !== true) this.onHealth(true, null);
