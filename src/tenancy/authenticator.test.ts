@@ -32,6 +32,7 @@ function setUp({ perMinute = 3, held = false } = {}) {
     db: { query } as unknown as Queryable,
     adminKeys: [ADMIN_KEY.replaceAll(' ', '-'), PREVIOUS.replaceAll(' ', '-')],
     wrongKeys: new WrongKeys(perMinute, new Registry()),
+    limits: { requestsPerSecond: 0, eventsPerSecond: 0 },
     waitMs: 100,
   });
   const ask = (key: string, address = 'a') =>
