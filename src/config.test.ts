@@ -26,6 +26,18 @@ describe('without any variable', () => {
         maxBodyBytes: 8_388_608,
         authFailuresPerMinute: 30,
         trustedProxies: [],
+        limits: {
+          maxHeaderBytes: 32_768,
+          maxUrlBytes: 24_576,
+          maxBodyBytes: 8_388_608,
+          maxConnections: 10_000,
+          keepAliveMs: 65_000,
+          headersMs: 10_000,
+          requestMs: 15_000,
+          silenceMs: 45_000,
+        },
+        corsOrigins: [],
+        hstsSeconds: 0,
         drainDelayMs: 0,
         drainTimeoutMs: 9_000,
       },
@@ -122,6 +134,15 @@ describe('bad values', () => {
       '::1/-1',
       '10.0.0.1/8/8',
     ],
+    CORS_ORIGINS: [
+      '*',
+      'null',
+      'example.com',
+      'https://a.com/',
+      'https://a.com,',
+      'https://A.com',
+      'ftp://a',
+    ],
   };
   const texts = ['HOST', 'DATA_DIR'];
   const numbers = VARIABLES.filter((name) => !(name in bad) && !texts.includes(name));
@@ -169,6 +190,17 @@ describe('bad values', () => {
     const message = refusal({ PORT: '70000', ADMIN_KEY: 'hunter2', DATABASE_URL: 'mysql://me:hunter2@db' });
     for (const name of ['PORT', 'ADMIN_KEY', 'DATABASE_URL']) expect(message).toContain(`${name}: `);
     expect(message).not.toMatch(/hunter2|\n/);
+  });
+
+  it('headers have no longer than the request they begin', () => {
+    expect(refusal({ HEADERS_TIMEOUT_MS: '5000', REQUEST_TIMEOUT_MS: '4000' })).toContain(
+      'HEADERS_TIMEOUT_MS',
+    );
+  });
+
+  it('origins are listed exactly', () => {
+    const { corsOrigins } = loadConfig({ CORS_ORIGINS: 'https://a.com, http://localhost:3000' }).http;
+    expect(corsOrigins).toEqual(['https://a.com', 'http://localhost:3000']);
   });
 
   it('of the bounds are still good', () => {

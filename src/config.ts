@@ -18,6 +18,18 @@ function isAddressRange(entry: string): boolean {
   return version !== 0 && Number(prefix ?? 0) <= (version === 4 ? 32 : 128);
 }
 
+/** Origins as browsers write them, so that they can be compared as text: `https://console.example.com`. */
+const origins = z
+  .string()
+  .transform((text) => text.split(',').map((origin) => origin.trim()))
+  .refine(
+    (list) =>
+      list.every(
+        (origin) => /^https?:/.test(origin) && URL.canParse(origin) && new URL(origin).origin === origin,
+      ),
+    'takes origins like https://console.example.com, separated by commas; no wildcard, no path',
+  );
+
 /**
  * Every variable, its bounds and its default. README.md lists the same table; `config.test.ts` holds
  * the two against each other.
@@ -52,6 +64,14 @@ export const ENVIRONMENT = z.object({
   INGEST_DEADLINE_MS: wholeNumber(100, 120_000).default(10_000),
   MAX_EVENTS_PER_REQUEST: wholeNumber(1, 100_000).default(10_000),
   MAX_BODY_BYTES: wholeNumber(1_024, 67_108_864).default(8_388_608),
+  MAX_HEADER_BYTES: wholeNumber(8_192, 262_144).default(32_768),
+  MAX_URL_BYTES: wholeNumber(1_024, 262_144).default(24_576),
+  MAX_CONNECTIONS: wholeNumber(1, 1_000_000).default(10_000),
+  KEEP_ALIVE_TIMEOUT_MS: wholeNumber(100, 3_600_000).default(65_000),
+  HEADERS_TIMEOUT_MS: wholeNumber(100, 300_000).default(10_000),
+  REQUEST_TIMEOUT_MS: wholeNumber(100, 300_000).default(15_000),
+  CORS_ORIGINS: origins.optional(),
+  HSTS_SECONDS: wholeNumber(0, 63_072_000).default(0),
   ACCEPT_AHEAD_SECONDS: wholeNumber(0, 86_400).default(600),
   ACCEPT_BEHIND_DAYS: wholeNumber(1, 3_650).default(30),
 
@@ -73,6 +93,28 @@ export const ENVIRONMENT = z.object({
 });
 export type Environment = z.infer<typeof ENVIRONMENT>;
 
+/** What one connection, and all of them, may cost. */
+export interface HttpLimits {
+  /** Of request line and headers together. */
+  maxHeaderBytes: number;
+  maxUrlBytes: number;
+  /** Of any body; routes have lower ones. */
+  maxBodyBytes: number;
+  /** Open at a time; one more is closed at once. */
+  maxConnections: number;
+  /** How long a connection may wait for its next request, in ms. */
+  keepAliveMs: number;
+  /** From a request's first byte (or the connection) to the end of its headers, in ms. */
+  headersMs: number;
+  /** From a request's first byte to the last of its body, in ms. */
+  requestMs: number;
+  /** How long nothing may move on a connection that owes an answer, in ms. */
+  silenceMs: number;
+}
+
+/** What the service itself may take is not counted as silence of the client. */
+const SILENCE_MS = 30_000;
+
 export interface Config {
   profile: 'dev' | 'test' | 'prod';
   logLevel: Environment['LOG_LEVEL'];
@@ -84,6 +126,11 @@ export interface Config {
     authFailuresPerMinute: number;
     /** Addresses and CIDR ranges whose X-Forwarded-For is believed. */
     trustedProxies: string[];
+    limits: HttpLimits;
+    /** Origins whose pages may call `/v1`, exactly as browsers send them; empty: none. */
+    corsOrigins: readonly string[];
+    /** What browsers are told to remember to come by TLS, in seconds; 0: nothing is said. */
+    hstsSeconds: number;
     /** How long readiness answers 503 before the listener closes, in ms. */
     drainDelayMs: number;
     /** How long shutdown may take in all, in ms. */
@@ -158,6 +205,9 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     if (!e.ADMIN_KEY) throw new StartupError('the prod profile needs ADMIN_KEY');
   }
   if (e.ADMIN_KEY_PREVIOUS && !e.ADMIN_KEY) throw new StartupError('ADMIN_KEY_PREVIOUS needs ADMIN_KEY');
+  if (e.HEADERS_TIMEOUT_MS > e.REQUEST_TIMEOUT_MS) {
+    throw new StartupError('HEADERS_TIMEOUT_MS must not be longer than REQUEST_TIMEOUT_MS');
+  }
   return {
     profile: e.TIDEMARK_PROFILE,
     logLevel: e.LOG_LEVEL,
@@ -167,6 +217,18 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
       maxBodyBytes: e.MAX_BODY_BYTES,
       authFailuresPerMinute: e.AUTH_FAILURES_PER_MINUTE,
       trustedProxies: e.TRUSTED_PROXIES ?? [],
+      limits: {
+        maxHeaderBytes: e.MAX_HEADER_BYTES,
+        maxUrlBytes: e.MAX_URL_BYTES,
+        maxBodyBytes: e.MAX_BODY_BYTES,
+        maxConnections: e.MAX_CONNECTIONS,
+        keepAliveMs: e.KEEP_ALIVE_TIMEOUT_MS,
+        headersMs: e.HEADERS_TIMEOUT_MS,
+        requestMs: e.REQUEST_TIMEOUT_MS,
+        silenceMs: Math.max(e.READ_TIMEOUT_MS, e.INGEST_DEADLINE_MS) + SILENCE_MS,
+      },
+      corsOrigins: e.CORS_ORIGINS ?? [],
+      hstsSeconds: e.HSTS_SECONDS,
       drainDelayMs: e.DRAIN_DELAY_MS ?? (e.TIDEMARK_PROFILE === 'prod' ? 3_000 : 0),
       drainTimeoutMs: e.DRAIN_TIMEOUT_MS,
     },

@@ -25,10 +25,12 @@ async function main(): Promise<void> {
     const adminKey = config.adminKey ?? keyring?.adminKey;
     const service = await createService({ ...config, adminKey }, url, log);
     const stop = stopSignal(local); // before anybody can know that we listen
-    const server = await listen(service.app, config.http.host, config.http.port).catch(async (error) => {
-      await service.close();
-      throw error;
-    });
+    const server = await listen(service.app, config.http.host, config.http.port, config.http.limits).catch(
+      async (error) => {
+        await service.close();
+        throw error;
+      },
+    );
     if (keyring) welcome(config, server.address, url, keyring, performance.now() - started);
     else log.info({ address: server.address }, 'listening');
 

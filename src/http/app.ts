@@ -3,7 +3,9 @@ import { bodyLimit } from 'hono/body-limit';
 import { type EventFault, TidemarkError } from '../errors.ts';
 import type { App, AppEnv } from './appEnv.ts';
 import { authentication } from './middleware/authentication.ts';
+import { crossOrigin } from './middleware/crossOrigin.ts';
 import { requestId } from './middleware/requestId.ts';
+import { noStore, securityHeaders } from './middleware/securityHeaders.ts';
 import { handleError, problem } from './problem.ts';
 import { auditLogRoutes } from './routes/auditLog.ts';
 import { customerRoutes } from './routes/customers.ts';
@@ -29,10 +31,14 @@ export function createApp(services: Services): App {
     },
   });
   app.use('*', requestId());
+  app.use('*', securityHeaders(services.config.http.hstsSeconds));
   app.use('*', async (c, next) => {
     await next();
     if (!services.accepting()) c.header('Connection', 'close'); // so that clients turn to another instance
   });
+  app.use('/v1/*', noStore);
+  if (services.config.http.corsOrigins.length > 0)
+    app.use('/v1/*', crossOrigin(services.config.http.corsOrigins));
   app.use('/v1/*', authentication(services));
   for (const path of ['/v1/tenants/*', '/v1/customers/*', '/v1/keys/*']) {
     app.use(path, bodyLimit({ maxSize: MAX_SMALL_BODY_BYTES, onError: bodyTooLarge }));

@@ -28,6 +28,11 @@ const STATUS: Record<ErrorCode, ContentfulStatusCode> = {
   unsupported_media_type: 415,
   unsupported_encoding: 415,
   method_not_allowed: 405,
+  malformed_request: 400,
+  request_timeout: 408,
+  uri_too_long: 414,
+  headers_too_large: 431,
+  expectation_failed: 417,
   body_too_large: 413,
   too_many_events: 413,
   empty_batch: 400,
@@ -45,6 +50,8 @@ const STATUS: Record<ErrorCode, ContentfulStatusCode> = {
   internal: 500,
 };
 
+export const PROBLEM_TYPE = 'application/problem+json';
+
 /** Faults listed in one answer; the message tells how many there are. */
 const MAX_ERRORS_LISTED = 1_000;
 
@@ -54,19 +61,25 @@ export function problem(c: Context<AppEnv>, error: TidemarkError): Response {
   if (error.retryAfterSeconds !== undefined) c.header('Retry-After', String(error.retryAfterSeconds));
   if (status === 401) c.header('WWW-Authenticate', 'Bearer');
   if (status === 413) c.header('Connection', 'close'); // the rest of the body is not read
-  return c.body(
-    JSON.stringify({
-      type: 'about:blank',
-      title: STATUS_CODES[status],
-      status,
-      code: error.code,
-      detail: error.message,
-      requestId: c.get('requestId'),
-      ...(error.errors && { errors: error.errors.slice(0, MAX_ERRORS_LISTED) }),
-    }),
+  return c.body(problemText(error, c.get('requestId')), status, { 'Content-Type': PROBLEM_TYPE });
+}
+
+export function statusOf(code: ErrorCode): ContentfulStatusCode {
+  return STATUS[code];
+}
+
+/** The problem details as JSON. */
+export function problemText(error: TidemarkError, requestId: string): string {
+  const status = STATUS[error.code];
+  return JSON.stringify({
+    type: 'about:blank',
+    title: STATUS_CODES[status],
     status,
-    { 'Content-Type': 'application/problem+json' },
-  );
+    code: error.code,
+    detail: error.message,
+    requestId,
+    ...(error.errors && { errors: error.errors.slice(0, MAX_ERRORS_LISTED) }),
+  });
 }
 
 /** What the caller is told of any error: its own if it is meant for the caller, else a request id and nothing else. */

@@ -1,15 +1,18 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
-import { StartupError } from '../errors.ts';
+import type { HttpLimits } from '../config.ts';
+import { StartupError, TidemarkError } from '../errors.ts';
 import type { App } from './appEnv.ts';
+import { parserFault, refusalOf, refuse, refuseOnSocket } from './refuse.ts';
+import { requestFault } from './requestFault.ts';
 
-/** Behind a load balancer that keeps idle connections for 60 s, ours must live longer, or it reuses a closed one. */
-const KEEP_ALIVE_MS = 65_000;
-/** From the first byte of a request to the end of its headers; Node wants it no longer than the next. */
-const HEADERS_MS = 10_000;
-/** From the first byte of a request to the last of its body. */
-const REQUEST_MS = 15_000;
+/** How often Node looks for requests that take too long, in ms; its default of 30 s would let them live that longer. */
+const LOOK_FOR_SLOW_MS = 1_000;
+/** How much of a body nobody wants is still read once its answer is sent, so that the client can read the answer. */
+const MAX_REST_BYTES = 1_048_576;
+const MAX_REST_MS = 500;
+const LOOK_AT_REST_MS = 20;
 
 export interface HttpServer {
   /** `http://host:port`, with the port that was chosen for 0. */
@@ -22,16 +25,52 @@ export interface HttpServer {
 }
 
 /** @throws {StartupError} when the address cannot be had. */
-export async function listen(app: App, host: string, port: number): Promise<HttpServer> {
+export async function listen(app: App, host: string, port: number, limits: HttpLimits): Promise<HttpServer> {
   let closing = false;
-  const handle = getRequestListener(app.fetch);
-  const server = createServer(
-    { keepAliveTimeout: KEEP_ALIVE_MS, headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS },
-    (request, response) => {
-      if (closing) response.setHeader('Connection', 'close');
-      void handle(request, response);
-    },
-  );
+  const handle = getRequestListener(app.fetch, {
+    hostname: 'localhost', // of a request by HTTP/1.0, which may come without
+    errorHandler: (error) => refusalOf(unhandled(error)),
+  });
+  const server = createServer({
+    keepAliveTimeout: limits.keepAliveMs,
+    headersTimeout: limits.headersMs,
+    requestTimeout: limits.requestMs,
+    connectionsCheckingInterval: Math.min(LOOK_FOR_SLOW_MS, limits.headersMs),
+    maxHeaderSize: limits.maxHeaderBytes,
+    insecureHTTPParser: false, // whatever NODE_OPTIONS says
+    requireHostHeader: false, // requestFault looks, and answers as everywhere
+  });
+  server.maxHeadersCount = 0; // with a limit Node drops headers silently; requestFault counts
+  server.maxConnections = limits.maxConnections;
+  server.timeout = limits.silenceMs;
+
+  /** The answer that each connection owes last. */
+  const owed = new WeakMap<object, ServerResponse>();
+  const receive = (request: IncomingMessage, response: ServerResponse) => {
+    owed.set(request.socket, response);
+    const fault = requestFault(request, limits);
+    if (fault) return refuse(response, fault);
+    if (closing) response.setHeader('Connection', 'close');
+    if (!request.complete) response.once('finish', () => boundRest(request));
+    void handle(request, response);
+  };
+  server.on('request', receive);
+  server.on('checkContinue', (request, response) => {
+    // A client that asks first is told to go on by whoever begins to read its body, and by nobody where it is refused.
+    request.once('resume', () => {
+      if (!response.headersSent) response.writeContinue();
+    });
+    receive(request, response);
+  });
+  server.on('checkExpectation', (_, response) => {
+    refuse(response, new TidemarkError('expectation_failed', 'Expect may be 100-continue'));
+  });
+  server.on('connect', (_, socket) => {
+    refuseOnSocket(socket, new TidemarkError('method_not_allowed', 'this is no proxy'));
+  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    giveUp(socket as Socket, owed.get(socket), parserFault(error.code));
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) =>
       reject(new StartupError(whyNot(error, host, port))),
@@ -50,6 +89,37 @@ export async function listen(app: App, host: string, port: number): Promise<Http
       clearTimeout(cut);
     },
   };
+}
+
+/**
+ * Ends a connection that sends what is no request, or sends too slowly. Requests that came whole are answered first;
+ * the one that broke off is told why, unless it has been answered already.
+ */
+function giveUp(socket: Socket, owed: ServerResponse | undefined, fault: TidemarkError): void {
+  if (owed && !owed.req.complete && owed.headersSent) socket.destroySoon();
+  else if (owed?.req.complete && !owed.writableFinished) {
+    socket.pause();
+    owed.once('close', () => socket.destroySoon());
+  } else refuseOnSocket(socket, fault);
+}
+
+/** What goes wrong outside the app: nearly always a URL or a Host that is none. */
+function unhandled(error: unknown): TidemarkError {
+  return (error as Error).name === 'RequestError'
+    ? new TidemarkError('malformed_request', 'the URL or Host is not valid')
+    : new TidemarkError('internal', 'something went wrong');
+}
+
+/** After the answer, a body that is still coming may not come for long, nor much of it. */
+function boundRest(request: IncomingMessage): void {
+  if (request.complete) return;
+  const { socket } = request;
+  const before = socket.bytesRead;
+  const until = Date.now() + MAX_REST_MS;
+  const look = setInterval(() => {
+    if (socket.bytesRead - before > MAX_REST_BYTES || Date.now() > until) socket.destroy();
+    if (request.complete || socket.destroyed) clearInterval(look);
+  }, LOOK_AT_REST_MS).unref();
 }
 
 function addressOf(server: Server, host: string): string {

@@ -172,7 +172,7 @@ describeEngine('the description', () => {
   it('is read on a page that loads nothing from elsewhere', async () => {
     const page = await t.call('GET', '/docs', { key: null });
     expect(page.headers.get('content-type')).toMatch(/^text\/html/);
-    expect(page.headers.get('content-security-policy')).toContain(`default-src 'self'`);
+    expect(page.headers.get('content-security-policy')).toContain(`default-src 'none'; script-src 'self'`);
     const links = [...page.body.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, link]) => link);
     expect(links.length).toBeGreaterThanOrEqual(4);
     const types: Record<string, RegExp> = { js: /^text\/javascript/, css: /^text\/css/, png: /^image\/png/ };

@@ -189,7 +189,7 @@ describeEngine('what POST /v1/events refuses', () => {
   describe('bodies over a socket', () => {
     let server: HttpServer;
     beforeAll(async () => {
-      server = await listen(t.service.app, '127.0.0.1', 0);
+      server = await listen(t.service.app, '127.0.0.1', 0, t.config.http.limits);
     });
     afterAll(() => server.close(1_000));
 

@@ -34,7 +34,7 @@ config.windows.intervalMs = NEVER_MS;
 const url = config.database.url!;
 const log = createLogger(config);
 const service = await createService(config, url, log);
-const server = await listen(service.app, '127.0.0.1', 0);
+const server = await listen(service.app, '127.0.0.1', 0, config.http.limits);
 
 const probe = await connect(connectionSettings(url, config.database, 'read'), log);
 const engine = await readEngine(probe);

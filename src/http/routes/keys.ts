@@ -154,7 +154,6 @@ export function keyRoutes(app: App, services: Services): void {
     }
     const owner = administeredTenant(caller, tenantId);
     const key = { tenantId: owner, scopes: [...new Set(scopes)], expiresAt: expires };
-    c.header('Cache-Control', 'no-store');
     return c.json(await createKey(admin, key, actorOf(c, services)), 201);
   });
 
@@ -181,7 +180,6 @@ export function keyRoutes(app: App, services: Services): void {
     const rotation = { tenantId, id: c.req.valid('param').id, overlapSeconds };
     const made = await rotateKey(admin, rotation, actorOf(c, services));
     authenticator.forget();
-    c.header('Cache-Control', 'no-store');
     return c.json(made, 201);
   });
 }
