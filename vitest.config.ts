@@ -1,6 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
-const integration = ['test/integration/**/*.test.ts', 'test/faults/**/*.test.ts', 'test/oracle/**/*.test.ts'];
+const integration = [
+  'test/integration/**/*.test.ts',
+  'test/faults/**/*.test.ts',
+  'test/oracle/**/*.test.ts',
+  'test/hostile/**/*.test.ts',
+];
 /** Tests that do not depend on the rollup engine. */
 const services = [
   'test/integration/**/*.contract.test.ts',

@@ -428,6 +428,14 @@ describeEngine('bodies and paths of the administration', () => {
     }
   });
 
+  it.each(['__proto__', 'constructor', 'toString', '..%2fpackage.json', 'package.json', '%00', ''])(
+    'an asset that is none: %s',
+    async (name) => {
+      const { status, body } = await t.call('GET', `/docs/assets/${name}`, { key: null });
+      expect([status, body.code]).toEqual([404, 'not_found']);
+    },
+  );
+
   it('methods that a path does not have', async () => {
     for (const [method, path, allow] of [
       ['PUT', '/v1/events', 'POST, GET'],

@@ -30,15 +30,18 @@ export async function open(address: string): Promise<Socket> {
 }
 
 /**
- * Sends bytes as they are, and listens until the server closes, or for `waitMs` after the last byte that came.
+ * Sends bytes as they are, and listens until the server closes or is quiet.
  *
  * @param parts sent one after the other, with a little time between them.
+ * @param patience how long (ms) to wait for the first byte, and for another one after each.
  */
 export async function converse(
   address: string,
   parts: string | Buffer | (string | Buffer)[],
-  waitMs = 400,
+  patience: number | { firstMs: number; quietMs: number } = 400,
 ): Promise<Conversation> {
+  const { firstMs, quietMs } =
+    typeof patience === 'number' ? { firstMs: patience, quietMs: patience } : patience;
   const started = performance.now();
   const socket = await open(address);
   let text = '';
@@ -52,7 +55,7 @@ export async function converse(
     if (!socket.destroyed) socket.write(typeof part === 'string' ? Buffer.from(part, 'latin1') : part);
   }
   heard = performance.now();
-  while (!socket.destroyed && performance.now() - heard < waitMs) await sleep(2);
+  while (!socket.destroyed && performance.now() - heard < (text === '' ? firstMs : quietMs)) await sleep(2);
   const closed = socket.destroyed;
   socket.destroy();
   return { answers: readAnswers(text), text, closed, ms: performance.now() - started };

@@ -5,11 +5,11 @@ import type { App } from '../appEnv.ts';
 
 /** swagger-ui-dist: the page and what it loads, served from here so that it works offline. */
 const ASSETS = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
-const ASSET_TYPES: Record<string, string> = {
-  'swagger-ui.css': 'text/css; charset=utf-8',
-  'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
-  'favicon-32x32.png': 'image/png',
-};
+const ASSET_TYPES = new Map([
+  ['swagger-ui.css', 'text/css; charset=utf-8'],
+  ['swagger-ui-bundle.js', 'text/javascript; charset=utf-8'],
+  ['favicon-32x32.png', 'image/png'],
+]);
 
 const PAGE = `<!doctype html>
 <html lang="en">
@@ -65,7 +65,7 @@ export function descriptionRoutes(app: App): void {
   app.get('/docs', (c) => c.html(PAGE, 200, { 'Content-Security-Policy': POLICY }));
   app.get('/docs/init.js', (c) => c.body(INIT, 200, { 'Content-Type': 'text/javascript; charset=utf-8' }));
   app.get('/docs/assets/:asset', async (c) => {
-    const type = ASSET_TYPES[c.req.param('asset')];
+    const type = ASSET_TYPES.get(c.req.param('asset'));
     if (type === undefined) return c.notFound();
     return c.body(new Uint8Array(await readFile(join(ASSETS, c.req.param('asset')))), 200, {
       'Content-Type': type,

@@ -1,0 +1,33 @@
+import { type Agent, request } from 'node:http';
+import type { Seen } from './answerFault.ts';
+import type { HttpRequest } from './hostileRequest.ts';
+
+/**
+ * Sends a request that is HTTP, whatever it says.
+ *
+ * @throws {Error} when there is no answer within `timeoutMs`, or the connection breaks before one.
+ */
+export function sendHttp(agent: Agent, address: string, sent: HttpRequest, timeoutMs: number): Promise<Seen> {
+  const { hostname, port } = new URL(address);
+  return new Promise((resolve, reject) => {
+    const { method, path } = sent;
+    const length = sent.body === undefined ? {} : { 'content-length': Buffer.byteLength(sent.body) };
+    const headers = { ...sent.headers, ...length };
+    const outgoing = request({ agent, hostname, port, method, path, headers }, (incoming) => {
+      const chunks: Buffer[] = [];
+      incoming.on('data', (chunk) => chunks.push(chunk));
+      incoming.on('error', reject);
+      incoming.on('end', () => {
+        clearTimeout(timer);
+        const answered = incoming.headers as Record<string, string>;
+        resolve({ status: incoming.statusCode!, headers: answered, body: Buffer.concat(chunks).toString() });
+      });
+    });
+    const timer = setTimeout(() => outgoing.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
+    outgoing.on('error', (error) => {
+      clearTimeout(timer);
+      reject(error);
+    });
+    outgoing.end(sent.body);
+  });
+}
