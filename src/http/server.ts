@@ -11,8 +11,8 @@ import { requestFault } from './requestFault.ts';
 const LOOK_FOR_SLOW_MS = 1_000;
 /** How much of a body nobody wants is still read once its answer is sent, so that the client can read the answer. */
 const MAX_REST_BYTES = 1_048_576;
-const MAX_REST_MS = 500;
 const LOOK_AT_REST_MS = 20;
+const MAX_LOOKS_AT_REST = 25;
 
 export interface HttpServer {
   /** `http://host:port`, with the port that was chosen for 0. */
@@ -115,10 +115,10 @@ function boundRest(request: IncomingMessage): void {
   if (request.complete) return;
   const { socket } = request;
   const before = socket.bytesRead;
-  const until = Date.now() + MAX_REST_MS;
+  let looks = MAX_LOOKS_AT_REST; // not time: a busy process must have read before it judges
   const look = setInterval(() => {
-    if (socket.bytesRead - before > MAX_REST_BYTES || Date.now() > until) socket.destroy();
     if (request.complete || socket.destroyed) clearInterval(look);
+    else if (socket.bytesRead - before > MAX_REST_BYTES || looks-- === 0) socket.destroy();
   }, LOOK_AT_REST_MS).unref();
 }
 

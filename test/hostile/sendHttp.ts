@@ -3,11 +3,28 @@ import type { Seen } from './answerFault.ts';
 import type { HttpRequest } from './hostileRequest.ts';
 
 /**
- * Sends a request that is HTTP, whatever it says.
+ * Sends a request that is HTTP, whatever it says. Where the server has just ended the kept connection that it went out
+ * on, it is sent once more, as any client does.
  *
  * @throws {Error} when there is no answer within `timeoutMs`, or the connection breaks before one.
  */
-export function sendHttp(agent: Agent, address: string, sent: HttpRequest, timeoutMs: number): Promise<Seen> {
+export async function sendHttp(
+  agent: Agent,
+  address: string,
+  sent: HttpRequest,
+  timeoutMs: number,
+): Promise<Seen> {
+  try {
+    return await sendOnce(agent, address, sent, timeoutMs);
+  } catch (error) {
+    if (!(error instanceof StaleConnection)) throw error;
+    return sendOnce(agent, address, sent, timeoutMs);
+  }
+}
+
+class StaleConnection extends Error {}
+
+function sendOnce(agent: Agent, address: string, sent: HttpRequest, timeoutMs: number): Promise<Seen> {
   const { hostname, port } = new URL(address);
   return new Promise((resolve, reject) => {
     const { method, path } = sent;
@@ -24,9 +41,10 @@ export function sendHttp(agent: Agent, address: string, sent: HttpRequest, timeo
       });
     });
     const timer = setTimeout(() => outgoing.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
-    outgoing.on('error', (error) => {
+    outgoing.on('error', (error: NodeJS.ErrnoException) => {
       clearTimeout(timer);
-      reject(error);
+      const stale = outgoing.reusedSocket && ['ECONNRESET', 'EPIPE'].includes(error.code ?? '');
+      reject(stale ? new StaleConnection(error.message) : error);
     });
     outgoing.end(sent.body);
   });
