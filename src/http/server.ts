@@ -9,6 +9,11 @@ import { requestFault } from './requestFault.ts';
 
 /** How often Node looks for requests that take too long, in ms; its default of 30 s would let them live that longer. */
 const LOOK_FOR_SLOW_MS = 1_000;
+/**
+ * Connections that may wait to be accepted; the kernel may cap it (Linux: net.core.somaxconn). Beyond Node's 511 a burst
+ * makes clients wait for retransmissions, for seconds, whoever caused it.
+ */
+const BACKLOG = 4_096;
 /** How much of a body nobody wants is still read once its answer is sent, so that the client can read the answer. */
 const MAX_REST_BYTES = 1_048_576;
 const LOOK_AT_REST_MS = 20;
@@ -75,7 +80,7 @@ export async function listen(app: App, host: string, port: number, limits: HttpL
     server.once('error', (error: NodeJS.ErrnoException) =>
       reject(new StartupError(whyNot(error, host, port))),
     );
-    server.listen(port, host, resolve);
+    server.listen({ port, host, backlog: BACKLOG }, resolve);
   });
   server.on('error', () => undefined);
   return {
