@@ -240,7 +240,7 @@ describeEngine('the audit log', () => {
   describe('over HTTP', () => {
     let server: HttpServer;
     beforeAll(async () => {
-      server = await listen(t.service.app, '127.0.0.1', 0);
+      server = await listen(t.service.app, '127.0.0.1', 0, t.config.http.limits);
     });
     afterAll(() => server.close(1_000));
 

@@ -276,7 +276,7 @@ describeEngine('wrong keys', () => {
   beforeAll(async () => {
     const limits = { AUTH_FAILURES_PER_MINUTE: String(PER_MINUTE), TRUSTED_PROXIES: '127.0.0.1' };
     t = await startTestService(limits);
-    server = await listen(t.service.app, '127.0.0.1', 0);
+    server = await listen(t.service.app, '127.0.0.1', 0, t.config.http.limits);
   });
   afterAll(async () => {
     await server.close(1_000);
