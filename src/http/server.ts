@@ -14,8 +14,9 @@ const LOOK_FOR_SLOW_MS = 1_000;
  * makes clients wait for retransmissions, for seconds, whoever caused it.
  */
 const BACKLOG = 4_096;
-/** How much of a body nobody wants is still read once its answer is sent, so that the client can read the answer. */
+/** How much of a body nobody wants is still read once its answer is sent. */
 const MAX_REST_BYTES = 1_048_576;
+/** How long its connection lives on, so that the client can read the answer: a reset may take it away. */
 const LOOK_AT_REST_MS = 20;
 const MAX_LOOKS_AT_REST = 25;
 
@@ -56,7 +57,10 @@ export async function listen(app: App, host: string, port: number, limits: HttpL
     const fault = requestFault(request, limits);
     if (fault) return refuse(response, fault);
     if (closing) response.setHeader('Connection', 'close');
-    if (!request.complete) response.once('finish', () => boundRest(request));
+    if (!request.complete) {
+      closeGently(request.socket);
+      response.once('finish', () => boundRest(request));
+    }
     void handle(request, response);
   };
   server.on('request', receive);
@@ -115,6 +119,17 @@ function unhandled(error: unknown): TidemarkError {
     : new TidemarkError('internal', 'something went wrong');
 }
 
+/**
+ * Closing on top of a body that is still coming resets the connection, and the client may lose its answer with it
+ * (RFC 9112 §9.6). So Node's close after the last answer announces the end only; `boundRest` cuts.
+ */
+function closeGently(socket: Socket): void {
+  socket.destroySoon = () => {
+    socket.end();
+    setTimeout(() => socket.destroy(), MAX_LOOKS_AT_REST * LOOK_AT_REST_MS).unref();
+  };
+}
+
 /** After the answer, a body that is still coming may not come for long, nor much of it. */
 function boundRest(request: IncomingMessage): void {
   if (request.complete) return;
@@ -123,7 +138,11 @@ function boundRest(request: IncomingMessage): void {
   let looks = MAX_LOOKS_AT_REST; // not time: a busy process must have read before it judges
   const look = setInterval(() => {
     if (request.complete || socket.destroyed) clearInterval(look);
-    else if (socket.bytesRead - before > MAX_REST_BYTES || looks-- === 0) socket.destroy();
+    else if (looks-- === 0) socket.destroy();
+    else if (socket.bytesRead - before > MAX_REST_BYTES) {
+      request.pause();
+      socket.pause();
+    }
   }, LOOK_AT_REST_MS).unref();
 }
 

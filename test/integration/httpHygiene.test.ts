@@ -245,7 +245,7 @@ describeEngine('HTTP', () => {
           const { text, sent, ended } = await pour(head, chunk);
           expect([method, path, ended]).toEqual([method, path, true]);
           expect(sent).toBeLessThan(24 * MIB);
-          expect(text).toMatch(/^HTTP\/1\.1 [24]\d\d /);
+          expect(text, `${method} ${path} ${authorization === key} ${sent}`).toMatch(/^HTTP\/1\.1 [24]\d\d /);
           if (hasBody && authorization === key) expect(text).toMatch(/^HTTP\/1\.1 (413|403) /);
         }
       }
