@@ -5,6 +5,7 @@ const integration = [
   'test/faults/**/*.test.ts',
   'test/oracle/**/*.test.ts',
   'test/hostile/**/*.test.ts',
+  'test/reliability/**/*.test.ts',
 ];
 /** Tests that do not depend on the rollup engine. */
 const services = [

@@ -1,4 +1,4 @@
-import './exitWithParent.mjs';
+import '../test/support/exitWithParent.mjs';
 import { Batcher, type BatchItem } from '../src/ingest/batcher.ts';
 
 /*

@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
@@ -8,7 +7,6 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import pg from 'pg';
 import { afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
 import { freePort } from '../../src/local/freePort.ts';
@@ -16,13 +14,13 @@ import { processStart } from '../../src/local/processes.ts';
 import { readLockFile } from '../../src/local/runningServer.ts';
 import { serverAccount } from '../../src/local/serverAccount.ts';
 import { reachable } from '../../src/local/serverProgram.ts';
+import { buildProgram } from '../support/buildProgram.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { withDatabase } from '../support/databaseUrl.ts';
 import { runFolder } from '../support/runFolder.ts';
 import { anEvent } from '../support/traffic.ts';
 import { type Program, runProgram } from './support/runProgram.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const ADMIN_KEY = 'tm_admin_key_of_the_process_tests';
 const READY_MS = 15_000;
 const MIGRATIONS = readdirSync('migrations').filter((name) => name.endsWith('.js')).length;
@@ -34,11 +32,7 @@ const folders: string[] = [];
 const databases: TestDatabase[] = [];
 const servers: Server[] = [];
 
-beforeAll(async () => {
-  await promisify(execFile)('npm', ['run', '--silent', 'build'], { cwd: ROOT }).catch((error) => {
-    throw new Error(`npm run build: ${error.stdout}`);
-  });
-}, 120_000);
+beforeAll(buildProgram, 120_000);
 
 afterEach(async () => {
   for (const { child, exited } of programs.splice(0)) {

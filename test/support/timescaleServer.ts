@@ -1,10 +1,11 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { freePort } from '../../src/local/freePort.ts';
+import type { PostgresBinaries } from '../../src/local/postgresBinaries.ts';
 import { startCluster } from '../../src/local/postgresCluster.ts';
 import { withDatabase } from './databaseUrl.ts';
 
@@ -18,11 +19,16 @@ const PULL_MS = 120_000;
 const CONTAINER_START_MS = 60_000;
 const PASSWORD = 'throwaway';
 
-const SETTINGS = {
+/** What a server needs to have the extension. */
+export const TIMESCALE_SETTINGS = {
   shared_preload_libraries: 'timescaledb',
   'timescaledb.telemetry_level': 'off',
-  max_connections: '200',
   max_worker_processes: '40',
+};
+
+const SETTINGS = {
+  ...TIMESCALE_SETTINGS,
+  max_connections: '200',
   max_prepared_transactions: '4', // for transactions that stand still in the midst of their commit
   fsync: 'off',
   full_page_writes: 'off',
@@ -92,22 +98,22 @@ async function startInDocker(): Promise<TimescaleServer | null> {
 }
 
 async function startInstalled(dir: string): Promise<TimescaleServer | null> {
-  const bin = await installedBinaries();
-  if (!bin) return null;
+  const binaries = await installedTimescale();
+  if (!binaries) return null;
   const cluster = await startCluster({
     dataDir: join(dir, 'timescale'),
     logFile: join(dir, 'timescale.log'),
     port: await freePort(),
     password: PASSWORD,
     settings: SETTINGS,
-    binaries: { initdb: join(bin, 'initdb'), postgres: join(bin, 'postgres') },
+    binaries,
   });
   const url = `postgres://postgres:${PASSWORD}@127.0.0.1:${cluster.port}/postgres`;
-  return verified({ url, source: bin, stop: () => cluster.stop('immediate') });
+  return verified({ url, source: dirname(binaries.postgres), stop: () => cluster.stop('immediate') });
 }
 
 /** The newest PostgreSQL here that has the extension: in Debian's layout, or with everything in one folder. */
-async function installedBinaries(): Promise<string | undefined> {
+export async function installedTimescale(): Promise<PostgresBinaries | undefined> {
   const root = '/usr/lib/postgresql';
   const versions = await readdir(root).catch(() => []);
   for (const version of versions.sort((a, b) => Number(b) - Number(a))) {
@@ -115,7 +121,9 @@ async function installedBinaries(): Promise<string | undefined> {
     const shares = [join('/usr/share/postgresql', version), join(root, version, 'share')];
     const controls = shares.map((share) => join(share, 'extension', 'timescaledb.control'));
     const [program, ...control] = await Promise.all([join(bin, 'postgres'), ...controls].map(exists));
-    if (program && control.includes(true)) return bin;
+    if (program && control.includes(true)) {
+      return { initdb: join(bin, 'initdb'), postgres: join(bin, 'postgres') };
+    }
   }
   return undefined;
 }

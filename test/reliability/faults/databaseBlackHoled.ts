@@ -1,0 +1,20 @@
+import type { Fault } from '../fault.ts';
+
+export const databaseBlackHoled: Fault = {
+  name: 'databaseBlackHoled',
+  description: 'nothing arrives at the database any more; old connections stay dead',
+  short: { times: 1, holdMs: 5_000 },
+  long: { times: 3, holdMs: 30_000 },
+  readiness: 'away',
+  proxied: true,
+  async run(trial, { times, holdMs }) {
+    const proxy = trial.proxy!;
+    for (let i = 0; i < times; i++) {
+      await trial.outage({
+        begin: async () => proxy.swallow(),
+        holdMs,
+        end: async () => proxy.recover(),
+      });
+    }
+  },
+};

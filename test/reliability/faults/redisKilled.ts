@@ -1,0 +1,16 @@
+import type { Fault } from '../fault.ts';
+
+export const redisKilled: Fault = {
+  name: 'redisKilled',
+  description: 'Redis killed (SIGKILL), started again empty',
+  short: { times: 2, holdMs: 1_000 },
+  long: { times: 20, holdMs: 2_000 },
+  unnoticed: true,
+  readiness: 'ready',
+  async run(trial, { times, holdMs }) {
+    const { site } = trial;
+    for (let i = 0; i < times; i++) {
+      await trial.outage({ begin: () => site.killRedis(), holdMs, end: () => site.startRedis() });
+    }
+  },
+};
