@@ -121,7 +121,7 @@ export class Writer {
           return requests.map(() => unavailable(error));
         }
         this.options.metrics.retries.inc({ sqlstate: code ?? 'connection' });
-        if (remedy === 'reconnect' && attempt.outcome && (await this.committed(attempt.xid))) {
+        if (remedy === 'reconnect' && attempt.outcome && (await this.committed(attempt))) {
           this.options.onStored?.(attempt.outcome.stored);
           return batch.results(attempt.outcome.known);
         }
@@ -272,13 +272,19 @@ export class Writer {
     this.encoder.discard();
   }
 
-  /** Whether a transaction whose connection was lost has committed after all. False also when nobody can tell. */
-  private async committed(xid: string | null): Promise<boolean> {
-    while (xid !== null && Date.now() < this.until) {
+  /**
+   * Whether a transaction whose connection was lost has committed after all. False also when nobody can tell.
+   *
+   * Its id alone does not say: a server that has crashed, or the replica that took its place, gives the ids of
+   * transactions of which nothing had reached the disk to others. So the rows have to be there, and to be its own.
+   */
+  private async committed({ xid, outcome }: Attempt): Promise<boolean> {
+    while (xid !== null && outcome !== null && Date.now() < this.until) {
       try {
         const client = await this.connected();
         const { rows } = await client.query('select pg_xact_status($1::text::xid8) as status', [xid]);
-        if (rows[0].status !== 'in progress') return rows[0].status === 'committed';
+        if (rows[0].status === 'committed') return await this.wrote(client, xid, outcome.stored);
+        if (rows[0].status !== 'in progress') return false;
       } catch (error) {
         this.drop();
         if (remedyFor(error) !== 'reconnect') return false;
@@ -286,6 +292,17 @@ export class Writer {
       await sleep(50);
     }
     return false;
+  }
+
+  private async wrote(client: pg.Client, xid: string, stored: UsageEvent[]): Promise<boolean> {
+    const { rows } = await client.query<{ n: string }>(
+      `select count(*) as n
+       from unnest($2::uuid[], $3::text[]) as mine (event_id, tenant_id)
+       join event_identity i using (event_id, tenant_id)
+       where i.xmin = $1::text::xid8::xid`,
+      [xid, stored.map((row) => row.eventId), stored.map((row) => row.tenantId)],
+    );
+    return Number(rows[0]!.n) === stored.length;
   }
 }
 
