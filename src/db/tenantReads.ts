@@ -19,8 +19,8 @@ export interface TenantReadsOptions {
  */
 export class TenantReads {
   private readonly options: TenantReadsOptions;
-  /** Connections on which a statement has succeeded. */
-  private readonly proven = new WeakSet<pg.PoolClient>();
+  /** The statements that have succeeded on a connection, by name. */
+  private readonly proven = new WeakMap<pg.PoolClient, Set<string | undefined>>();
 
   constructor(options: TenantReadsOptions) {
     this.options = options;
@@ -65,11 +65,12 @@ export class TenantReads {
     try {
       client.query(query);
       const result = await query.result;
-      this.proven.add(client);
+      const proven = this.proven.get(client) ?? new Set();
+      this.proven.set(client, proven.add(name));
       return result;
     } catch (error) {
       // pg takes the statement for prepared once the context has been parsed, which may be as far as it got.
-      if (remedyFor(error) === 'reconnect' || !this.proven.has(client)) lost ??= error as Error;
+      if (remedyFor(error) === 'reconnect' || !this.proven.get(client)?.has(name)) lost ??= error as Error;
       throw error;
     } finally {
       client.off('error', onError);
