@@ -58,6 +58,8 @@ class LoadTenant {
 export class Load {
   readonly tenants: LoadTenant[];
   readonly outcomes = new Map<Outcome, number>();
+  /** Why requests were refused. */
+  readonly codes = new Map<string, number>();
   /** Longest request of each kind, in ms. */
   readonly longest = { post: 0, read: 0 };
   private readonly options: LoadOptions;
@@ -199,11 +201,13 @@ export class Load {
     });
     const { outcome, ms } = reply;
     this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1);
+    const { code } = reply.body ?? {};
+    if (code !== undefined) this.codes.set(code, (this.codes.get(code) ?? 0) + 1);
     if (ms > this.longest[kind]) this.longest[kind] = ms;
     const what = `${kind} ${path.split('?')[0]}`;
-    if (ms > bounds[kind]) problem(`${what} took ${Math.round(ms)} ms (${outcome})`);
+    if (ms > bounds[kind]) problem(`${what} took longer than it may (${outcome})`);
     if (outcome !== 200 && outcome !== 503 && !allowed.includes(outcome)) {
-      problem(`${what} ended with ${outcome} ${reply.body?.code ?? ''}`);
+      problem(`${what} ended with ${outcome} ${code ?? ''}`);
     }
     return reply;
   }

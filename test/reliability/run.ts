@@ -36,7 +36,7 @@ async function main(): Promise<number> {
   const folder = join(RESULTS, new Date().toISOString().replaceAll(':', '-'));
   let failed = false;
   for (const engine of engines) {
-    const args = [VITEST, 'run', '--project', engine, 'test/reliability'];
+    const args = [VITEST, 'run', '--project', engine, 'test/reliability/reliability.test.ts'];
     const { status } = spawnSync(process.execPath, args, {
       stdio: 'inherit',
       env: {

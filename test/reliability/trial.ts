@@ -13,8 +13,6 @@ const ADMIN_KEY = 'tm_admin_key_of_the_reliability_tests';
 const HOUR = 3_600_000;
 /** Small, so that an outage fills it; or more than the load can fill, where no post may fail. */
 const QUEUE_ROWS = { small: 300, ample: 2_000 };
-/** Time of the load before the first fault and after the last one, in ms. */
-const QUIET_MS = 1_000;
 /** How long a dependency may be back before the service is, in ms. */
 const RECOVERY_MS = 5_000;
 /** After this the service is taken for dead, in ms. */
@@ -30,6 +28,10 @@ export interface Pace {
   env: Record<string, string>;
   /** How long a request may take, in ms. */
   bounds: { post: number; read: number };
+  /** How long readiness may take to notice that the database has gone, in ms. */
+  noticeMs: number;
+  /** Time of the load before the first fault and after the last one, in ms. */
+  quietMs: number;
   /** How much longer than promised things may take on a machine that does much else at once, in ms. */
   slackMs: number;
 }
@@ -37,30 +39,43 @@ export interface Pace {
 const SLACK_MS = 1_000;
 
 /** The defaults of production. */
-export const LONG: Pace = pace({ deadline: 10_000, connect: 5_000, read: 15_000 }, {}, SLACK_MS);
+export const LONG: Pace = pace({
+  ms: { deadline: 10_000, connect: 5_000, read: 15_000, probeInterval: 1_000, probe: 3_000 },
+  env: {},
+  slackMs: SLACK_MS,
+  quietMs: 5_000,
+});
 /** The same in fewer seconds. */
-export const SHORT: Pace = pace(
-  { deadline: 3_000, connect: 1_000, read: 3_000 },
-  { DRAIN_DELAY_MS: '1000' },
-  5 * SLACK_MS,
-);
+export const SHORT: Pace = pace({
+  ms: { deadline: 3_000, connect: 1_000, read: 3_000, probeInterval: 300, probe: 1_000 },
+  env: { DRAIN_DELAY_MS: '700' },
+  slackMs: 5 * SLACK_MS,
+  quietMs: 500,
+});
 
-function pace(
-  ms: { deadline: number; connect: number; read: number },
-  env: Record<string, string>,
-  slackMs: number,
-): Pace {
+function pace({ ms, env, slackMs, quietMs }: PaceOptions): Pace {
   return {
     env: {
       INGEST_DEADLINE_MS: String(ms.deadline),
       DB_CONNECT_TIMEOUT_MS: String(ms.connect),
       READ_TIMEOUT_MS: String(ms.read),
+      DB_PROBE_INTERVAL_MS: String(ms.probeInterval),
+      DB_PROBE_TIMEOUT_MS: String(ms.probe),
       ...env,
     },
     // A read waits for a connection, then for the server, whose own bound comes a second earlier.
     bounds: { post: ms.deadline + slackMs, read: ms.connect + ms.read + 1_000 + slackMs },
+    noticeMs: ms.probeInterval + ms.probe + SLACK_MS / 2,
     slackMs,
+    quietMs,
   };
+}
+
+interface PaceOptions {
+  ms: { deadline: number; connect: number; read: number; probeInterval: number; probe: number };
+  env: Record<string, string>;
+  slackMs: number;
+  quietMs: number;
 }
 
 /** A row of the fault table. Times in ms, sizes in MB. */
@@ -71,6 +86,8 @@ export interface Figures {
   times: number;
   requests: number;
   outcomes: Record<string, number>;
+  /** Codes of refusals. */
+  codes: Record<string, number>;
   acknowledged: number;
   lost: number;
   twice: number;
@@ -78,6 +95,8 @@ export interface Figures {
   longestRead: number;
   /** From the dependency's return to the first post and read that succeed and to readiness, whichever is last. */
   recovery: { max: number; p50: number } | null;
+  /** Longest time that readiness took to notice; null where it had no time to, or nothing to notice. */
+  noticedMax: number | null;
   /** Of the orderly exits. */
   exitMax: number | null;
   queueMax: number;
@@ -109,6 +128,7 @@ export class Trial {
   private readonly problems = new Map<string, number>();
   private readonly from = Math.floor((Date.now() - 3 * HOUR) / HOUR) * HOUR;
   private readonly recoveries: number[] = [];
+  private readonly notices: number[] = [];
   private readonly exits: number[] = [];
   private times = 0;
   private lost = 0;
@@ -170,10 +190,10 @@ export class Trial {
   private async measure(extent: Fault['short']): Promise<Figures> {
     this.load.start();
     try {
-      await sleep(QUIET_MS);
+      await sleep(this.pace.quietMs);
       this.rssWarm = Math.max(...this.watches.map((watch) => watch.rssMb));
       await this.fault.run(this, extent);
-      await sleep(QUIET_MS);
+      await sleep(this.pace.quietMs);
     } finally {
       await this.load.stop();
       for (const watch of this.watches) await watch.stop();
@@ -191,13 +211,12 @@ export class Trial {
     await sleep(holdMs);
     const leaving = Date.now();
     await end();
-    const back = Date.now();
     const recovery = await this.recovered();
     this.recoveries.push(recovery);
     if (recovery > RECOVERY_MS + this.pace.slackMs - SLACK_MS) {
       this.problem(`recovered ${Math.round(recovery)} ms after the dependency was back`);
     }
-    if (this.fault.readiness === 'away') this.expectAway(away, leaving, back);
+    if (this.fault.readiness === 'away') this.expectAway(away, leaving);
     await this.findAcknowledged();
   }
 
@@ -244,14 +263,15 @@ export class Trial {
     if (outcome !== 200) await new Promise(() => undefined); // the next one may
   }
 
-  private expectAway(away: number, leaving: number, back: number): void {
+  /** Readiness notices in time that the database has gone, and says so until it is back. */
+  private expectAway(away: number, leaving: number): void {
     for (const { ready } of this.watches) {
-      const within = ready.filter(({ asked, answered }) => asked >= away && answered <= leaving);
-      if (within.some((sample) => sample.ready)) this.problem('said to be ready without a database');
-      const around = ready.filter(({ asked, answered }) => asked >= away - 100 && answered <= back + 2_500);
-      if (back - away > 3_000 && around.every((sample) => sample.ready)) {
-        this.problem('never said not to be ready');
-      }
+      const meanwhile = ready.filter(({ asked, answered }) => asked >= away && answered <= leaving);
+      const noticed = meanwhile.find((sample) => !sample.ready);
+      if (noticed) this.notices.push(noticed.answered - away);
+      const late = meanwhile.filter(({ asked }) => asked >= away + this.pace.noticeMs);
+      if (late.some((sample) => sample.ready)) this.problem('said to be ready without a database');
+      if (leaving - away > 2 * this.pace.noticeMs && !noticed) this.problem('never said not to be ready');
     }
   }
 
@@ -327,7 +347,7 @@ export class Trial {
     const expected = [200, ...(this.fault.allowed ?? [])];
     const failed = [...this.load.outcomes].filter(([outcome]) => !expected.includes(outcome));
     if (this.fault.unnoticed && failed.length > 0) {
-      this.problem(`requests failed: ${JSON.stringify(Object.fromEntries(failed))}`);
+      this.problem(`requests failed: ${JSON.stringify([...failed, ...this.load.codes])}`);
     }
     if (this.problems.size === 0) return;
     for (const service of this.services) console.error(service.log(20));
@@ -343,12 +363,14 @@ export class Trial {
       times: this.times,
       requests: load.requests,
       outcomes: Object.fromEntries(load.outcomes),
+      codes: Object.fromEntries(load.codes),
       acknowledged: load.tenants.reduce((sum, tenant) => sum + tenant.acknowledged.size, 0),
       lost: this.lost,
       twice,
       longestPost: load.longest.post,
       longestRead: load.longest.read,
       recovery: sorted.length > 0 ? { max: sorted.at(-1)!, p50: sorted[sorted.length >> 1]! } : null,
+      noticedMax: this.notices.length > 0 ? Math.max(...this.notices) : null,
       exitMax: this.exits.length > 0 ? Math.max(...this.exits) : null,
       queueMax: Math.max(...watches.map((watch) => watch.queueMax)),
       rssWarm: this.rssWarm,

@@ -18,18 +18,19 @@ export const connectionsDropped: Fault = {
   short: { times: 12, holdMs: 0 },
   long: { times: 10 * STEPS.length, holdMs: 0 },
   proxied: true,
+  unnoticed: true,
   async run(trial, { times }) {
-    const proxy = trial.proxy!;
+    const { cutter } = trial.proxy!;
     let missed = 0;
     for (let i = 0; i < times; i++) {
       const step = STEPS[Math.floor((i * STEPS.length) / Math.min(times, STEPS.length)) % STEPS.length]!;
       const reset = i % 2 === 0;
       await trial.outage({
         begin: async () => {
-          const cut = proxy.cutter.cutAt(step, reset, WAIT_MS);
           // Writers open connections only when they have lost one.
-          if (typeof step === 'object' && 'opening' in step) proxy.cutAll(reset);
-          if (!(await cut)) missed++;
+          const opening = typeof step === 'object' && 'opening' in step;
+          if (opening) await cutter.cutAt({ sent: 0 }, reset, WAIT_MS);
+          if (!(await cutter.cutAt(step, reset, WAIT_MS))) missed++;
         },
         holdMs: 0,
         end: async () => undefined,

@@ -4,7 +4,7 @@ import type { Fault } from '../fault.ts';
 export const lockHeld: Fault = {
   name: 'lockHeld',
   description: 'the event table locked (ACCESS EXCLUSIVE)',
-  short: { times: 1, holdMs: 4_000 },
+  short: { times: 1, holdMs: 3_500 },
   long: { times: 3, holdMs: 15_000 },
   async run(trial, { times, holdMs }) {
     const client = new pg.Client(trial.site.url);

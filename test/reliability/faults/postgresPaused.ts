@@ -3,7 +3,7 @@ import type { Fault } from '../fault.ts';
 export const postgresPaused: Fault = {
   name: 'postgresPaused',
   description: 'all processes of PostgreSQL paused (SIGSTOP)',
-  short: { times: 1, holdMs: 5_000 },
+  short: { times: 1, holdMs: 4_000 },
   long: { times: 3, holdMs: 30_000 },
   readiness: 'away',
   async run(trial, { times, holdMs }) {

@@ -3,7 +3,7 @@ import type { Fault } from '../fault.ts';
 export const postgresStopped: Fault = {
   name: 'postgresStopped',
   description: 'PostgreSQL stopped in immediate mode, started again',
-  short: { times: 2, holdMs: 1_000 },
+  short: { times: 2, holdMs: 600 },
   long: { times: 50, holdMs: 1_000 },
   readiness: 'away',
   async run(trial, { times, holdMs }) {

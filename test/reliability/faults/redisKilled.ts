@@ -3,7 +3,7 @@ import type { Fault } from '../fault.ts';
 export const redisKilled: Fault = {
   name: 'redisKilled',
   description: 'Redis killed (SIGKILL), started again empty',
-  short: { times: 2, holdMs: 1_000 },
+  short: { times: 2, holdMs: 600 },
   long: { times: 20, holdMs: 2_000 },
   unnoticed: true,
   readiness: 'ready',
