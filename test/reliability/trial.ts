@@ -65,7 +65,8 @@ function pace({ ms, env, slackMs, quietMs }: PaceOptions): Pace {
     },
     // A read waits for a connection, then for the server, whose own bound comes a second earlier.
     bounds: { post: ms.deadline + slackMs, read: ms.connect + ms.read + 1_000 + slackMs },
-    noticeMs: ms.probeInterval + ms.probe + SLACK_MS / 2,
+    // A probe that had just begun does not tell yet: the database was heard of after it had.
+    noticeMs: ms.probeInterval + 2 * ms.probe + slackMs / 2,
     slackMs,
     quietMs,
   };
@@ -93,7 +94,7 @@ export interface Figures {
   twice: number;
   longestPost: number;
   longestRead: number;
-  /** From the dependency's return to the first post and read that succeed and to readiness, whichever is last. */
+  /** From the dependency's return to the first post and read that succeed, to readiness and to live counters, whichever is last. */
   recovery: { max: number; p50: number } | null;
   /** Longest time that readiness took to notice; null where it had no time to, or nothing to notice. */
   noticedMax: number | null;
@@ -259,8 +260,8 @@ export class Trial {
   }
 
   private async readyOnce(service: ServiceProcess): Promise<void> {
-    const { outcome } = await ask(service.port, '/readyz', { timeoutMs: LOST_MS });
-    if (outcome !== 200) await new Promise(() => undefined); // the next one may
+    const { outcome, body } = await ask(service.port, '/readyz', { timeoutMs: LOST_MS });
+    if (outcome !== 200 || body.live !== 'ok') await new Promise(() => undefined); // the next one may
   }
 
   /** Readiness notices in time that the database has gone, and says so until it is back. */

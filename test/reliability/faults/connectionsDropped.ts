@@ -5,7 +5,7 @@ import type { Step } from '../writeCutter.ts';
 const STEPS: Step[] = [
   ...[0, 20, 120, 250].map((opening) => ({ opening })),
   ...[0, 1, 5, 60, 150, 300, 600, 1_200, 2_500, 5_000, 10_000, 20_000].map((sent) => ({ sent })),
-  ...Array.from({ length: 16 }, (_, answered) => ({ answered })),
+  ...Array.from({ length: 13 }, (_, answered) => ({ answered })),
   'unheard',
   'done',
 ];
@@ -16,7 +16,7 @@ export const connectionsDropped: Fault = {
   name: 'connectionsDropped',
   description: "a writer's connection dropped at each step of a write",
   short: { times: 12, holdMs: 0 },
-  long: { times: 10 * STEPS.length, holdMs: 0 },
+  long: { times: 4 * STEPS.length, holdMs: 0 },
   proxied: true,
   unnoticed: true,
   async run(trial, { times }) {
