@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
  * close; for the service, exitWithParent.mjs does. In order they end by SIGTERM.
  */
 
-const EXIT_WITH_PARENT = new URL('../test/support/exitWithParent.mjs', import.meta.url).href;
+const EXIT_WITH_PARENT = new URL('exitWithParent.mjs', import.meta.url).href;
 const STOP_MS = 20_000;
 
 export interface Child {

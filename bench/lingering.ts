@@ -1,4 +1,4 @@
-import '../test/support/exitWithParent.mjs';
+import './exitWithParent.mjs';
 import { Batcher, type BatchItem } from '../src/ingest/batcher.ts';
 
 /*

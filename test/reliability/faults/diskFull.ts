@@ -9,6 +9,7 @@ export const dataDiskFull: Fault = {
   short: { times: 1, holdMs: 2_500 },
   long: { times: 5, holdMs: 15_000 },
   smallDisk: 'base',
+  readiness: 'ready', // it answers, and serves reads
   async run(trial, { times, holdMs }) {
     const disk = trial.site.disk!;
     for (let i = 0; i < times; i++) {

@@ -6,6 +6,7 @@ export const lockHeld: Fault = {
   description: 'the event table locked (ACCESS EXCLUSIVE)',
   short: { times: 1, holdMs: 3_500 },
   long: { times: 3, holdMs: 15_000 },
+  readiness: 'ready',
   async run(trial, { times, holdMs }) {
     const client = new pg.Client(trial.site.url);
     await client.connect();
