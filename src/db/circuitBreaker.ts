@@ -15,7 +15,7 @@ export interface CircuitBreakerOptions {
   log: Logger;
 }
 
-/** Between two probes of a database that is away, in ms. They do not wait for each other: one may hang where the next gets through. */
+/** Between two probes of a database that is away, in ms. */
 const KNOCK_MS = 250;
 const MAX_KNOCKING = 20;
 
@@ -24,7 +24,8 @@ const MAX_KNOCKING = 20;
  * refused at once instead of after its timeout.
  *
  * It trips on a probe, not on the requests' own failures, since a request may fail for reasons of its own. A probe runs
- * each interval and whenever a connection is lost or cannot be had.
+ * each interval and whenever a connection is lost or cannot be had. Probes do not wait for each other: where one hangs,
+ * the next may get through, or be the first that has heard nothing since it began.
  *
  * - closed → open: a probe failed, and nothing was heard from the database on any connection since it began. Every
  *   watched connection is cut, so that what waits on one settles now and not at its timeout.
@@ -97,7 +98,7 @@ export class CircuitBreaker {
   private async run(): Promise<void> {
     const { signal } = this.stopping;
     while (!signal.aborted) {
-      if (this.knocking < (this.isOpen ? MAX_KNOCKING : 1)) void this.knock();
+      if (this.knocking < MAX_KNOCKING) void this.knock();
       const pauseMs = this.isOpen ? KNOCK_MS : this.options.intervalMs;
       await sleep(pauseMs, undefined, { signal, ref: false }).catch(() => undefined);
     }

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { DatabaseProbe } from './databaseProbe.ts';
 
 /** As much of a connection as a probe uses. */
-class Connection {
+class Connection extends EventEmitter {
   readonly stream = Object.assign(new EventEmitter(), { destroyed: false, destroy: () => this.end() });
   readonly connection = { stream: this.stream };
   answers: 'at once' | 'never' = 'at once';

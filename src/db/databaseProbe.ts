@@ -62,7 +62,8 @@ export class DatabaseProbe {
   }
 }
 
-/** A probe's connection has nothing to say goodbye for. */
+/** A probe's connection has nothing to say goodbye for, and its end is no news. */
 function discard(client: pg.Client): void {
+  client.removeAllListeners('error').on('error', () => undefined);
   client.connection.stream.destroy();
 }
