@@ -29,8 +29,9 @@ const VICTIMS = {
 } as const;
 type VictimName = keyof typeof VICTIMS;
 
+const FLOOD_EVENTS = 500;
 /** The flood waits a second when it is refused, as Retry-After asks it to. */
-const FLOOD = { events: 500, patienceMs: 1_000 };
+const FLOOD_PACE = { patienceMs: 1_000, givesWay: true };
 const FLOODING = 'flooding';
 
 const VARIANTS = {
@@ -41,7 +42,7 @@ const VARIANTS = {
     env: {},
     limits: { eventsPerSecond: 20_000 },
   },
-  small: { title: 'shared batches of 500 rows', env: { SHARED_ROWS: '500' }, limits: {} },
+  medium: { title: 'shared batches of 1,000 rows', env: { SHARED_ROWS: '1000' }, limits: {} },
   large: { title: 'shared batches of 5,000 rows', env: { SHARED_ROWS: '5000' }, limits: {} },
 } as const;
 type VariantName = keyof typeof VARIANTS;
@@ -55,7 +56,7 @@ interface Options {
   rounds: number;
 }
 
-type Pace = Pick<Load, 'connections' | 'warmupMs' | 'durationMs' | 'everyMs' | 'patienceMs'>;
+type Pace = Pick<Load, 'connections' | 'warmupMs' | 'durationMs' | 'everyMs' | 'patienceMs' | 'givesWay'>;
 
 interface Fairness {
   victim: VictimName;
@@ -185,8 +186,8 @@ async function measureFairness(
         post: { path: '/v1/events', events: size, tenantId },
         ...pace,
       });
-      const flood = (pace: Omit<Pace, 'patienceMs'>) =>
-        generate(load(FLOODING, floodKey, FLOOD.events, { ...pace, patienceMs: FLOOD.patienceMs }), meter());
+      const flood = (pace: Omit<Pace, keyof typeof FLOOD_PACE>) =>
+        generate(load(FLOODING, floodKey, FLOOD_EVENTS, { ...pace, ...FLOOD_PACE }), meter());
       const victimAtPace = () =>
         generate(
           load(TENANT, service.key, events, { connections, everyMs, durationMs, warmupMs: 2_000 }),
@@ -221,7 +222,7 @@ async function measureFairness(
         variant,
         alone: alone.latency,
         beside: beside.latency,
-        floodEventsPerSecond: (flooded.requests * FLOOD.events) / flooded.seconds,
+        floodEventsPerSecond: (flooded.requests * FLOOD_EVENTS) / flooded.seconds,
         floodRefusals: flooded.refusals,
         usage: beside.usage,
         problems,

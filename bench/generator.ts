@@ -1,3 +1,4 @@
+import { setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HttpConnection } from './httpConnection.ts';
 import { percentilesOf } from './percentiles.ts';
@@ -25,6 +26,8 @@ export interface Load {
   everyMs?: number;
   /** Ms that a connection waits after an answer of 429 or 503, which is then counted as a refusal. */
   patienceMs?: number;
+  /** Gives way to every other process, much as though the load came from another machine. */
+  givesWay?: boolean;
   /** The clock that posted events are stamped with, where it is not the real one. */
   time?: VirtualTime | undefined;
 }
@@ -55,6 +58,7 @@ export type GeneratorMessage = 'begin' | 'end' | LoadReport;
 const TAIL_MS = 30_000;
 
 async function run(load: Load, tell: (message: GeneratorMessage) => void): Promise<void> {
+  if (load.givesWay) setPriority(19);
   const connections: HttpConnection[] = [];
   for (let i = 0; i < load.connections; i++) {
     connections.push(await HttpConnection.open(load.host, load.port));

@@ -1,5 +1,5 @@
 import { TidemarkError } from '../errors.ts';
-import { type BatchItem, type Bounds, Entry, FairQueue, type Taken } from './fairQueue.ts';
+import { type BatchItem, type Bounds, Entry, FairQueue, type Share } from './fairQueue.ts';
 
 export type { BatchItem } from './fairQueue.ts';
 
@@ -9,9 +9,9 @@ export type { BatchItem } from './fairQueue.ts';
  * one lane runs, another is used only for a batch that is worth a transaction of its own, or when the first one takes
  * its time: few small requests make one larger batch rather than two small ones.
  *
- * Each batch carries a fair share of every flow that waits (fairQueue.ts). A batch under way cannot be interrupted, so
- * while items of more than one flow come in, batches are smaller, and no flow has all the lanes: what one flow floods
- * in does not stand before another's request for longer than a small batch takes. One flow alone has everything.
+ * Each flow that waits gets a fair share (fairQueue.ts). A batch under way cannot be interrupted, so while items of more
+ * than one flow come in, what goes ahead of the others is not in one batch with them, and one lane is kept for it: a
+ * request of a flow that asks for little waits for nobody who asks for much. One flow alone has everything.
  *
  * Invariants:
  * - an item is in exactly one place: the queue, one running batch, or settled;
@@ -26,7 +26,7 @@ export interface BatcherOptions<Item, Result> {
   /** Bounds of one batch. A single larger item makes a batch of its own. */
   batchRows: number;
   batchBytes: number;
-  /** Rows of one batch while several flows share the lanes; its bytes in proportion. */
+  /** Rows of one batch of those who take turns, while flows share the lanes; its bytes in proportion. */
   sharedBatchRows: number;
   /** Rows that must wait before another lane is used beside a running one. */
   laneRows: number;
@@ -65,13 +65,13 @@ export class Batcher<Item extends BatchItem, Result> {
   private readonly wholeBatch: Bounds;
   private readonly sharedBatch: Bounds;
   private readonly idle: number[];
-  private readonly running = new Set<Taken<Waiting<Item, Result>>>();
+  private readonly running = new Set<Waiting<Item, Result>[]>();
   private readonly sweeper: NodeJS.Timeout;
   private latestFlow: string | undefined;
   /** Until when items of several flows are expected, ms since the epoch. */
   private sharedUntil = 0;
-  /** In all batches under way. */
-  private runningRows = 0;
+  /** Batches under way of those who take turns. */
+  private runningTurns = 0;
   private pumpScheduled = false;
   private closed = false;
   /** Settles, after `close`, when nothing waits or runs. */
@@ -152,45 +152,45 @@ export class Batcher<Item extends BatchItem, Result> {
   }
 
   private pump(): void {
-    const { lanes } = this.options;
     while (this.idle.length > 0 && this.queue.length > 0) {
-      const shared = Date.now() < this.sharedUntil;
-      if (!this.worthALane(shared)) break;
-      const taken = shared
-        ? this.queue.take(this.sharedBatch, Math.max(1, lanes - 1))
-        : this.queue.take(this.wholeBatch, lanes);
-      if (taken.entries.length === 0) break;
-      void this.run(taken, this.idle.pop()!);
+      const now = Date.now();
+      const sharing = now < this.sharedUntil;
+      const share = this.nextShare(sharing, now);
+      if (!share) break;
+      const bounds = sharing && share !== 'ahead' ? this.sharedBatch : this.wholeBatch;
+      void this.run(this.queue.take(bounds, share), share, this.idle.pop()!);
     }
     if (this.queue.length === 0 && this.running.size === 0) this.onIdle?.();
   }
 
-  /** While flows share, what waits is not in the batches under way: it has a lane kept for it. */
-  private worthALane(shared: boolean): boolean {
-    const { laneRows } = this.options;
-    if (this.running.size === 0 || this.queue.rows >= laneRows) return true;
-    return this.queue.oldest!.since <= Date.now() - LANE_WAIT_MS || (shared && this.runningRows >= laneRows);
+  /** What the lane that is free is used for, if for anything yet. */
+  private nextShare(sharing: boolean, now: number): Share | undefined {
+    const { lanes, laneRows } = this.options;
+    const { rows, rowsAhead, oldest } = this.queue;
+    const worthALane = this.running.size === 0 || rows >= laneRows || oldest!.since <= now - LANE_WAIT_MS;
+    if (!sharing || lanes === 1) return worthALane ? 'all' : undefined;
+    const rowsInTurn = rows - rowsAhead;
+    if (rowsInTurn > 0 && this.runningTurns === 0) return 'turns';
+    if (rowsAhead > 0) return worthALane || this.runningTurns > 0 ? 'ahead' : undefined;
+    return worthALane && this.runningTurns < lanes - 1 ? 'turns' : undefined;
   }
 
-  private async run(batch: Taken<Waiting<Item, Result>>, lane: number): Promise<void> {
-    const { entries } = batch;
-    let rows = 0;
-    for (const { item } of entries) rows += item.rows;
-    this.runningRows += rows;
+  private async run(batch: Waiting<Item, Result>[], share: Share, lane: number): Promise<void> {
+    const turns = share === 'ahead' ? 0 : 1;
+    this.runningTurns += turns;
     this.running.add(batch);
     let results: (Result | Error)[];
     try {
       results = await this.options.write(
-        entries.map((entry) => entry.item),
+        batch.map((entry) => entry.item),
         lane,
       );
     } catch (error) {
-      results = entries.map(() => error as Error);
+      results = batch.map(() => error as Error);
     }
-    for (const [i, entry] of entries.entries()) settle(entry, results[i]!);
+    for (const [i, entry] of batch.entries()) settle(entry, results[i]!);
     this.running.delete(batch);
-    this.runningRows -= rows;
-    this.queue.finish(batch);
+    this.runningTurns -= turns;
     this.idle.push(lane);
     this.pump();
   }
@@ -201,8 +201,8 @@ export class Batcher<Item extends BatchItem, Result> {
     while (this.queue.length > 0 && this.queue.oldest!.since <= overdue) {
       settle(this.queue.dropOldest(), timeUp('was not written: its time was up while it waited'));
     }
-    for (const { entries } of this.running) {
-      for (const entry of entries) {
+    for (const batch of this.running) {
+      for (const entry of batch) {
         if (entry.since <= overdue) {
           settle(entry, timeUp('is still being written; retry with the same event ids'));
         }

@@ -4,15 +4,15 @@
  *
  * A flow has a FIFO of its own and a deficit in rows. A turn takes its entries while the deficit is positive; then it
  * gets QUANTUM_ROWS more and goes to the end of the round. In each lap of the round a flow may have its first
- * QUANTUM_ROWS before all that wait for their turn, in one piece or in many: it is `fresh`. So a request of a small
+ * QUANTUM_ROWS before all that wait for their turn, in one piece or in many: it is `ahead`. So a request of a small
  * tenant is in the next batch, however much of others waits, and nobody gains by stopping and starting.
  *
  * Invariants:
  * - an entry is in its flow's FIFO and in the list of all by age, or in neither; `rows`, `bytes` and `length` are the
  *   sums over them;
- * - a flow with entries is in exactly one place: fresh, the round, or parked (as many batches of it run as may);
- * - a flow without entries stays in the round while it has taken ahead, then rests; what rests at the end of a lap and
- *   has no batch under way is forgotten, and so is everything once nothing waits at all;
+ * - a flow with entries is in exactly one place: ahead, with rows left of its first, or in the round;
+ * - a flow without entries stays in the round while it has taken too much, then rests; what rests at the end of a lap
+ *   is forgotten, and so is everything once nothing waits at all;
  * - the oldest entry of all is the first of its flow: so deadlines cost nothing per flow.
  */
 
@@ -44,12 +44,8 @@ export class Entry {
   }
 }
 
-/** One batch taken from the queue. */
-export interface Taken<E> {
-  readonly entries: E[];
-  /** @internal Those it has something of. */
-  readonly flows: Flow[];
-}
+/** What a batch is taken from: what goes ahead, those whose turn it is, or both in this order. */
+export type Share = 'ahead' | 'turns' | 'all';
 
 interface Flow {
   readonly key: string;
@@ -57,17 +53,11 @@ interface Flow {
   last: Entry | undefined;
   rows: number;
   bytes: number;
-  /** Rows it may still take in this turn; below zero what it has taken ahead. */
+  /** Rows it may still take in this turn; below zero what it has taken too much. */
   deficit: number;
-  place: 'rest' | 'fresh' | 'round' | 'parked';
+  place: 'rest' | 'ahead' | 'round';
   /** The lap that its deficit was last set for. */
   lap: number;
-  /** Where it goes back to. */
-  parkedFrom: 'fresh' | 'round';
-  /** Batches under way that carry something of it. */
-  running: number;
-  /** The batch that it has last been taken into. */
-  batch: number;
   /** The next in the same place. */
   behind: Flow | undefined;
 }
@@ -79,7 +69,7 @@ const SHARE_OF_FREE = 2;
 
 export class FairQueue<E extends Entry> {
   private readonly flows = new Map<string, Flow>();
-  private readonly fresh = new FlowList();
+  private readonly ahead = new FlowList();
   private readonly round = new FlowList();
   private readonly resting = new Set<Flow>();
   private lap = 0;
@@ -89,8 +79,9 @@ export class FairQueue<E extends Entry> {
   private readonly rowsPerByte: number;
   private eldest: Entry | undefined;
   private youngest: Entry | undefined;
-  private batches = 0;
   rows = 0;
+  /** Those of `rows` that go ahead. */
+  rowsAhead = 0;
   bytes = 0;
   length = 0;
 
@@ -132,8 +123,8 @@ export class FairQueue<E extends Entry> {
       if (flow.lap !== this.lap) flow.deficit = QUANTUM_ROWS;
       flow.lap = this.lap;
       this.resting.delete(flow);
-      this.enter(flow, 'fresh');
-    }
+      this.enter(flow, 'ahead');
+    } else if (flow.place === 'ahead') this.rowsAhead += item.rows;
     entry.older = this.youngest;
     if (this.youngest) this.youngest.newer = entry;
     else this.eldest = entry;
@@ -155,73 +146,65 @@ export class FairQueue<E extends Entry> {
 
   /**
    * Takes one batch: a fair share of each flow, in the order of arrival within it. Its first item may exceed the
-   * bounds. Without entries when each flow that waits has `lanesPerFlow` batches under way. `finish` has to follow.
+   * bounds.
    */
-  take(bounds: Bounds, lanesPerFlow: number): Taken<E> {
-    const taken: Taken<E> = { entries: [], flows: [] };
-    const number = ++this.batches;
+  take(bounds: Bounds, share: Share): E[] {
+    const taken: E[] = [];
     let rows = 0;
     let bytes = 0;
     while (this.length > 0) {
-      const list = this.fresh.first ? this.fresh : this.round;
-      const flow = list.first;
+      const flow = this.nextOf(share);
       if (!flow) break;
-      if (flow.deficit <= 0) {
-        this.endTurn(flow);
-        flow.deficit += QUANTUM_ROWS;
-        this.enter(flow, 'round');
-      } else if (!flow.first) {
+      if (flow.deficit <= 0) this.toRound(flow);
+      else if (!flow.first) {
         this.endTurn(flow);
         this.rest(flow);
-      } else if (flow.batch !== number && flow.running >= lanesPerFlow) {
-        const { place } = flow;
-        this.endTurn(flow);
-        flow.parkedFrom = place === 'fresh' ? 'fresh' : 'round';
-        flow.place = 'parked';
       } else {
         const { item } = flow.first;
         const fits = rows + item.rows <= bounds.rows && bytes + item.bytes <= bounds.bytes;
-        if (!fits && taken.entries.length > 0) break;
+        if (!fits && taken.length > 0) break;
         rows += item.rows;
         bytes += item.bytes;
         flow.deficit -= Math.max(item.rows, item.bytes * this.rowsPerByte);
-        if (flow.batch !== number) {
-          flow.batch = number;
-          flow.running++;
-          taken.flows.push(flow);
-        }
-        taken.entries.push(this.shift(flow));
+        taken.push(this.shift(flow));
+        if (flow.place === 'ahead' && flow.deficit <= 0) this.toRound(flow);
       }
     }
     if (this.length === 0) this.clear();
     return taken;
   }
 
-  /** A batch is no longer under way. */
-  finish({ flows }: Taken<E>): void {
-    for (const flow of flows) {
-      flow.running--;
-      if (flow.place === 'parked') this.enter(flow, flow.parkedFrom);
-    }
+  /** Ends a flow's turn, or its going ahead: it waits at the end of the round for its next. */
+  private toRound(flow: Flow): void {
+    this.endTurn(flow);
+    flow.deficit += QUANTUM_ROWS;
+    this.enter(flow, 'round');
+  }
+
+  private nextOf(share: Share): Flow | undefined {
+    if (share === 'turns') return this.round.first;
+    return this.ahead.first ?? (share === 'all' ? this.round.first : undefined);
   }
 
   /** Nothing waits, so nobody is owed anything. */
   private clear(): void {
-    for (const list of [this.fresh, this.round]) {
+    for (const list of [this.ahead, this.round]) {
       for (let flow = list.shift(); flow; flow = list.shift()) this.rest(flow);
     }
     this.endLap();
   }
 
-  private enter(flow: Flow, place: 'fresh' | 'round'): void {
+  private enter(flow: Flow, place: 'ahead' | 'round'): void {
     flow.place = place;
     this[place].push(flow);
+    if (place === 'ahead') this.rowsAhead += flow.rows;
   }
 
   /** Takes the flow that is first in its place out of it. */
   private endTurn(flow: Flow): void {
-    if (flow.place === 'fresh') {
-      this.fresh.shift();
+    if (flow.place === 'ahead') {
+      this.ahead.shift();
+      this.rowsAhead -= flow.rows;
       return;
     }
     this.round.shift();
@@ -232,11 +215,8 @@ export class FairQueue<E extends Entry> {
   private endLap(): void {
     this.lap++;
     this.turnsLeft = this.round.length;
-    for (const flow of this.resting) {
-      if (flow.running > 0) continue;
-      this.resting.delete(flow);
-      this.flows.delete(flow.key);
-    }
+    for (const flow of this.resting) this.flows.delete(flow.key);
+    this.resting.clear();
   }
 
   private rest(flow: Flow): void {
@@ -260,6 +240,7 @@ export class FairQueue<E extends Entry> {
     flow.bytes -= entry.item.bytes;
     this.rows -= entry.item.rows;
     this.bytes -= entry.item.bytes;
+    if (flow.place === 'ahead') this.rowsAhead -= entry.item.rows;
     this.length--;
     return entry as E;
   }
@@ -276,9 +257,6 @@ export class FairQueue<E extends Entry> {
         deficit: 0,
         place: 'rest',
         lap: -1,
-        parkedFrom: 'fresh',
-        running: 0,
-        batch: 0,
         behind: undefined,
       };
       this.flows.set(key, flow);

@@ -15,7 +15,7 @@ export type { WriteResult } from './batch.ts';
 /** A batch of fewer rows costs more as a transaction of its own than it gains: docs/adr/0004. */
 const LANE_ROWS = 200;
 /** While tenants compete, a batch is to take a few ms: docs/adr/0015. */
-const SHARED_BATCH_ROWS = 1_000;
+const SHARED_BATCH_ROWS = 500;
 
 export interface IngestOptions {
   config: Config['ingest'];
