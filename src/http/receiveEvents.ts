@@ -11,6 +11,8 @@ export interface ReceiveOptions {
   onInvalid: 'reject' | 'skip';
   /** Answer as soon as the events are queued. */
   async: boolean;
+  /** When its deadline began, in ms since the epoch. */
+  since: number;
   /** Told of the one tenant whose limits have been drawn on, each time. */
   onLimited(tenantId: string, limits: TenantLimits): void;
 }
@@ -66,7 +68,7 @@ export async function receiveEvents(
     ingest.storeLater(parsed.events, body.length, flow);
     return { queued: parsed.events.length };
   }
-  const result = await ingest.store(parsed.events, body.length, flow);
+  const result = await ingest.store(parsed.events, body.length, flow, options.since);
   if (options.onInvalid === 'skip') return verdicts(parsed, result);
   return { accepted: result.accepted, duplicates: result.duplicates };
 }

@@ -390,6 +390,27 @@ describe('the deadline', () => {
     expect(await running).toBe('deadline_exceeded');
   });
 
+  it('counts from when the caller says, wherever the item is by then', async () => {
+    const { batches, write } = heldWrites();
+    const queue = batcher({ write, deadlineMs: 1_000 });
+    const ago = (ms: number) => Date.now() - ms;
+    const started = performance.now();
+    expect(await codeOf(queue.add(item('too late'), ago(1_000)))).toBe('deadline_exceeded');
+    const running = queue.add(item('running'), ago(900));
+    await turn();
+    const waiting = queue.add(item('waiting'), ago(850));
+    expect(await Promise.all([codeOf(running), codeOf(waiting)])).toEqual([
+      'deadline_exceeded',
+      'deadline_exceeded',
+    ]);
+    expect(performance.now() - started).toBeLessThan(900);
+    expect(batches.map(({ names }) => names)).toEqual([['running']]);
+    batches[0]!.done();
+    await turn();
+    batches[1]!.done();
+    await queue.close();
+  });
+
   it('answers for an item that is being written, which goes on', async () => {
     const { batches, write } = heldWrites();
     const queue = batcher({ write, deadlineMs: 150 });

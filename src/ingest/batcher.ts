@@ -18,7 +18,7 @@ export type { BatchItem } from './fairQueue.ts';
  * - what waits stays within the bounds of the queue, but that a single item larger than a bound is taken when it is
  *   empty;
  * - every item settles by its deadline: while it waits it is taken out unwritten, while it runs its outcome is
- *   reported as unknown and the batch goes on.
+ *   reported as unknown and the batch goes on. One whose time began before it was queued is reported as unknown too.
  */
 
 export interface BatcherOptions<Item, Result> {
@@ -44,6 +44,8 @@ class Waiting<Item extends BatchItem, Result> extends Entry {
   readonly resolve: (result: Result) => void;
   readonly reject: (error: Error) => void;
   settled = false;
+  /** For a deadline that does not follow from when it was queued. */
+  timer: NodeJS.Timeout | undefined;
 
   constructor(item: Item, since: number, resolve: (result: Result) => void, reject: (error: Error) => void) {
     super(item, since);
@@ -116,16 +118,26 @@ export class Batcher<Item extends BatchItem, Result> {
    * @throws {TidemarkError} at once: `overloaded` when the queue, or what one flow may have of it, is full,
    * `shutting_down` after `close`; as a rejection: `deadline_exceeded` when its time is up, in which case it may or
    * may not have been written.
+   * @param since when its time began, in ms since the epoch: its caller may have waited for something else before.
    */
-  add(item: Item): Promise<Result> {
+  add(item: Item, since = Date.now()): Promise<Result> {
     this.check(item.flow, item.rows, item.bytes);
     return new Promise((resolve, reject) => {
       const now = Date.now();
+      const leftMs = since + this.options.deadlineMs - now;
+      if (leftMs <= 0) {
+        reject(timeUp('was not written: its time was up before it could be queued'));
+        return;
+      }
       if (item.flow !== this.latestFlow) {
         if (this.latestFlow !== undefined) this.sharedUntil = now + SHARED_MS;
         this.latestFlow = item.flow;
       }
-      this.queue.push(new Waiting(item, now, resolve, reject));
+      const waiting = new Waiting(item, now, resolve, reject);
+      if (now - since > SWEEP_MS) {
+        waiting.timer = setTimeout(() => settle(waiting, timeUp(UNKNOWN)), leftMs).unref();
+      }
+      this.queue.push(waiting);
       this.schedulePump();
     });
   }
@@ -215,9 +227,12 @@ export class Batcher<Item extends BatchItem, Result> {
 function settle<Item extends BatchItem, Result>(entry: Waiting<Item, Result>, result: Result | Error): void {
   if (entry.settled) return;
   entry.settled = true;
+  clearTimeout(entry.timer);
   if (result instanceof Error) entry.reject(result);
   else entry.resolve(result);
 }
+
+const UNKNOWN = 'is still being written; retry with the same event ids';
 
 function timeUp(what: string): TidemarkError {
   return new TidemarkError('deadline_exceeded', `the request ${what}`, { retryAfterSeconds: 1 });

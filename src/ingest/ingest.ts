@@ -87,12 +87,13 @@ export class Ingest {
    *
    * @param bytes size of the request's body, for the bounds of the queue.
    * @param flow whose request it is: the tenant. Flows share the writers and the queue evenly.
+   * @param since when its time began, in ms since the epoch, where that was not now.
    * @throws {TidemarkError} at once, with nothing queued: `overloaded`, `shutting_down`, `database_unavailable`; as a
    * rejection: `deadline_exceeded`, `database_unavailable`, `event_rejected_by_database`.
    */
-  store(events: UsageEvent[], bytes: number, flow: string): Promise<WriteResult> {
+  store(events: UsageEvent[], bytes: number, flow: string, since?: number): Promise<WriteResult> {
     this.assertAvailable?.();
-    return this.batcher.add({ events, rows: events.length, bytes, flow });
+    return this.batcher.add({ events, rows: events.length, bytes, flow }, since);
   }
 
   /**

@@ -3,12 +3,13 @@ import { createMiddleware } from 'hono/factory';
 import type { AppEnv } from '../appEnv.ts';
 import { requestHeader, setResponseHeader } from '../nodeHttp.ts';
 
-/** Takes the caller's X-Request-Id where it is a plain token, otherwise makes one, and returns it. */
+/** Takes the caller's X-Request-Id where it is a plain token, otherwise makes one, and returns it. Notes the time. */
 export function requestId() {
   return createMiddleware<AppEnv>((c, next) => {
     const given = requestHeader(c, 'x-request-id');
     const id = given !== undefined && /^[\w.-]{1,128}$/.test(given) ? given : randomUUID();
     c.set('requestId', id);
+    c.set('arrivedAt', Date.now());
     setResponseHeader(c, 'X-Request-Id', id);
     return next();
   });

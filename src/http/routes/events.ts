@@ -172,10 +172,12 @@ export function eventRoutes(app: App, services: Services): void {
     const onInvalid = OnInvalid.safeParse(c.req.query('onInvalid') ?? 'reject');
     if (!onInvalid.success) throw new TidemarkError('invalid_request', 'onInvalid may be reject or skip');
     const format = formatOf(c);
+    const reading = Date.now();
     const body = await readBody(c, services.config.http.maxBodyBytes);
     const answer = await receiveEvents(services, caller, requestHeader(c, 'x-tenant-id'), body, {
       format,
       onInvalid: onInvalid.data,
+      since: c.get('arrivedAt') + (Date.now() - reading), // the time its body took is the client's
       onLimited: (tenantId, limits) => tellLimits(c, services.limiter, tenantId, limits),
       async: /(^|,)\s*respond-async\s*(,|;|$)/i.test(requestHeader(c, 'prefer') ?? ''),
     });
