@@ -1,20 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createTestDatabase, describeEngine } from '../support/database.ts';
-import { type Relay, startRelay } from '../support/relay.ts';
 import { startServiceOn, type TestService, until } from '../support/service.ts';
+import { TcpProxy } from '../support/tcpProxy.ts';
 import { anEvent } from '../support/traffic.ts';
 
 describeEngine('a database that is away', () => {
-  let relay: Relay;
+  let proxy: TcpProxy;
   let t: TestService;
   let mine: { id: string; key: string };
   beforeAll(async () => {
     const database = await createTestDatabase();
     const url = new URL(database.url);
-    relay = await startRelay({ host: url.hostname, port: Number(url.port || 5432) });
+    proxy = await TcpProxy.start({ host: url.hostname, port: Number(url.port || 5432) });
     url.hostname = '127.0.0.1';
-    url.port = String(relay.port);
+    url.port = String(proxy.port);
     t = await startServiceOn(
       database,
       { DB_PROBE_INTERVAL_MS: '200', DB_PROBE_TIMEOUT_MS: '500', DB_CONNECT_TIMEOUT_MS: '2000' },
@@ -25,7 +25,7 @@ describeEngine('a database that is away', () => {
   });
   afterAll(async () => {
     await t.stop();
-    await relay.close();
+    await proxy.close();
   });
 
   const post = () => t.call('POST', '/v1/events', { key: mine.key, body: anEvent() });
@@ -39,10 +39,10 @@ describeEngine('a database that is away', () => {
   it.each(['refusing', 'silent'] as const)(
     'is noticed when %s: requests under way settle, later ones are refused at once, and it is used when it is back',
     async (state) => {
-      await relay.become('open');
+      await proxy.become('open');
       await until(ready);
       const before = await trips();
-      await relay.become(state);
+      await proxy.become(state);
       const underWay = [post(), read(), post(), read()];
       await until(async () => !(await ready()));
       expect(await trips()).toBe(before + 1);
@@ -52,7 +52,7 @@ describeEngine('a database that is away', () => {
         expect(answer.headers.get('retry-after')).toBe('1');
       }
       await sleep(300);
-      await relay.become('open');
+      await proxy.become('open');
       await until(ready);
       expect((await post()).status).toBe(200);
       expect((await read()).status).toBe(200);

@@ -6,8 +6,8 @@ import { migrate } from '../../src/db/migrate.ts';
 import { OwnCluster } from '../support/ownCluster.ts';
 import { runFolder } from '../support/runFolder.ts';
 import { startServiceOn, type TestService, until } from '../support/service.ts';
+import { TcpProxy } from '../support/tcpProxy.ts';
 import { anEvent } from '../support/traffic.ts';
-import { DatabaseProxy } from './databaseProxy.ts';
 
 /*
  * A transaction id of which nothing has reached the disk is given out again after a crash. A writer that asks what
@@ -15,12 +15,12 @@ import { DatabaseProxy } from './databaseProxy.ts';
  */
 describe.skipIf(inject('engine') !== 'postgres')('a transaction id that a crash gives to another', () => {
   let cluster: OwnCluster | null;
-  let proxy: DatabaseProxy;
+  let proxy: TcpProxy;
   let t: TestService;
   beforeAll(async () => {
     cluster = await OwnCluster.make('postgres', await mkdtemp(join(await runFolder(), 'reused-')));
     await onServer((client) => migrate(client));
-    proxy = await DatabaseProxy.start(cluster!.port);
+    proxy = await TcpProxy.start({ host: '127.0.0.1', port: cluster!.port });
     const url = new URL(cluster!.url);
     url.port = String(proxy.port);
     const database = { url: cluster!.url, engine: 'postgres' as const, drop: async () => undefined };
@@ -58,15 +58,15 @@ describe.skipIf(inject('engine') !== 'postgres')('a transaction id that a crash 
         const { rows } = await client.query('select count(*)::int as n from pg_locks where not granted');
         return rows[0].n > 0;
       });
-      proxy.swallow(); // the writer has been told the id of its transaction, and is told nothing else for now
+      await proxy.become('silent'); // the writer has been told the id of its transaction, and is told nothing else for now
       await cluster!.stop('immediate');
     });
-    proxy.cutAll(true);
+    proxy.reset();
     await cluster!.start();
     await onServer(async (client) => {
       for (let i = 0; i < 50; i++) await client.query('select pg_current_xact_id()');
     });
-    proxy.recover();
+    await proxy.become('open');
     expect(await answer!).toMatchObject({ status: 200, body: { accepted: 2, duplicates: 0 } });
     const { rows } = await t.sql.query('select event_id from event where tenant_id = $1', [id]);
     expect(new Set(rows.map((row) => row.event_id))).toEqual(new Set(events.map((event) => event.eventId)));

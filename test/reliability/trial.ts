@@ -1,13 +1,14 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expectExact, USAGE_VIEWS } from '../support/compareSummaries.ts';
-import { DatabaseProxy } from './databaseProxy.ts';
+import { TcpProxy } from '../support/tcpProxy.ts';
 import type { Fault } from './fault.ts';
 import { ask } from './httpRequest.ts';
 import { Load } from './load.ts';
 import { ServiceProcess } from './serviceProcess.ts';
 import type { Site } from './site.ts';
 import { Watch } from './watch.ts';
+import { WriteCutter } from './writeCutter.ts';
 
 const ADMIN_KEY = 'tm_admin_key_of_the_reliability_tests';
 const HOUR = 3_600_000;
@@ -119,7 +120,9 @@ export interface Outage {
 export class Trial {
   readonly site: Site;
   /** On the way to the database, where the fault asks for it. */
-  readonly proxy: DatabaseProxy | undefined;
+  readonly proxy: TcpProxy | undefined;
+  /** Cuts writers' connections that lead through the proxy. */
+  readonly cutter: WriteCutter;
   readonly services: ServiceProcess[];
   readonly watches: Watch[];
   private readonly pace: Pace;
@@ -138,7 +141,8 @@ export class Trial {
   private constructor(
     fault: Fault,
     site: Site,
-    proxy: DatabaseProxy | undefined,
+    proxy: TcpProxy | undefined,
+    cutter: WriteCutter,
     pace: Pace,
     services: ServiceProcess[],
     tenants: { id: string; key: string }[],
@@ -146,6 +150,7 @@ export class Trial {
     this.fault = fault;
     this.site = site;
     this.proxy = proxy;
+    this.cutter = cutter;
     this.pace = pace;
     this.services = services;
     this.queueRows = queueRowsFor(fault);
@@ -167,7 +172,9 @@ export class Trial {
 
   /** Runs a fault to its end. Never throws for what the service does: that is in the figures' problems. */
   static async run(fault: Fault, site: Site, pace: Pace, extent: Fault['short']): Promise<Figures> {
-    const proxy = fault.proxied ? await DatabaseProxy.start(site.cluster.port) : undefined;
+    const cutter = new WriteCutter();
+    const server = { host: '127.0.0.1', port: site.cluster.port };
+    const proxy = fault.proxied ? await TcpProxy.start(server, { tapOn: cutter.tapOn }) : undefined;
     const services: ServiceProcess[] = [];
     try {
       const url = new URL(site.url);
@@ -176,7 +183,7 @@ export class Trial {
         const log = join(site.folder, `${fault.name}-${i}.log`);
         services.push(await ServiceProcess.start(environment(url.href, site, pace, fault), log));
       }
-      const trial = new Trial(fault, site, proxy, pace, services, await createTenants(services[0]!));
+      const trial = new Trial(fault, site, proxy, cutter, pace, services, await createTenants(services[0]!));
       return await trial.measure(extent);
     } finally {
       for (const service of services) await service.kill();

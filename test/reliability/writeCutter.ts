@@ -1,10 +1,4 @@
-import type { Connection } from './databaseProxy.ts';
-
-/** Passes on what comes from either side. */
-interface Tap {
-  toServer(data: Buffer): void;
-  toClient(data: Buffer): void;
-}
+import type { Connection, Tap } from '../support/tcpProxy.ts';
 
 /**
  * Where in the life of a writer's connection it is cut:
@@ -45,7 +39,7 @@ export class WriteCutter {
     });
   }
 
-  readonly tap = (connection: Connection): Tap => {
+  readonly tapOn = (connection: Connection): Tap => {
     const { client, server } = connection;
     let writer = false;
     let opened = false;

@@ -20,7 +20,7 @@ export const connectionsDropped: Fault = {
   proxied: true,
   unnoticed: true,
   async run(trial, { times }) {
-    const { cutter } = trial.proxy!;
+    const { cutter } = trial;
     let missed = 0;
     for (let i = 0; i < times; i++) {
       const step = STEPS[Math.floor((i * STEPS.length) / Math.min(times, STEPS.length)) % STEPS.length]!;

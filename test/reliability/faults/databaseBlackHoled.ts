@@ -11,9 +11,9 @@ export const databaseBlackHoled: Fault = {
     const proxy = trial.proxy!;
     for (let i = 0; i < times; i++) {
       await trial.outage({
-        begin: async () => proxy.swallow(),
+        begin: () => proxy.become('silent'),
         holdMs,
-        end: async () => proxy.recover(),
+        end: () => proxy.become('open'),
       });
     }
   },
