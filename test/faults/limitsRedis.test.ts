@@ -1,28 +1,17 @@
 import { type AddressInfo, createServer } from 'node:net';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { RedisUsage } from '../../src/limits/sharedUsage.ts';
 import { TokenBuckets } from '../../src/limits/tokenBuckets.ts';
-import { startRedis } from '../support/redisServer.ts';
+import { newRedis } from '../support/newRedis.ts';
 
 const TIMEOUT_MS = 200;
-
-const cleanups: (() => Promise<unknown> | unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-async function newRedis(port?: number) {
-  const server = await startRedis(port === undefined ? {} : { port });
-  cleanups.push(() => server.kill());
-  return server;
-}
 
 function newInstance(url: string) {
   const changes: boolean[] = [];
   const shared = new RedisUsage({ url, timeoutMs: TIMEOUT_MS, onHealth: (healthy) => changes.push(healthy) });
   const refused: string[] = [];
   const buckets = new TokenBuckets({ shared, onRefused: (kind) => refused.push(kind) });
-  cleanups.push(() => buckets.close());
+  onTestFinished(() => buckets.close());
   const take = (points: number) => {
     try {
       buckets.take([{ tenantId: 'tenant', kind: 'events', points, perSecond: 1_000 }]);
@@ -90,7 +79,7 @@ test('a black hole holds nobody up, and is left alone for a while', async () => 
     socket.on('error', () => {});
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  cleanups.push(() => server.close());
+  onTestFinished(() => void server.close());
   const { shared, buckets, take } = newInstance(
     `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
   );

@@ -1,10 +1,10 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { Redis } from 'ioredis';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { emptySums, type LiveIncrement } from '../../src/live/liveCounters.ts';
 import { RedisLiveCounters, type RedisOptions } from '../../src/live/redis.ts';
 import { WINDOW_MS, windowStart } from '../../src/windows/window.ts';
-import { startRedis } from '../support/redisServer.ts';
+import { newRedis } from '../support/newRedis.ts';
 
 const TIMEOUT_MS = 200;
 /** What a call may take on a busy machine when it has to settle within the timeout. */
@@ -12,21 +12,10 @@ const BOUND_MS = TIMEOUT_MS + 300;
 /** And when it must not wait at all. */
 const AT_ONCE_MS = TIMEOUT_MS / 2;
 
-const cleanups: (() => Promise<unknown> | unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-async function newRedis(port?: number) {
-  const server = await startRedis(port === undefined ? {} : { port });
-  cleanups.push(() => server.kill());
-  return server;
-}
-
 function newClient(url: string): Redis {
   const client = new Redis(url);
   client.on('error', () => {});
-  cleanups.push(() => client.disconnect());
+  onTestFinished(() => client.disconnect());
   return client;
 }
 
@@ -45,7 +34,7 @@ function newCounters(url: string, clock: Clock, options: Partial<RedisOptions> =
     now: () => clock.now,
     ...options,
   });
-  cleanups.push(() => live.close());
+  onTestFinished(() => live.close());
   return live;
 }
 
@@ -104,7 +93,7 @@ async function newProxy(targetPort: number) {
     pipe(target, client, () => proxy.frozen !== '');
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  cleanups.push(() => {
+  onTestFinished(() => {
     for (const socket of sockets) socket.destroy();
     server.close();
   });
@@ -178,7 +167,7 @@ describe('black hole', () => {
   test('from the start: nobody waits, closing is quick', async () => {
     const server = createServer((socket) => socket.on('error', () => {}));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    cleanups.push(() => server.close());
+    onTestFinished(() => void server.close());
     const clock = newClock();
     const live = newCounters(`redis://127.0.0.1:${(server.address() as AddressInfo).port}`, clock);
     await new Promise((resolve) => setTimeout(resolve, 500));
