@@ -76,3 +76,39 @@ it('keeps every entry once and in order, and knows how much goes ahead', () => {
     }),
   );
 });
+
+it('gives nobody more than those who always want something, however it starts and stops', () => {
+  const most = 300;
+  fc.assert(
+    fc.property(
+      fc.array(fc.constantFrom(0, 1, 50, 125, 200, 249, 250, 251, most), { minLength: 1, maxLength: 4 }),
+      fc.integer({ min: 1, max: 5 }),
+      fc.integer({ min: 20, max: most }),
+      fc.constantFrom(most, 500, 2_000),
+      (pattern, floods, floodRows, limit) => {
+        const queue = newQueue();
+        const waiting = new Map<string, number>();
+        const got = new Map<string, number>();
+        const push = (flow: string, rows: number) => {
+          queue.push(newEntry(flow, rows));
+          waiting.set(flow, (waiting.get(flow) ?? 0) + rows);
+        };
+        for (let i = 0; i < 200; i++) {
+          for (let flood = 0; flood < floods; flood++) {
+            const flow = `flood ${flood}`;
+            while ((waiting.get(flow) ?? 0) <= limit) push(flow, floodRows);
+          }
+          const rows = pattern[i % pattern.length]!;
+          if (rows > 0 && !waiting.get('sometimes')) push('sometimes', rows);
+          for (const { item } of queue.take({ rows: limit, bytes: 1e9 }, 'all')) {
+            waiting.set(item.flow, waiting.get(item.flow)! - item.rows);
+            got.set(item.flow, (got.get(item.flow) ?? 0) + item.rows);
+          }
+        }
+        const { sometimes = 0, ...always } = Object.fromEntries(got);
+        // A few turns and one item of each, however long it goes on.
+        expect(sometimes - Math.min(...Object.values(always))).toBeLessThan(4 * most);
+      },
+    ),
+  );
+});

@@ -56,7 +56,7 @@ interface Flow {
   /** Rows it may still take in this turn; below zero what it has taken too much. */
   deficit: number;
   place: 'rest' | 'ahead' | 'round';
-  /** The lap that its deficit was last set for. */
+  /** The lap that its deficit is of. */
   lap: number;
   /** The next in the same place. */
   behind: Flow | undefined;
@@ -155,11 +155,9 @@ export class FairQueue<E extends Entry> {
     while (this.length > 0) {
       const flow = this.nextOf(share);
       if (!flow) break;
-      if (flow.deficit <= 0) this.toRound(flow);
-      else if (!flow.first) {
-        this.endTurn(flow);
-        this.rest(flow);
-      } else {
+      if (flow.deficit <= 0) this.endTurn(flow, 'round');
+      else if (!flow.first) this.endTurn(flow, 'rest');
+      else {
         const { item } = flow.first;
         const fits = rows + item.rows <= bounds.rows && bytes + item.bytes <= bounds.bytes;
         if (!fits && taken.length > 0) break;
@@ -167,18 +165,11 @@ export class FairQueue<E extends Entry> {
         bytes += item.bytes;
         flow.deficit -= Math.max(item.rows, item.bytes * this.rowsPerByte);
         taken.push(this.shift(flow));
-        if (flow.place === 'ahead' && flow.deficit <= 0) this.toRound(flow);
+        if (flow.place === 'ahead' && flow.deficit <= 0) this.endTurn(flow, 'round');
       }
     }
     if (this.length === 0) this.clear();
     return taken;
-  }
-
-  /** Ends a flow's turn, or its going ahead: it waits at the end of the round for its next. */
-  private toRound(flow: Flow): void {
-    this.endTurn(flow);
-    flow.deficit += QUANTUM_ROWS;
-    this.enter(flow, 'round');
   }
 
   private nextOf(share: Share): Flow | undefined {
@@ -200,16 +191,26 @@ export class FairQueue<E extends Entry> {
     if (place === 'ahead') this.rowsAhead += flow.rows;
   }
 
-  /** Takes the flow that is first in its place out of it. */
-  private endTurn(flow: Flow): void {
-    if (flow.place === 'ahead') {
+  /**
+   * Ends the turn of the flow that is first in its place, or its going ahead: it waits at the end of the round for its
+   * next, or rests. What is left of a turn is what it may have ahead in the same lap.
+   */
+  private endTurn(flow: Flow, to: 'round' | 'rest'): void {
+    const turn = flow.place === 'round';
+    if (turn) {
+      this.round.shift();
+      flow.lap = this.lap;
+      this.turnsLeft--;
+    } else {
       this.ahead.shift();
       this.rowsAhead -= flow.rows;
-      return;
     }
-    this.round.shift();
-    this.turnsLeft--;
-    if (this.turnsLeft <= 0) this.endLap();
+    if (to === 'rest') this.rest(flow);
+    else {
+      flow.deficit += QUANTUM_ROWS;
+      this.enter(flow, 'round');
+    }
+    if (turn && this.turnsLeft <= 0) this.endLap();
   }
 
   private endLap(): void {
