@@ -170,7 +170,8 @@ export class Batcher<Item extends BatchItem, Result> {
       const share = this.nextShare(sharing, now);
       if (!share) break;
       const bounds = sharing && share !== 'ahead' ? this.sharedBatch : this.wholeBatch;
-      void this.run(this.queue.take(bounds, share), share, this.idle.pop()!);
+      const batch = this.queue.take(bounds, share);
+      if (batch.length > 0) void this.run(batch, share, this.idle.pop()!);
     }
     if (this.queue.length === 0 && this.running.size === 0) this.onIdle?.();
   }

@@ -196,6 +196,20 @@ describe('while flows share the lanes', () => {
     await end();
   });
 
+  it('a flood of few large requests leaves a lane too', async () => {
+    const { batches, queue, add, done, end } = sharing({});
+    await add(of('flood', 0, 1_000), of('small', 0));
+    expect(namesIn(batches)).toEqual([['small0'], ['flood0']]);
+    await done('small0');
+    await add(of('flood', 1, 1_000));
+    expect(queue.depth).toMatchObject({ rows: 1_000, running: 1 });
+    await add(of('small', 1));
+    expect(batches[2]!.names).toEqual(['small1']);
+    await done('flood0');
+    expect(batches[3]!.names).toEqual(['flood1']);
+    await end();
+  });
+
   it('turns do not starve: when none runs, the next free lane is theirs', async () => {
     const { batches, add, done, end } = sharing({});
     await add(...several('flood', 20, 250), of('small', 0));

@@ -4,8 +4,9 @@
  *
  * A flow has a FIFO of its own and a deficit in rows. A turn takes its entries while the deficit is positive; then it
  * gets QUANTUM_ROWS more and goes to the end of the round. In each lap of the round a flow may have its first
- * QUANTUM_ROWS before all that wait for their turn, in one piece or in many: it is `ahead`. So a request of a small
- * tenant is in the next batch, however much of others waits, and nobody gains by stopping and starting.
+ * QUANTUM_ROWS before all that wait for their turn, in one piece or in many: it is `ahead`, until its next entry is
+ * larger than what is left of them. So a request of a small tenant is in the next batch, however much of others waits,
+ * and nobody gains by stopping and starting, or by large requests.
  *
  * Invariants:
  * - an entry is in its flow's FIFO and in the list of all by age, or in neither; `rows`, `bytes` and `length` are the
@@ -146,7 +147,7 @@ export class FairQueue<E extends Entry> {
 
   /**
    * Takes one batch: a fair share of each flow, in the order of arrival within it. Its first item may exceed the
-   * bounds.
+   * bounds. Nothing, where all that was ahead has to wait for its turn: then nothing is ahead any more.
    */
   take(bounds: Bounds, share: Share): E[] {
     const taken: E[] = [];
@@ -155,17 +156,17 @@ export class FairQueue<E extends Entry> {
     while (this.length > 0) {
       const flow = this.nextOf(share);
       if (!flow) break;
-      if (flow.deficit <= 0) this.endTurn(flow, 'round');
-      else if (!flow.first) this.endTurn(flow, 'rest');
+      const next = flow.first?.item;
+      const cost = next ? Math.max(next.rows, next.bytes * this.rowsPerByte) : 0;
+      if (flow.deficit <= 0 || (flow.place === 'ahead' && cost > flow.deficit)) this.endTurn(flow, 'round');
+      else if (!next) this.endTurn(flow, 'rest');
       else {
-        const { item } = flow.first;
-        const fits = rows + item.rows <= bounds.rows && bytes + item.bytes <= bounds.bytes;
+        const fits = rows + next.rows <= bounds.rows && bytes + next.bytes <= bounds.bytes;
         if (!fits && taken.length > 0) break;
-        rows += item.rows;
-        bytes += item.bytes;
-        flow.deficit -= Math.max(item.rows, item.bytes * this.rowsPerByte);
+        rows += next.rows;
+        bytes += next.bytes;
+        flow.deficit -= cost;
         taken.push(this.shift(flow));
-        if (flow.place === 'ahead' && flow.deficit <= 0) this.endTurn(flow, 'round');
       }
     }
     if (this.length === 0) this.clear();
