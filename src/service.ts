@@ -30,7 +30,7 @@ import { Closer } from './windows/closer.ts';
 import { Refresher } from './windows/refresher.ts';
 import { WindowMetrics } from './windows/windowMetrics.ts';
 
-/** Connections for keys, tenants and readiness, which are looked up rarely. */
+/** Connections for administration, and for the look-ups of keys and tenants, which are rare. */
 const ADMIN_POOL_SIZE = 2;
 
 export interface Service {

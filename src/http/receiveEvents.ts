@@ -28,8 +28,8 @@ export interface IngestAnswer {
  * The way of a request's events from its body to the database.
  *
  * @param tenantId X-Tenant-Id: with a platform key the tenant of events that do not name one.
- * @throws {TidemarkError} what `parseEvents`, `contextFor` and `Ingest.store` throw; `too_many_requests`; `invalid_events` and the codes
- * of a foreign tenant when onInvalid is `reject`.
+ * @throws {TidemarkError} what `parseEvents`, `contextFor` and `Ingest.store` throw; `too_many_requests`;
+ * `invalid_events` and the codes of a foreign tenant when onInvalid is `reject`.
  */
 export async function receiveEvents(
   services: Services,
@@ -97,7 +97,8 @@ async function refuseEarly(
 /**
  * Counts the events for their tenants: for all of them, or, where one would exceed its limit, for none.
  *
- * @param tenantId the one tenant that all events are of; null: they may be of several, each of which has sent a request.
+ * @param tenantId the one tenant that all events are of; null: they may be of several, each of which has sent a
+ * request.
  * @returns who waits for the writers. A request's events stay together, so one with events of several tenants waits
  * as its key does, beside the tenants and at the expense of none. A NUL keeps it apart: no tenant id has one.
  */

@@ -5,6 +5,8 @@ import { type ErrorCode, TidemarkError } from '../errors.ts';
 import { SECURITY_HEADERS } from './middleware/securityHeaders.ts';
 import { PROBLEM_TYPE, problemText, statusOf } from './problem.ts';
 
+const SECURITY = Object.fromEntries(SECURITY_HEADERS);
+
 /** Answers a request that does not reach the app, and gives its connection up. */
 export function refuse(response: ServerResponse, error: TidemarkError): void {
   const [status, headers, body] = refusal(error);
@@ -49,7 +51,7 @@ function refusal(error: TidemarkError): [status: number, headers: Record<string,
   const requestId = randomUUID();
   const body = problemText(error, requestId);
   const headers = {
-    ...Object.fromEntries(SECURITY_HEADERS),
+    ...SECURITY,
     'Cache-Control': 'no-store',
     'Content-Type': PROBLEM_TYPE,
     'Content-Length': String(Buffer.byteLength(body)),
