@@ -103,6 +103,7 @@ describe('a day of traffic', () => {
       tenantId: 't',
       earliestMicros: Number.NaN,
       latestMicros: Number.POSITIVE_INFINITY,
+      receivedMicros: Date.now() * 1_000,
       checkText: true,
     };
     for (const event of events) expect(toUsageEvent(event, rules, 0).faults).toBeUndefined();

@@ -1,10 +1,26 @@
 import { isUtf8 } from 'node:buffer';
 import { type EventFault, TidemarkError } from '../errors.ts';
 import { mayHoldUnstorableText } from './text.ts';
-import { type EventRules, toUsageEvent } from './toUsageEvent.ts';
+import { type EventRules, type EventVerdict, toUsageEvent } from './toUsageEvent.ts';
 import type { UsageEvent } from './usageEvent.ts';
 
-export type EventFormat = 'json' | 'ndjson';
+export type Dialect = 'native' | 'cloudevents' | 'record' | 'increment';
+
+/** How a body is to be read. */
+export interface EventFormat {
+  dialect: Dialect;
+  /** json: one input or an array of them; ndjson: one per line. */
+  framing: 'json' | 'ndjson';
+}
+
+type ToEvent = (input: unknown, rules: EventRules, index: number) => EventVerdict;
+
+const TO_EVENT: Record<Dialect, ToEvent> = {
+  native: toUsageEvent,
+  cloudevents: toUsageEvent,
+  record: toUsageEvent,
+  increment: toUsageEvent,
+};
 
 export interface ParsedEvents {
   /** The events that are valid, in the order of the request. */
@@ -33,16 +49,17 @@ export function parseEvents(
   const text = body.toString('utf8');
   const checked = { ...rules, checkText: mayHoldUnstorableText(text) };
   const faults: EventFault[] = [];
-  const inputs = format === 'json' ? parseJson(text) : parseLines(text, maxEvents, faults);
+  const inputs = format.framing === 'json' ? parseJson(text) : parseLines(text, maxEvents, faults);
   if (inputs.length === 0) throw new TidemarkError('empty_batch', 'the request holds no event');
   if (inputs.length > maxEvents) {
     throw new TidemarkError('too_many_events', `a request may hold at most ${maxEvents} events`);
   }
+  const toEvent = TO_EVENT[format.dialect];
   const events: UsageEvent[] = [];
   const indexes: number[] = [];
   for (let index = 0; index < inputs.length; index++) {
     if (inputs[index] === UNPARSEABLE) continue;
-    const verdict = toUsageEvent(inputs[index], checked, index);
+    const verdict = toEvent(inputs[index], checked, index);
     if (verdict.event) {
       events.push(verdict.event);
       indexes.push(index);

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { parseEvents } from './parseEvents.ts';
 
-const RULES = { tenantId: 't', earliestMicros: Number.NaN, latestMicros: Number.NaN };
-const parse = (json: string) => parseEvents(Buffer.from(json), 'json', RULES, 10);
+const RULES = { tenantId: 't', earliestMicros: Number.NaN, latestMicros: Number.NaN, receivedMicros: 0 };
+const parse = (json: string) =>
+  parseEvents(Buffer.from(json), { dialect: 'native', framing: 'json' }, RULES, 10);
 const EVENT = '"eventId":"e","timestamp":"2026-01-01T00:00:00Z","customerId":"c","apiEndpoint":"/a"';
 
 describe('a name given twice', () => {

@@ -22,6 +22,10 @@ export interface EventRules {
   /** Microseconds since the epoch; NaN: no bound. */
   earliestMicros: number;
   latestMicros: number;
+  /** When the input came in, in microseconds since the epoch: the time of an event that has none of its own. */
+  receivedMicros: number;
+  /** The identity of an input that has none, by its position; without it, a random one. */
+  fallbackId?: (index: number) => string;
   /** Look for NUL and lone surrogates. May be left out where the source cannot contain any. */
   checkText: boolean;
 }

@@ -49,6 +49,7 @@ export async function receiveEvents(
     tenantId: context?.tenantId ?? null,
     earliestMicros: (now - config.ingest.acceptBehindMs) * 1_000,
     latestMicros: (now + config.ingest.acceptAheadMs) * 1_000,
+    receivedMicros: now * 1_000,
   };
   const parsed = parseEvents(body, options.format, rules, config.ingest.maxEventsPerRequest);
   if (context === null) await checkTenants(services, parsed);

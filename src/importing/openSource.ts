@@ -58,10 +58,12 @@ export async function openSource(options: SourceOptions): Promise<Source> {
       if (row.fault) return { faults: [{ index: row.line, ...row.fault }] };
       const event = toNative(row.values);
       if (isRecord(event)) event.eventId ??= rowId(idPrefix, row.line, row.text);
+      const now = Date.now();
       const rules = {
         tenantId: options.tenantId,
         earliestMicros: 0, // nothing before 1970 can be asked for
-        latestMicros: (Date.now() + options.aheadMs) * 1_000,
+        latestMicros: (now + options.aheadMs) * 1_000,
+        receivedMicros: now * 1_000,
         checkText: mayHoldUnstorableText(row.text),
       };
       const verdict = toUsageEvent(event, rules, row.line);

@@ -203,8 +203,8 @@ function formatOf(c: Context<AppEnv>): EventFormat {
     .split(';', 1)[0]!
     .trim()
     .toLowerCase();
-  if (type === 'application/json') return 'json';
+  if (type === 'application/json') return { dialect: 'native', framing: 'json' };
   if (type === 'application/x-ndjson' || type === 'application/ndjson' || type === 'application/jsonl')
-    return 'ndjson';
+    return { dialect: 'native', framing: 'ndjson' };
   throw new TidemarkError('unsupported_media_type', 'send application/json or application/x-ndjson');
 }
