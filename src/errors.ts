@@ -35,6 +35,7 @@ export const ERROR_CODES = [
   'cursor_invalid',
   'timezone_invalid',
   'granularity_invalid',
+  'idempotency_key_reused',
   'event_rejected_by_database',
   'too_many_requests',
   'overloaded',

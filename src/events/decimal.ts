@@ -29,3 +29,30 @@ export function parseDecimal(value: number | string): string | null {
   if (integer === '' && rest === '') return '0';
   return `${sign === '-' ? '-' : ''}${integer || '0'}${rest ? `.${rest}` : ''}`;
 }
+
+/** @param value as `parseDecimal` returns it. */
+export function isPositive(value: string): boolean {
+  return value !== '0' && !value.startsWith('-');
+}
+
+/**
+ * The exact sum of decimals as `parseDecimal` returns them, in the same notation but without bound.
+ */
+export function addDecimals(a: string, b: string): string {
+  return fromUnits(toUnits(a) + toUnits(b));
+}
+
+/** In units of the last digit that a value may have. */
+function toUnits(value: string): bigint {
+  const point = value.indexOf('.');
+  if (point < 0) return BigInt(value) * 10n ** BigInt(FRACTION_DIGITS);
+  const fraction = value.slice(point + 1);
+  return BigInt(value.slice(0, point) + fraction.padEnd(FRACTION_DIGITS, '0'));
+}
+
+function fromUnits(units: bigint): string {
+  const digits = (units < 0n ? -units : units).toString().padStart(FRACTION_DIGITS + 1, '0');
+  const fraction = digits.slice(-FRACTION_DIGITS).replace(/0+$/, '');
+  const text = digits.slice(0, -FRACTION_DIGITS) + (fraction && `.${fraction}`);
+  return units < 0n ? `-${text}` : text;
+}

@@ -3,6 +3,15 @@ import { v5 as uuidV5 } from 'uuid';
 /** Namespace of the UUIDv5 (RFC 9562) of client ids that are not UUIDs. Never changes: identities depend on it. */
 const EXTERNAL_ID_NAMESPACE = '6f1c4a52-0d0e-5b7c-9a53-7a1d3e5c8b21';
 
+/**
+ * Namespaces of ids that consist of something other than the client's event id, so that none of them is ever that of
+ * a native event. They never change either.
+ */
+const NAMESPACES = {
+  cloudevents: 'c2a5d6b4-8f0e-5c1d-b7a3-04e9f1d82c65',
+  increment: '3e9b7f18-51c6-5a2f-8d40-96ab2c7e1f03',
+};
+
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 export interface EventIdentity {
@@ -16,4 +25,17 @@ export function identify(clientId: string): EventIdentity {
   const lower = clientId.toLowerCase();
   if (UUID.test(lower)) return { eventId: lower, externalId: null };
   return { eventId: uuidV5(clientId, EXTERNAL_ID_NAMESPACE), externalId: clientId };
+}
+
+/**
+ * The identity of what its dialect tells apart by several texts: the UUIDv5 of them all.
+ *
+ * @param externalId what a person is shown in its place.
+ */
+export function identifyAs(
+  kind: keyof typeof NAMESPACES,
+  parts: readonly (string | number)[],
+  externalId: string,
+): EventIdentity {
+  return { eventId: uuidV5(JSON.stringify(parts), NAMESPACES[kind]), externalId };
 }

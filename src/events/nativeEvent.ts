@@ -6,10 +6,20 @@ export const MAX_ID = 256;
 export const MAX_ENDPOINT = 1_024;
 export const MAX_EVENT_TYPE = 128;
 export const MAX_TIMESTAMP = 64;
+export const MAX_UNIT = 64;
 /** Bounds that keep every sum of a day inside bigint and double, whatever is posted. */
 export const MAX_TOKENS = 10_000_000_000;
 export const MAX_LATENCY_MS = 1_000_000_000;
 const count = z.int().min(0).max(MAX_TOKENS).nullish();
+
+/** What has a column wherever an event has its metadata. */
+export const METADATA_FIELDS = {
+  tokens: count.meta({ description: 'Default: inputTokens + outputTokens.' }),
+  model: text(MAX_ID).nullish(),
+  latencyMs: z.number().min(0).max(MAX_LATENCY_MS).nullish(),
+  inputTokens: count,
+  outputTokens: count,
+};
 
 /** The native event, exactly as DESIGN names it. Unknown metadata is kept, unknown fields are refused. */
 export const NativeEvent = z
@@ -33,20 +43,12 @@ export const NativeEvent = z
     sourceId: text(MAX_ID).optional(),
     reference: text(MAX_ID).optional().meta({ description: 'Order, invoice or session it belongs to.' }),
     sessionId: text(MAX_ID).optional().meta({ description: 'Another name for reference.' }),
-    unit: text(64).optional(),
+    unit: text(MAX_UNIT).optional(),
     value: z
       .union([z.number(), z.string()])
       .optional()
       .meta({ description: 'Number or decimal string; at most 38 digits, 18 after the point.' }),
-    metadata: z
-      .looseObject({
-        tokens: count.meta({ description: 'Default: inputTokens + outputTokens.' }),
-        model: text(MAX_ID).nullish(),
-        latencyMs: z.number().min(0).max(MAX_LATENCY_MS).nullish(),
-        inputTokens: count,
-        outputTokens: count,
-      })
-      .optional(),
+    metadata: z.looseObject(METADATA_FIELDS).optional(),
   })
   .meta({ id: 'Event' });
 export type NativeEvent = z.infer<typeof NativeEvent>;

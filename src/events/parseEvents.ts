@@ -1,7 +1,12 @@
 import { isUtf8 } from 'node:buffer';
 import { type EventFault, TidemarkError } from '../errors.ts';
+import { binaryCloudEvent } from './dialects/binaryCloudEvent.ts';
+import { cloudEventToEvent } from './dialects/cloudEvent.ts';
+import { incrementToEvent } from './dialects/increment.ts';
+import { recordToEvent } from './dialects/record.ts';
+import type { EventRules, EventVerdict } from './finishEvent.ts';
 import { mayHoldUnstorableText } from './text.ts';
-import { type EventRules, type EventVerdict, toUsageEvent } from './toUsageEvent.ts';
+import { toUsageEvent } from './toUsageEvent.ts';
 import type { UsageEvent } from './usageEvent.ts';
 
 export type Dialect = 'native' | 'cloudevents' | 'record' | 'increment';
@@ -11,15 +16,20 @@ export interface EventFormat {
   dialect: Dialect;
   /** json: one input or an array of them; ndjson: one per line. */
   framing: 'json' | 'ndjson';
+  /**
+   * Of a CloudEvent in binary mode: its attributes by name, `datacontenttype` among them. The body is its data then,
+   * and the framing means nothing.
+   */
+  attributes?: Readonly<Record<string, string>>;
 }
 
 type ToEvent = (input: unknown, rules: EventRules, index: number) => EventVerdict;
 
 const TO_EVENT: Record<Dialect, ToEvent> = {
   native: toUsageEvent,
-  cloudevents: toUsageEvent,
-  record: toUsageEvent,
-  increment: toUsageEvent,
+  cloudevents: cloudEventToEvent,
+  record: recordToEvent,
+  increment: incrementToEvent,
 };
 
 export interface ParsedEvents {
@@ -34,7 +44,8 @@ export interface ParsedEvents {
 }
 
 /**
- * Parses and validates the body of a request: one JSON event, a JSON array of them, or one per line (NDJSON).
+ * Parses and validates the body of a request: one JSON input, a JSON array of them, or one per line (NDJSON), each
+ * an event in the dialect.
  * Collects every fault; whether faults refuse the request is the caller's business.
  *
  * @throws {TidemarkError} `invalid_encoding`, `invalid_json`, `empty_batch`, `too_many_events`.
@@ -45,11 +56,11 @@ export function parseEvents(
   rules: Omit<EventRules, 'checkText'>,
   maxEvents: number,
 ): ParsedEvents {
-  if (!isUtf8(body)) throw new TidemarkError('invalid_encoding', 'the body is not valid UTF-8');
-  const text = body.toString('utf8');
-  const checked = { ...rules, checkText: mayHoldUnstorableText(text) };
   const faults: EventFault[] = [];
-  const inputs = format.framing === 'json' ? parseJson(text) : parseLines(text, maxEvents, faults);
+  const { inputs, checkText } = format.attributes
+    ? { inputs: [binaryCloudEvent(format.attributes, body)], checkText: true }
+    : parseBody(body, format.framing, maxEvents, faults);
+  const checked = { ...rules, checkText };
   if (inputs.length === 0) throw new TidemarkError('empty_batch', 'the request holds no event');
   if (inputs.length > maxEvents) {
     throw new TidemarkError('too_many_events', `a request may hold at most ${maxEvents} events`);
@@ -69,6 +80,18 @@ export function parseEvents(
   }
   faults.sort((a, b) => a.index - b.index);
   return { events, indexes, faults, total: inputs.length };
+}
+
+function parseBody(
+  body: Buffer,
+  framing: EventFormat['framing'],
+  maxEvents: number,
+  faults: EventFault[],
+): { inputs: unknown[]; checkText: boolean } {
+  if (!isUtf8(body)) throw new TidemarkError('invalid_encoding', 'the body is not valid UTF-8');
+  const text = body.toString('utf8');
+  const inputs = framing === 'json' ? parseJson(text) : parseLines(text, maxEvents, faults);
+  return { inputs, checkText: mayHoldUnstorableText(text) };
 }
 
 const UNPARSEABLE = Symbol('a line that is not JSON');

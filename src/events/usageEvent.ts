@@ -25,3 +25,5 @@ export interface UsageEvent {
 }
 
 export const DEFAULT_EVENT_TYPE = 'api.request';
+/** Its value is added to the counter that is named as its customer. */
+export const COUNTER_INCREMENT = 'counter.increment';

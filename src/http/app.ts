@@ -8,12 +8,14 @@ import { requestId } from './middleware/requestId.ts';
 import { noStore, securityHeaders } from './middleware/securityHeaders.ts';
 import { handleError, problem } from './problem.ts';
 import { auditLogRoutes } from './routes/auditLog.ts';
+import { counterRoutes } from './routes/counters.ts';
 import { customerRoutes } from './routes/customers.ts';
 import { descriptionRoutes } from './routes/description.ts';
 import { eventRoutes } from './routes/events.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { liveRoutes } from './routes/live.ts';
 import { operationRoutes } from './routes/operations.ts';
+import { recordRoutes } from './routes/records.ts';
 import { summaryRoutes } from './routes/summaries.ts';
 import { tenantRoutes } from './routes/tenants.ts';
 import { usageRoutes } from './routes/usage.ts';
@@ -36,10 +38,12 @@ export function createApp(services: Services): App {
     await next();
     if (!services.accepting()) c.header('Connection', 'close'); // so that clients turn to another instance
   });
-  app.use('/v1/*', noStore);
-  if (services.config.http.corsOrigins.length > 0)
-    app.use('/v1/*', crossOrigin(services.config.http.corsOrigins));
-  app.use('/v1/*', authentication(services));
+  for (const path of ['/v1/*', '/increment']) {
+    app.use(path, noStore);
+    if (services.config.http.corsOrigins.length > 0)
+      app.use(path, crossOrigin(services.config.http.corsOrigins));
+    app.use(path, authentication(services));
+  }
   for (const path of ['/v1/tenants/*', '/v1/customers/*', '/v1/keys/*']) {
     app.use(path, bodyLimit({ maxSize: MAX_SMALL_BODY_BYTES, onError: bodyTooLarge }));
   }
@@ -47,6 +51,8 @@ export function createApp(services: Services): App {
   app.notFound((c) => problem(c, new TidemarkError('not_found', 'there is nothing at this path')));
 
   eventRoutes(app, services);
+  recordRoutes(app, services);
+  counterRoutes(app, services);
   windowRoutes(app, services);
   summaryRoutes(app, services);
   usageRoutes(app, services);

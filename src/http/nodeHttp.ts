@@ -18,6 +18,15 @@ export function requestHeader(c: Context, name: string): string | undefined {
   return Array.isArray(value) ? value.join(', ') : value;
 }
 
+/** Every header whose name, in lower case, begins with the prefix: each of its lines. */
+export function requestHeadersWith(c: Context, prefix: string): [name: string, values: string[]][] {
+  const { incoming } = bindings(c);
+  const all = incoming
+    ? Object.entries(incoming.headersDistinct).map(([name, values]) => [name, values ?? []] as const)
+    : Object.entries(c.req.header()).map(([name, value]) => [name, [value]] as const);
+  return all.filter(([name]) => name.startsWith(prefix)) as [string, string[]][];
+}
+
 /** Sets a header of whatever will be answered. */
 export function setResponseHeader(c: Context, name: string, value: string): void {
   const { outgoing } = bindings(c);

@@ -41,6 +41,7 @@ const STATUS: Record<ErrorCode, ContentfulStatusCode> = {
   cursor_invalid: 400,
   timezone_invalid: 400,
   granularity_invalid: 400,
+  idempotency_key_reused: 422,
   event_rejected_by_database: 422,
   too_many_requests: 429,
   overloaded: 503,

@@ -1,4 +1,5 @@
 import { type EventFault, TidemarkError } from '../errors.ts';
+import type { EventRules } from '../events/finishEvent.ts';
 import { type EventFormat, type ParsedEvents, parseEvents } from '../events/parseEvents.ts';
 import type { UsageEvent } from '../events/usageEvent.ts';
 import type { WriteResult } from '../ingest/ingest.ts';
@@ -15,6 +16,10 @@ export interface ReceiveOptions {
   since: number;
   /** Told of the one tenant whose limits have been drawn on, each time. */
   onLimited(tenantId: string, limits: TenantLimits): void;
+  /** The identity of inputs that have none. */
+  fallbackId?: EventRules['fallbackId'];
+  /** Told of the events that turned out to be stored already; the request fails with what it rejects with. */
+  onDuplicates?(events: UsageEvent[]): Promise<unknown>;
 }
 
 export interface IngestAnswer {
@@ -50,6 +55,7 @@ export async function receiveEvents(
     earliestMicros: (now - config.ingest.acceptBehindMs) * 1_000,
     latestMicros: (now + config.ingest.acceptAheadMs) * 1_000,
     receivedMicros: now * 1_000,
+    ...(options.fallbackId && { fallbackId: options.fallbackId }),
   };
   const parsed = parseEvents(body, options.format, rules, config.ingest.maxEventsPerRequest);
   if (context === null) await checkTenants(services, parsed);
@@ -70,6 +76,8 @@ export async function receiveEvents(
     return { queued: parsed.events.length };
   }
   const result = await ingest.store(parsed.events, body.length, flow, options.since);
+  const { duplicateFlags } = result;
+  if (duplicateFlags) await options.onDuplicates?.(parsed.events.filter((_, i) => duplicateFlags[i]));
   if (options.onInvalid === 'skip') return verdicts(parsed, result);
   return { accepted: result.accepted, duplicates: result.duplicates };
 }

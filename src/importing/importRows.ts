@@ -1,5 +1,5 @@
 import { TidemarkError } from '../errors.ts';
-import type { EventVerdict } from '../events/toUsageEvent.ts';
+import type { EventVerdict } from '../events/finishEvent.ts';
 import type { UsageEvent } from '../events/usageEvent.ts';
 import type { WriteResult } from '../ingest/ingest.ts';
 import type { Row } from './row.ts';

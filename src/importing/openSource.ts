@@ -1,6 +1,7 @@
 import { StartupError } from '../errors.ts';
+import type { EventVerdict } from '../events/finishEvent.ts';
 import { mayHoldUnstorableText } from '../events/text.ts';
-import { type EventVerdict, toUsageEvent } from '../events/toUsageEvent.ts';
+import { toUsageEvent } from '../events/toUsageEvent.ts';
 import { DEFAULT_EVENT_TYPE } from '../events/usageEvent.ts';
 import { locateColumns, type Mapping } from './mapping.ts';
 import { type Constants, completedEvent, mappedEvent } from './nativeEventOf.ts';

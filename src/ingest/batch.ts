@@ -1,4 +1,5 @@
-import type { UsageEvent } from '../events/usageEvent.ts';
+import { addDecimals } from '../events/decimal.ts';
+import { COUNTER_INCREMENT, type UsageEvent } from '../events/usageEvent.ts';
 import { WINDOW_MICROS } from '../windows/window.ts';
 import type { BatchItem } from './batcher.ts';
 import type { CustomerRegistry } from './customerRegistry.ts';
@@ -29,6 +30,19 @@ export interface LateWindow {
 export interface NewCustomer {
   tenant_id: string;
   external_id: string;
+}
+
+/** What a batch adds to a counter, as `add_to_counters` takes it. */
+export interface CounterSum {
+  tenant_id: string;
+  key: string;
+  /** A decimal: JSON numbers are doubles. */
+  value: string;
+}
+
+/** An increment whose client can repeat it, as `add_to_counters` takes it. */
+export interface IdempotentIncrement extends CounterSum {
+  event_id: string;
 }
 
 /** What of some requests is to be written: each identity once, in the order of the requests. */
@@ -98,6 +112,8 @@ function customerKey(row: UsageEvent): string {
 export interface Consequences {
   lateWindows: LateWindow[];
   newCustomers: NewCustomer[];
+  counterSums: CounterSum[];
+  idempotentIncrements: IdempotentIncrement[];
   /** Rows that fall into a closed window. */
   lateEvents: number;
   /** Start (µs) of the earliest window that was taken for open; Infinity when all were late. */
@@ -112,6 +128,8 @@ export function consequencesOf(
 ): Consequences {
   const late = new Map<string, LateWindow>();
   const customers = new Map<string, NewCustomer>();
+  const counters = new Map<string, CounterSum>();
+  const idempotentIncrements: IdempotentIncrement[] = [];
   let lateEvents = 0;
   let openFromMicros = Number.POSITIVE_INFINITY;
   for (const row of rows) {
@@ -136,10 +154,19 @@ export function consequencesOf(
         external_id: row.customerId,
       });
     }
+    if (row.eventType === COUNTER_INCREMENT) {
+      const increment = { tenant_id: row.tenantId, key: row.customerId, value: row.value! };
+      if (row.externalId !== null) idempotentIncrements.push({ ...increment, event_id: row.eventId });
+      const sum = counters.get(customerKey(row));
+      if (sum) sum.value = addDecimals(sum.value, increment.value);
+      else counters.set(customerKey(row), increment);
+    }
   }
   return {
     lateWindows: [...late.values()],
     newCustomers: [...customers.values()],
+    counterSums: [...counters.values()],
+    idempotentIncrements,
     lateEvents,
     openFromMicros: Math.floor(openFromMicros / WINDOW_MICROS) * WINDOW_MICROS,
   };

@@ -133,7 +133,7 @@ export class Writer {
 
   /**
    * The direct path. One round trip: (1) the lock and the check that open windows are open, (2) identities,
-   * (3) customers, (4) events, (5) late windows, then the implicit commit. Any of them failing undoes all.
+   * (3) customers, (4) events, (5) late windows, (6) counters, then the implicit commit. Any of them failing undoes all.
    */
   private async writeDirectly(batch: Batch, attempt: Attempt): Promise<Committed> {
     const { frontier, registry } = this.options;
@@ -221,11 +221,21 @@ export class Writer {
     this.encoder.end();
   }
 
-  private eventStatements({ newCustomers, lateWindows }: Consequences): string[] {
+  private eventStatements({
+    newCustomers,
+    lateWindows,
+    counterSums,
+    idempotentIncrements,
+  }: Consequences): string[] {
     const statements = [COPY_EVENT];
     if (newCustomers.length > 0)
       statements.unshift(`select register_customers(${jsonLiteral(newCustomers)})`);
     if (lateWindows.length > 0) statements.push(`select mark_late_windows(${jsonLiteral(lateWindows)})`);
+    if (counterSums.length > 0) {
+      statements.push(
+        `select add_to_counters(${jsonLiteral(counterSums)}, ${jsonLiteral(idempotentIncrements)})`,
+      );
+    }
     return statements;
   }
 

@@ -8,6 +8,7 @@ const ALLOWED_HEADERS = [
   'Prefer',
   'X-Request-Id',
   'X-Tenant-Id',
+  ...['ce-specversion', 'ce-id', 'ce-source', 'ce-type', 'ce-subject', 'ce-time'],
 ];
 const EXPOSED_HEADERS = [
   'Preference-Applied',

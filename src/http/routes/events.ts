@@ -1,22 +1,16 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import type { Context } from 'hono';
-import { TidemarkError } from '../../errors.ts';
+import { CloudEvent } from '../../events/dialects/cloudEvent.ts';
 import { listEvents } from '../../events/listEvents.ts';
 import { NativeEvent } from '../../events/nativeEvent.ts';
-import type { EventFormat } from '../../events/parseEvents.ts';
-import { requireScope } from '../../tenancy/caller.ts';
-import type { App, AppEnv } from '../appEnv.ts';
+import { answerEvents } from '../answerEvents.ts';
+import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
-import { requestHeader } from '../nodeHttp.ts';
+import { eventFormat } from '../eventFormat.ts';
+import { ingestRequest, ingestResponses } from '../ingestSchemas.ts';
 import { parseRange } from '../range.ts';
-import { readBody } from '../readBody.ts';
-import { receiveEvents } from '../receiveEvents.ts';
 import {
-  bodyFailures,
-  Fault,
   id,
   json,
-  Problem,
   pageQuery,
   pageSchema,
   rangeQuery,
@@ -25,7 +19,6 @@ import {
   tenantHeader,
 } from '../schemas.ts';
 import type { Services } from '../services.ts';
-import { tellLimits } from '../tenantLimiting.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -53,25 +46,15 @@ const examples = {
   },
 };
 
-const Accepted = z
-  .object({
-    accepted: z
-      .int()
-      .openapi({ description: 'Events stored by this request: durable, and in every summary.' }),
-    duplicates: z.int().openapi({ description: 'Events that had been stored before; counted once.' }),
-    rejected: z.int().optional().openapi({ description: 'With onInvalid=skip: invalid events, not stored.' }),
-    results: z
-      .array(
-        z.object({
-          index: z.int(),
-          status: z.enum(['accepted', 'duplicate', 'invalid']),
-          errors: z.array(Fault).optional(),
-        }),
-      )
-      .optional()
-      .openapi({ description: 'With onInvalid=skip: the verdict on each event.' }),
-  })
-  .openapi('IngestResult');
+const exampleCloudEvent = () => ({
+  specversion: '1.0',
+  id: 'c7d1f0e4',
+  source: '/gateways/eu-1',
+  type: 'api.request',
+  subject: 'acme',
+  time: new Date().toISOString(),
+  data: { apiEndpoint: '/api/completion', model: 'gpt-4', inputTokens: 500, outputTokens: 1000 },
+});
 
 const StoredEvent = z
   .object({
@@ -90,8 +73,6 @@ const StoredEvent = z
   })
   .openapi('StoredEvent');
 
-const OnInvalid = z.enum(['reject', 'skip']);
-
 const postEvents = createRoute({
   method: 'post',
   path: '/v1/events',
@@ -100,20 +81,12 @@ const postEvents = createRoute({
   summary: 'Store events',
   description:
     'One event, an array, or one per line (application/x-ndjson); gzip is understood. Answered once the events are ' +
-    'durable. All or nothing, unless onInvalid=skip. Safe to repeat: an eventId is counted once.',
+    'durable. All or nothing, unless onInvalid=skip. Safe to repeat: an eventId is counted once. CloudEvents 1.0 are ' +
+    'taken in all three modes: one, a batch, or binary, with the attributes in ce- headers and the data as the body; ' +
+    'their source and id together are counted once.',
   security,
   request: {
-    headers: tenantHeader.extend({
-      prefer: z
-        .string()
-        .optional()
-        .openapi({ description: 'respond-async: answer 202 as soon as the events are queued.' }),
-    }),
-    query: z.object({
-      onInvalid: OnInvalid.default('reject').openapi({
-        description: 'reject: one invalid event refuses the request. skip: store the valid ones.',
-      }),
-    }),
+    ...ingestRequest,
     body: {
       required: true,
       content: {
@@ -127,19 +100,22 @@ const postEvents = createRoute({
             return `${JSON.stringify(exampleEvent())}\n`;
           },
         },
+        'application/cloudevents+json': {
+          schema: CloudEvent,
+          get example() {
+            return exampleCloudEvent();
+          },
+        },
+        'application/cloudevents-batch+json': {
+          schema: z.array(CloudEvent),
+          get example() {
+            return [exampleCloudEvent(), { ...exampleCloudEvent(), id: 'c7d1f0e5', time: undefined }];
+          },
+        },
       },
     },
   },
-  responses: {
-    200: json(Accepted, 'The transaction that holds the events has committed'),
-    202: json(z.object({ queued: z.int() }), 'Prefer: respond-async; the events are queued'),
-    ...tenantFailures,
-    ...bodyFailures,
-    422: {
-      description: 'The database refuses one of the events; none of the request is stored',
-      content: { 'application/problem+json': { schema: Problem } },
-    },
-  },
+  responses: ingestResponses,
 });
 
 const getEvents = createRoute({
@@ -166,25 +142,7 @@ const getEvents = createRoute({
 export function eventRoutes(app: App, services: Services): void {
   // Described like the others, but read by hand: a body of 10,000 events is validated event by event.
   app.openAPIRegistry.registerPath(postEvents);
-  app.post('/v1/events', async (c) => {
-    const caller = c.get('caller');
-    requireScope(caller, 'ingest');
-    const onInvalid = OnInvalid.safeParse(c.req.query('onInvalid') ?? 'reject');
-    if (!onInvalid.success) throw new TidemarkError('invalid_request', 'onInvalid may be reject or skip');
-    const format = formatOf(c);
-    const reading = Date.now();
-    const body = await readBody(c, services.config.http.maxBodyBytes);
-    const answer = await receiveEvents(services, caller, requestHeader(c, 'x-tenant-id'), body, {
-      format,
-      onInvalid: onInvalid.data,
-      since: c.get('arrivedAt') + (Date.now() - reading), // the time its body took is the client's
-      onLimited: (tenantId, limits) => tellLimits(c, services.limiter, tenantId, limits),
-      async: /(^|,)\s*respond-async\s*(,|;|$)/i.test(requestHeader(c, 'prefer') ?? ''),
-    });
-    if (!('queued' in answer)) return c.json(answer, 200);
-    c.header('Preference-Applied', 'respond-async');
-    return c.json(answer, 202);
-  });
+  app.post('/v1/events', (c) => answerEvents(c, services, eventFormat));
 
   app.openapi(getEvents, async (c) => {
     const context = await tenantOf(c, services, 'read');
@@ -196,15 +154,4 @@ export function eventRoutes(app: App, services: Services): void {
     });
     return c.json(await listEvents(services.reads.as(context), context, { ...query, ...range }), 200);
   });
-}
-
-function formatOf(c: Context<AppEnv>): EventFormat {
-  const type = (requestHeader(c, 'content-type') ?? 'application/json')
-    .split(';', 1)[0]!
-    .trim()
-    .toLowerCase();
-  if (type === 'application/json') return { dialect: 'native', framing: 'json' };
-  if (type === 'application/x-ndjson' || type === 'application/ndjson' || type === 'application/jsonl')
-    return { dialect: 'native', framing: 'ndjson' };
-  throw new TidemarkError('unsupported_media_type', 'send application/json or application/x-ndjson');
 }

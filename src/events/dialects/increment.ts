@@ -1,0 +1,45 @@
+import { v7 as uuidV7 } from 'uuid';
+import { z } from 'zod';
+import { type EventIdentity, identifyAs } from '../eventId.ts';
+import { type EventRules, type EventVerdict, finishEvent, type Origin } from '../finishEvent.ts';
+import { MAX_ID } from '../nativeEvent.ts';
+import { schemaFaults } from '../schemaFaults.ts';
+import { COUNTER_INCREMENT } from '../usageEvent.ts';
+
+/** What is added to a named counter. Unknown fields are refused. */
+export const Increment = z
+  .strictObject({
+    key: z.string().min(1).max(MAX_ID).meta({ description: 'The counter.', example: 'signups' }),
+    value: z.union([z.number(), z.string()], 'must be a number or a decimal string').meta({
+      description:
+        'Above 0: a number, or a decimal string, which is kept to the last digit. At most 38 digits, 18 after the point.',
+      example: 1,
+    }),
+  })
+  .meta({ id: 'Increment' });
+
+const POINTERS: Origin['pointers'] = {
+  tenantId: '',
+  timestamp: '',
+  apiEndpoint: '',
+  sessionId: '',
+  value: '/value',
+  metadata: '',
+};
+
+/** Turns one increment, as parsed from JSON, into the event that is stored. It happens when it is received. */
+export function incrementToEvent(input: unknown, rules: EventRules, index: number): EventVerdict {
+  const parsed = Increment.safeParse(input);
+  if (!parsed.success)
+    return { faults: schemaFaults(parsed.error, input, index, 'is not a field of an increment') };
+  const { key, value } = parsed.data;
+  const draft = { customerId: key, eventType: COUNTER_INCREMENT, value };
+  const origin = { input, pointers: POINTERS, positive: true };
+  return finishEvent(draft, identityOf(rules, index), rules, index, origin);
+}
+
+function identityOf({ fallbackId }: EventRules, index: number): EventIdentity {
+  if (!fallbackId) return { eventId: uuidV7(), externalId: null };
+  const id = fallbackId(index);
+  return identifyAs('increment', [id], id);
+}

@@ -1,0 +1,58 @@
+import { z } from 'zod';
+import { identify } from '../eventId.ts';
+import { type EventRules, type EventVerdict, finishEvent, type Origin } from '../finishEvent.ts';
+import { MAX_ID, MAX_TIMESTAMP, MAX_UNIT } from '../nativeEvent.ts';
+import { schemaFaults } from '../schemaFaults.ts';
+
+const id = z.string().min(1).max(MAX_ID);
+
+/** A signed value record: the type is its sign. Unknown fields are refused. */
+export const ValueRecord = z
+  .strictObject({
+    recordId: id.meta({
+      description: 'Identity of the record within its tenant. A UUID (UUIDv7 is fastest) or any other text.',
+      example: '019aa3f2-7c1e-7b3a-9d55-3f1c2b4a5e61',
+    }),
+    time: z.string().max(MAX_TIMESTAMP).meta({
+      format: 'date-time',
+      description: 'When it happened: ISO 8601 with a zone. Kept to the microsecond.',
+    }),
+    sourceId: id.optional().meta({ description: 'Where it comes from.' }),
+    destinationId: id.meta({ description: 'Whom it is about: the customer.' }),
+    type: z.enum(['positive', 'negative']).meta({ description: 'The sign of the value.' }),
+    value: z.union([z.number(), z.string()], 'must be a number or a decimal string').meta({
+      description:
+        'Above 0: a number, or a decimal string, which is kept to the last digit. At most 38 digits, 18 after the point.',
+    }),
+    unit: z.string().min(1).max(MAX_UNIT).optional(),
+    reference: id.optional().meta({ description: 'Order, invoice or session it belongs to.' }),
+  })
+  .meta({ id: 'ValueRecord' });
+
+const POINTERS: Origin['pointers'] = {
+  tenantId: '',
+  timestamp: '/time',
+  apiEndpoint: '',
+  sessionId: '/reference',
+  value: '/value',
+  metadata: '',
+};
+
+/** Turns one value record, as parsed from JSON, into the event that is stored. */
+export function recordToEvent(input: unknown, rules: EventRules, index: number): EventVerdict {
+  const parsed = ValueRecord.safeParse(input);
+  if (!parsed.success)
+    return { faults: schemaFaults(parsed.error, input, index, 'is not a field of a record') };
+  const { recordId, time, sourceId, destinationId, type, value, unit, reference } = parsed.data;
+  const draft = {
+    timestamp: time,
+    customerId: destinationId,
+    eventType: type,
+    sourceId,
+    reference,
+    unit,
+    value,
+  };
+  const origin = { input, pointers: POINTERS, positive: true };
+  return finishEvent(draft, identify(recordId), rules, index, origin);
+}

@@ -1,0 +1,163 @@
+import type { EventFault } from '../errors.ts';
+import { isPositive, parseDecimal } from './decimal.ts';
+import type { EventIdentity } from './eventId.ts';
+import { METADATA_FIELDS, type NativeEvent } from './nativeEvent.ts';
+import { pointerTo } from './schemaFaults.ts';
+import { findUnstorableText } from './text.ts';
+import { parseTimestamp } from './timestamp.ts';
+import { COUNTER_INCREMENT, DEFAULT_EVENT_TYPE, type UsageEvent } from './usageEvent.ts';
+
+/** Nesting of metadata beyond which an event is refused, in levels. */
+const MAX_METADATA_DEPTH = 32;
+const METADATA_COLUMNS = new Set(Object.keys(METADATA_FIELDS));
+/** Size of metadata that has no column beyond which an event is refused, in UTF-16 code units of JSON. */
+const MAX_METADATA_LENGTH = 65_536;
+
+/** What an event is checked against. */
+export interface EventRules {
+  /** The tenant of the key, or null for a platform key: then every event names its own. */
+  tenantId: string | null;
+  /** Microseconds since the epoch; NaN: no bound. */
+  earliestMicros: number;
+  latestMicros: number;
+  /** When the input came in, in microseconds since the epoch: the time of an event that has none of its own. */
+  receivedMicros: number;
+  /** The identity of an input that has none, by its position; without it, a random one. */
+  fallbackId?: (index: number) => string;
+  /** Look for NUL and lone surrogates. May be left out where the source cannot contain any. */
+  checkText: boolean;
+}
+
+export type EventVerdict = { event: UsageEvent; faults?: never } | { event?: never; faults: EventFault[] };
+
+/** An input of any dialect, in the words of the native event: its schema has passed, its content is yet to be checked. */
+export type Draft = Omit<NativeEvent, 'eventId' | 'timestamp'> & {
+  /** Left out: the time of receipt. */
+  timestamp?: string | undefined;
+};
+
+/** Where the input has what may be wrong with a draft, as JSON pointers (RFC 6901), and what its dialect asks for. */
+export interface Origin {
+  /** The input as it was parsed. */
+  input: unknown;
+  pointers: {
+    tenantId: string;
+    timestamp: string;
+    apiEndpoint: string;
+    sessionId: string;
+    value: string;
+    metadata: string;
+  };
+  /** Whether the value must be above 0, whatever the type. */
+  positive: boolean;
+}
+
+/**
+ * The event that is stored, once everything but its schema has been checked too.
+ *
+ * @param index position in the request, repeated in every fault.
+ */
+export function finishEvent(
+  draft: Draft,
+  { eventId, externalId }: EventIdentity,
+  rules: EventRules,
+  index: number,
+  { input, pointers, positive }: Origin,
+): EventVerdict {
+  const faults: EventFault[] = [];
+  const fault = (pointer: string, code: string, message: string) =>
+    faults.push({ index, pointer, code, message });
+
+  const tenantId = draft.tenantId ?? rules.tenantId;
+  if (tenantId === null) fault(pointers.tenantId, 'tenant_required', 'a platform key must name the tenant');
+  else if (rules.tenantId !== null && tenantId !== rules.tenantId) {
+    fault(pointers.tenantId, 'tenant_mismatch', 'the key belongs to another tenant');
+  }
+
+  const tsMicros = draft.timestamp === undefined ? rules.receivedMicros : parseTimestamp(draft.timestamp);
+  if (Number.isNaN(tsMicros)) {
+    fault(pointers.timestamp, 'timestamp_invalid', 'must be an ISO 8601 date-time with a zone');
+  } else if (tsMicros > rules.latestMicros) {
+    fault(pointers.timestamp, 'timestamp_too_new', 'is further in the future than this service accepts');
+  } else if (tsMicros < rules.earliestMicros) {
+    fault(
+      pointers.timestamp,
+      'timestamp_too_old',
+      'is older than this service accepts; use import for old data',
+    );
+  }
+
+  const eventType = draft.eventType ?? DEFAULT_EVENT_TYPE;
+  if (eventType === DEFAULT_EVENT_TYPE && draft.apiEndpoint === undefined) {
+    fault(pointers.apiEndpoint, 'required', `is required for ${DEFAULT_EVENT_TYPE} events`);
+  }
+  if (draft.reference !== undefined && draft.sessionId !== undefined && draft.reference !== draft.sessionId) {
+    fault(pointers.sessionId, 'reference_conflict', 'reference and sessionId name the same thing and differ');
+  }
+
+  const value = draft.value === undefined ? null : parseDecimal(draft.value);
+  if (draft.value !== undefined && value === null) {
+    fault(
+      pointers.value,
+      'value_invalid',
+      'must be a decimal of at most 38 digits, 18 of them after the point',
+    );
+  } else if ((positive || eventType === COUNTER_INCREMENT) && (value === null || !isPositive(value))) {
+    fault(pointers.value, 'value_not_positive', 'must be above 0');
+  }
+
+  const { tokens, model, latencyMs, inputTokens, outputTokens } = draft.metadata ?? {};
+  const metadata = encodeRest(draft.metadata);
+  if (metadata === undefined) {
+    fault(pointers.metadata, 'metadata_too_large', 'is nested too deeply or too large');
+  } else if (rules.checkText) {
+    const path = findUnstorableText(input);
+    if (path) fault(pointerTo(path), 'text_invalid', 'must not contain NUL or unpaired surrogates');
+  }
+
+  if (faults.length > 0) return { faults };
+  return {
+    event: {
+      tenantId: tenantId!,
+      customerId: draft.customerId,
+      eventId,
+      externalId,
+      tsMicros,
+      eventType,
+      sourceId: draft.sourceId ?? null,
+      endpoint: draft.apiEndpoint ?? null,
+      model: model ?? null,
+      reference: draft.reference ?? draft.sessionId ?? null,
+      unit: draft.unit ?? null,
+      value,
+      tokens: tokens ?? sumOfTokens(inputTokens, outputTokens),
+      inputTokens: inputTokens ?? null,
+      outputTokens: outputTokens ?? null,
+      latencyMs: latencyMs ?? null,
+      metadata: metadata!,
+    },
+  };
+}
+
+function sumOfTokens(input: number | null | undefined, output: number | null | undefined): number | null {
+  return input == null && output == null ? null : (input ?? 0) + (output ?? 0);
+}
+
+/** JSON text of the metadata that has no column, null when there is none, undefined when it is too much. */
+function encodeRest(metadata: NativeEvent['metadata']): string | null | undefined {
+  let rest: Record<string, unknown> | undefined;
+  for (const key in metadata) {
+    if (METADATA_COLUMNS.has(key)) continue;
+    rest ??= Object.create(null) as Record<string, unknown>;
+    rest[key] = metadata[key];
+  }
+  if (rest === undefined) return null;
+  if (isDeeperThan(rest, MAX_METADATA_DEPTH)) return undefined;
+  const text = JSON.stringify(rest);
+  return text.length > MAX_METADATA_LENGTH ? undefined : text;
+}
+
+function isDeeperThan(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((inner) => isDeeperThan(inner, levels - 1));
+}

@@ -1,0 +1,43 @@
+import type { Context } from 'hono';
+import { TidemarkError } from '../errors.ts';
+import type { EventFormat } from '../events/parseEvents.ts';
+import { requireScope } from '../tenancy/caller.ts';
+import type { AppEnv } from './appEnv.ts';
+import { OnInvalid } from './ingestSchemas.ts';
+import { requestHeader } from './nodeHttp.ts';
+import { readBody } from './readBody.ts';
+import { type ReceiveOptions, receiveEvents } from './receiveEvents.ts';
+import type { Services } from './services.ts';
+import { tellLimits } from './tenantLimiting.ts';
+
+/**
+ * Takes the events of a request, in whatever dialect, and answers what became of them.
+ *
+ * @param readFormat says how the body is to be read, from the headers.
+ * @throws {TidemarkError} `scope_missing`, `invalid_request`; what `readFormat`, `readBody` and `receiveEvents` throw.
+ */
+export async function answerEvents(
+  c: Context<AppEnv>,
+  services: Services,
+  readFormat: (c: Context<AppEnv>) => EventFormat,
+  own: Pick<ReceiveOptions, 'fallbackId' | 'onDuplicates'> = {},
+): Promise<Response> {
+  const caller = c.get('caller');
+  requireScope(caller, 'ingest');
+  const onInvalid = OnInvalid.safeParse(c.req.query('onInvalid') ?? 'reject');
+  if (!onInvalid.success) throw new TidemarkError('invalid_request', 'onInvalid may be reject or skip');
+  const format = readFormat(c);
+  const reading = Date.now();
+  const body = await readBody(c, services.config.http.maxBodyBytes);
+  const answer = await receiveEvents(services, caller, requestHeader(c, 'x-tenant-id'), body, {
+    ...own,
+    format,
+    onInvalid: onInvalid.data,
+    since: c.get('arrivedAt') + (Date.now() - reading), // the time its body took is the client's
+    onLimited: (tenantId, limits) => tellLimits(c, services.limiter, tenantId, limits),
+    async: /(^|,)\s*respond-async\s*(,|;|$)/i.test(requestHeader(c, 'prefer') ?? ''),
+  });
+  if (!('queued' in answer)) return c.json(answer, 200);
+  c.header('Preference-Applied', 'respond-async');
+  return c.json(answer, 202);
+}
