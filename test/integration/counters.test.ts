@@ -261,5 +261,5 @@ describeEngine('counters', () => {
     } finally {
       await server.close(0);
     }
-  }, 60_000);
+  }, 180_000);
 });
