@@ -54,11 +54,15 @@ describeEngine('the description', () => {
         await t.call('POST', '/v1/events', { key, body: anEvent({ customerId: 'somebody' }) });
         return 'somebody';
       },
+      readCounter: async () => {
+        await t.call('POST', '/increment', { key, body: { key: 'somebody', value: '1.5' } });
+        return 'somebody';
+      },
       rotateKey: async () => (await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } })).body.id,
       revokeKey: async () => (await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } })).body.id,
     };
-    const path = operation.path.includes('{id}')
-      ? operation.path.replace('{id}', await ids[operation.id]!())
+    const path = operation.path.includes('{')
+      ? operation.path.replace(/\{\w+\}/, await ids[operation.id]!())
       : operation.path;
     const ofTenant = operation.parameters.some(({ name }) => name === 'x-tenant-id');
     return t.call(operation.method, path, {
@@ -132,7 +136,7 @@ describeEngine('the description', () => {
   it('tells the truth about how every route refuses', async () => {
     for (const operation of description.operations.filter(({ secured }) => secured)) {
       const { method } = operation;
-      const path = operation.path.replace('{id}', '00000000-0000-4000-8000-000000000000');
+      const path = operation.path.replace(/\{\w+\}/, '00000000-0000-4000-8000-000000000000');
       const body = operation.examples[0]?.value;
       const answers = [
         await t.call(method, path, { key: null, body }),

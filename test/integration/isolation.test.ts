@@ -10,8 +10,10 @@ const MARKER = 'marker-of-another-tenant';
 
 const VIEWS = [
   'audit_log',
+  'counter',
   'customer',
   'event',
+  'idempotent_increment',
   'late_window',
   'reference_1d',
   'usage_1d',
@@ -46,6 +48,9 @@ describeEngine('the reading role', () => {
       );
       const answer = await t.call('POST', '/v1/events', { body, headers: { 'x-tenant-id': tenantId! } });
       expect(answer.status).toBe(200);
+      const headers = { 'x-tenant-id': tenantId!, 'idempotency-key': `"${name}"` };
+      const increment = { key: `${name}-customer`, value: 1 };
+      expect((await t.call('POST', '/increment', { body: increment, headers })).status).toBe(200);
     }
     const crowd = Array.from({ length: 9_000 }, (_, i) =>
       anEvent({ timestamp: at(i * 390), customerId: `c${i % 300}` }),

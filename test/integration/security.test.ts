@@ -15,12 +15,16 @@ import { anEvent } from '../support/traffic.ts';
 /** What each route asks of a key. A route that is added must be entered here. */
 const NEEDS: Record<string, { scope: Scope; platform?: true }> = {
   postEvents: { scope: 'ingest' },
+  postRecords: { scope: 'ingest' },
+  incrementCounter: { scope: 'ingest' },
   listEvents: { scope: 'read' },
   listWindows: { scope: 'read' },
   hourlySummaries: { scope: 'read' },
   dailySummaries: { scope: 'read' },
   usageSeries: { scope: 'read' },
   liveSums: { scope: 'read' },
+  listCounters: { scope: 'read' },
+  readCounter: { scope: 'read' },
   listCustomers: { scope: 'read' },
   updateCustomer: { scope: 'admin' },
   createTenant: { scope: 'admin', platform: true },
@@ -39,11 +43,19 @@ let operations: Operation[];
 /** A request that the route's validation lets through. */
 function valid(operation: Operation, tenantId: string): { path: string; options: CallOptions } {
   const path = operation.path.replace(
-    '{id}',
+    /\{\w+\}/,
     operation.path.startsWith('/v1/keys') ? randomUUID() : 'somebody',
   );
   const bodies: Record<string, unknown> = {
     postEvents: anEvent(),
+    postRecords: {
+      recordId: randomUUID(),
+      time: new Date().toISOString(),
+      destinationId: 'acme',
+      type: 'positive',
+      value: 1,
+    },
+    incrementCounter: { key: 'k', value: 1 },
     createTenant: { id: randomUUID(), name: 'x' },
     createKey: { tenantId, scopes: ['read'] },
     rotateKey: { overlapSeconds: 60 },
@@ -270,7 +282,10 @@ describeEngine('who may', () => {
     await t.call('POST', '/v1/events', { key: other.key, body: [event(marker), event('shared')] });
     await t.call('POST', '/v1/events', { key: own.key, body: event('shared') });
     await t.call('PATCH', '/v1/customers/shared', { key: other.key, body: { name: marker } });
-    const gets = operations.filter(({ id, method }) => method === 'GET' && !NEEDS[id]?.platform);
+    await t.call('POST', '/increment', { key: other.key, body: { key: marker, value: 1 } });
+    const gets = operations.filter(
+      ({ id, method, path }) => method === 'GET' && !NEEDS[id]?.platform && !path.includes('{'),
+    );
     for (const { path, parameters } of gets) {
       const filters = parameters.filter(({ name }) =>
         ['customerId', 'endpoint', 'model', 'eventType', 'reference'].includes(name),
@@ -283,6 +298,7 @@ describeEngine('who may', () => {
         expect(text).not.toContain(other.id);
       }
     }
+    expect((await t.call('GET', `/v1/counters/${marker}`, { key: own.key })).body.code).toBe('not_found');
     const usage = await t.call('GET', '/v1/usage?granularity=1d', { key: own.key });
     expect(usage.body.data).toMatchObject([{ calls: 1, tokens: 7 }]);
     const live = (await t.call('GET', '/v1/live?customerId=shared', { key: own.key })).body;

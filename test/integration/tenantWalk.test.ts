@@ -50,6 +50,9 @@ function pairs({ name, path }: { name: string; path: string }): Pair[] {
     model: text,
     eventType: text,
     reference: text,
+    key: text,
+    prefix: text,
+    'idempotency-key': [{ foreign: 'key-of-another-tenant', unknown: 'key-of-nobody' }],
   };
   return known[name] ?? [];
 }
@@ -69,6 +72,17 @@ const BODIES: Record<string, { body(id: string): unknown; pair(): Pair }[]> = {
       pair: () => ({ foreign: MARKER, unknown: 'an id of nobody' }),
     },
   ],
+  postRecords: [
+    {
+      body: (id) => aRecord({ recordId: id }),
+      pair: () => ({ foreign: otherRecordId, unknown: randomUUID() }),
+    },
+    { body: (id) => aRecord({ destinationId: id }), pair: () => pairs({ name: 'customerId', path: '' })[0]! },
+    { body: (id) => aRecord({ reference: id }), pair: () => pairs({ name: 'reference', path: '' })[0]! },
+  ],
+  incrementCounter: [
+    { body: (id) => ({ key: id, value: 1 }), pair: () => pairs({ name: 'key', path: '' })[0]! },
+  ],
   createKey: [
     {
       body: (id) => ({ tenantId: id, scopes: ['read'] }),
@@ -85,6 +99,15 @@ const BODIES: Record<string, { body(id: string): unknown; pair(): Pair }[]> = {
   updateCustomer: [{ body: () => ({ name: 'x' }), pair: () => pairs({ name: 'customerId', path: '' })[0]! }],
 };
 const otherEventId = randomUUID();
+const otherRecordId = randomUUID();
+const aRecord = (fields: Record<string, unknown>) => ({
+  recordId: randomUUID(),
+  time: new Date().toISOString(),
+  destinationId: 'acme',
+  type: 'positive',
+  value: '1',
+  ...fields,
+});
 
 describeEngine('a tenant on a walk', () => {
   beforeAll(async () => {
@@ -99,6 +122,13 @@ describeEngine('a tenant on a walk', () => {
       },
     ];
     expect((await t.call('POST', '/v1/events', { key: other.key, body: events })).status).toBe(200);
+    const headers = { 'idempotency-key': 'key-of-another-tenant' };
+    const record = aRecord({ recordId: otherRecordId, destinationId: MARKER });
+    expect((await t.call('POST', '/v1/records', { key: other.key, body: record })).status).toBe(200);
+    const increment = { key: MARKER, value: 1 };
+    expect((await t.call('POST', '/increment', { key: other.key, body: increment, headers })).status).toBe(
+      200,
+    );
     await t.call('PATCH', `/v1/customers/${MARKER}`, { key: other.key, body: { name: MARKER } });
     expect((await t.call('POST', '/v1/events', { key: own.key, body: anEvent() })).status).toBe(200);
     ({ id: otherKeyId } = await createKey(t.sql, { tenantId: other.id, scopes: [...SCOPES] }));
@@ -224,6 +254,6 @@ describeEngine('a tenant on a walk', () => {
               (select active from tenant where id = $1) as active`,
       [other.id, MARKER],
     );
-    expect(rows).toEqual([{ events: 2, customers: 2, keys: 2, name: MARKER, active: true }]);
+    expect(rows).toEqual([{ events: 4, customers: 2, keys: 2, name: MARKER, active: true }]);
   });
 });

@@ -16,6 +16,9 @@ const TYPES = [
   'APPLICATION/JSON',
   'application/x-ndjson',
   'application/cloudevents+json',
+  'application/cloudevents-batch+json',
+  'application/cloudevents+avro',
+  'application/cloudevents',
   'application/msgpack',
   ';',
   '/',
@@ -38,7 +41,15 @@ export const contentTypes: Family = (a) => {
     a.random() < 0.4
       ? json
       : a.pick([...BODIES, json, Buffer.from(json, 'utf16le'), Buffer.from(json, 'latin1')]);
-  const path = a.pick(['/v1/events', '/v1/events', '/v1/keys', '/v1/tenants', '/v1/customers/x']);
+  const path = a.pick([
+    '/v1/events',
+    '/v1/events',
+    '/v1/records',
+    '/increment',
+    '/v1/keys',
+    '/v1/tenants',
+    '/v1/customers/x',
+  ]);
   const request = post(a, body, { 'content-type': TYPES[a.turn % TYPES.length]! });
   return { ...request, path, method: path.endsWith('/x') ? 'PATCH' : 'POST' };
 };

@@ -35,6 +35,7 @@ const NAMES = [
   'x-request-id',
   'prefer',
   'idempotency-key',
+  'ce-specversion',
   'accept',
   'accept-encoding',
   'origin',

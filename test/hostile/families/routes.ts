@@ -75,15 +75,18 @@ export const routes: Family = (a) => {
   const headers: HttpRequest['headers'] = {
     ...(a.random() < 0.9 && { authorization: `Bearer ${admin ? a.adminKey : a.key}` }),
   };
-  const path = operation.path.replace('{id}', () => (a.random() < 0.5 ? a.pick(IDS) : encode(a.pick(TEXTS))));
+  const path = operation.path.replace(/\{\w+\}/, () =>
+    a.random() < 0.5 ? a.pick(IDS) : encode(a.pick(TEXTS)),
+  );
   const method = a.random() < 0.9 ? operation.method : a.pick(METHODS);
   const bodied = operation.hasBody && method !== 'GET' && method !== 'HEAD';
-  if (bodied) headers['content-type'] = 'application/json';
+  const example = bodied ? a.pick(operation.examples) : undefined;
+  if (example) headers['content-type'] = a.random() < 0.8 ? example.contentType : 'application/json';
   return {
     method,
     path: `${path}${queryOf(a, operation)}`,
     headers,
-    body: bodied ? bodyOf(a, operation) : undefined,
+    body: example ? bodyOf(a, example.value) : undefined,
   };
 };
 
@@ -101,8 +104,9 @@ function queryOf(a: Arsenal, operation: Operation): string {
 }
 
 /** An example with a member taken out, put in, or replaced; or something else entirely. */
-function bodyOf(a: Arsenal, operation: Operation): string {
-  const example = a.pick(operation.examples).value;
+function bodyOf(a: Arsenal, value: unknown): string {
+  const list = Array.isArray(value);
+  const example: unknown = list ? a.pick(value) : value;
   if (a.random() < 0.15 || typeof example !== 'object' || example === null || Array.isArray(example)) {
     return a.pick([
       '',
@@ -130,7 +134,7 @@ function bodyOf(a: Arsenal, operation: Operation): string {
     'active',
     'id',
   ]);
-  const value = a.pick([
+  const replacement = a.pick([
     null,
     true,
     0,
@@ -144,8 +148,8 @@ function bodyOf(a: Arsenal, operation: Operation): string {
     ...TEXTS,
     a.victimId,
   ]);
-  body[name] = value;
-  return JSON.stringify(body);
+  body[name] = replacement;
+  return JSON.stringify(list ? [example, body] : body);
 }
 
 /** Percent-encoded, surrogates and all. */
