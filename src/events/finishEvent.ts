@@ -24,6 +24,8 @@ export interface EventRules {
   receivedMicros: number;
   /** The identity of an input that has none, by its position; without it, a random one. */
   fallbackId?: (index: number) => string;
+  /** That identity is an Idempotency-Key, under which another request may come. */
+  idempotent?: boolean;
   /** Look for NUL and lone surrogates. May be left out where the source cannot contain any. */
   checkText: boolean;
 }
@@ -36,10 +38,8 @@ export type Draft = Omit<NativeEvent, 'eventId' | 'timestamp'> & {
   timestamp?: string | undefined;
 };
 
-/** Where the input has what may be wrong with a draft, as JSON pointers (RFC 6901), and what its dialect asks for. */
-export interface Origin {
-  /** The input as it was parsed. */
-  input: unknown;
+/** What a dialect asks for, and where its inputs have what may be wrong with a draft: JSON pointers (RFC 6901). */
+export interface DialectRules {
   pointers: {
     tenantId: string;
     timestamp: string;
@@ -56,13 +56,15 @@ export interface Origin {
  * The event that is stored, once everything but its schema has been checked too.
  *
  * @param index position in the request, repeated in every fault.
+ * @param input as it was parsed.
  */
 export function finishEvent(
   draft: Draft,
   { eventId, externalId }: EventIdentity,
   rules: EventRules,
   index: number,
-  { input, pointers, positive }: Origin,
+  input: unknown,
+  { pointers, positive }: DialectRules,
 ): EventVerdict {
   const faults: EventFault[] = [];
   const fault = (pointer: string, code: string, message: string) =>

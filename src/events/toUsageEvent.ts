@@ -1,16 +1,19 @@
 import { identify } from './eventId.ts';
-import { type EventRules, type EventVerdict, finishEvent, type Origin } from './finishEvent.ts';
+import { type DialectRules, type EventRules, type EventVerdict, finishEvent } from './finishEvent.ts';
 import { NativeEvent } from './nativeEvent.ts';
 import { isPlainEvent } from './plainEvent.ts';
 import { schemaFaults } from './schemaFaults.ts';
 
-const POINTERS: Origin['pointers'] = {
-  tenantId: '/tenantId',
-  timestamp: '/timestamp',
-  apiEndpoint: '/apiEndpoint',
-  sessionId: '/sessionId',
-  value: '/value',
-  metadata: '/metadata',
+const NATIVE: DialectRules = {
+  pointers: {
+    tenantId: '/tenantId',
+    timestamp: '/timestamp',
+    apiEndpoint: '/apiEndpoint',
+    sessionId: '/sessionId',
+    value: '/value',
+    metadata: '/metadata',
+  },
+  positive: false,
 };
 
 const UNKNOWN_FIELD = 'is not a field of an event; put it into metadata';
@@ -28,9 +31,5 @@ export function toUsageEvent(input: unknown, rules: EventRules, index: number): 
     }
   }
   const native = input as NativeEvent; // the schema only checks; it changes nothing
-  return finishEvent(native, identify(native.eventId), rules, index, {
-    input,
-    pointers: POINTERS,
-    positive: false,
-  });
+  return finishEvent(native, identify(native.eventId), rules, index, input, NATIVE);
 }

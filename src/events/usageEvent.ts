@@ -22,6 +22,8 @@ export interface UsageEvent {
   latencyMs: number | null;
   /** JSON text of the metadata that has no column. */
   metadata: string | null;
+  /** Its id is an Idempotency-Key: what it was used for is kept, to tell a repetition from another request. */
+  idempotent?: true;
 }
 
 export const DEFAULT_EVENT_TYPE = 'api.request';

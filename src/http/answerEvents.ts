@@ -20,7 +20,7 @@ export async function answerEvents(
   c: Context<AppEnv>,
   services: Services,
   readFormat: (c: Context<AppEnv>) => EventFormat,
-  own: Pick<ReceiveOptions, 'fallbackId' | 'onDuplicates'> = {},
+  own: Pick<ReceiveOptions, 'rules' | 'onDuplicates'> = {},
 ): Promise<Response> {
   const caller = c.get('caller');
   requireScope(caller, 'ingest');

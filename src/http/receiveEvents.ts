@@ -16,8 +16,8 @@ export interface ReceiveOptions {
   since: number;
   /** Told of the one tenant whose limits have been drawn on, each time. */
   onLimited(tenantId: string, limits: TenantLimits): void;
-  /** The identity of inputs that have none. */
-  fallbackId?: EventRules['fallbackId'];
+  /** Of the rules, what this route has of its own. */
+  rules?: Pick<EventRules, 'fallbackId' | 'idempotent'>;
   /** Told of the events that turned out to be stored already; the request fails with what it rejects with. */
   onDuplicates?(events: UsageEvent[]): Promise<unknown>;
 }
@@ -55,7 +55,7 @@ export async function receiveEvents(
     earliestMicros: (now - config.ingest.acceptBehindMs) * 1_000,
     latestMicros: (now + config.ingest.acceptAheadMs) * 1_000,
     receivedMicros: now * 1_000,
-    ...(options.fallbackId && { fallbackId: options.fallbackId }),
+    ...options.rules,
   };
   const parsed = parseEvents(body, options.format, rules, config.ingest.maxEventsPerRequest);
   if (context === null) await checkTenants(services, parsed);

@@ -40,7 +40,7 @@ export interface CounterSum {
   value: string;
 }
 
-/** An increment whose client can repeat it, as `add_to_counters` takes it. */
+/** An increment under an Idempotency-Key, as `add_to_counters` takes it. */
 export interface IdempotentIncrement extends CounterSum {
   event_id: string;
 }
@@ -156,7 +156,7 @@ export function consequencesOf(
     }
     if (row.eventType === COUNTER_INCREMENT) {
       const increment = { tenant_id: row.tenantId, key: row.customerId, value: row.value! };
-      if (row.externalId !== null) idempotentIncrements.push({ ...increment, event_id: row.eventId });
+      if (row.idempotent) idempotentIncrements.push({ ...increment, event_id: row.eventId });
       const sum = counters.get(customerKey(row));
       if (sum) sum.value = addDecimals(sum.value, increment.value);
       else counters.set(customerKey(row), increment);

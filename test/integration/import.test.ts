@@ -123,6 +123,26 @@ describeEngine('import', () => {
     tenant = await service.tenant();
   });
 
+  test('increments add to their counters, once', async () => {
+    const lines = Array.from({ length: 7_000 }, (_, i) => `2023-11-16T00:00:00Z,k${i % 2},0.${i % 10}`);
+    const options = {
+      map: 'timestamp=time,customerId=name,value=amount',
+      constants: { eventType: 'counter.increment' },
+    };
+    for (const stored of [7_000, 0]) {
+      const { counts } = await importText(`time,name,amount\n${lines.join('\n')}`, {
+        maxErrors: 7_000,
+        ...options,
+      });
+      expect(counts).toMatchObject({ rows: 7_000, stored: stored && 6_300, badLines: 700 });
+      const { body } = await service.call('GET', '/v1/counters', { key: tenant.key });
+      expect(body.data).toMatchObject([
+        { key: 'k0', value: '1400' },
+        { key: 'k1', value: '1750' },
+      ]);
+    }
+  });
+
   test('every read gives the totals of the file, and a second import adds nothing', async () => {
     const count = 12_345;
     const content = `time,in,out\r\n${generated(count).trimEnd()}`; // no newline at the end

@@ -1,7 +1,13 @@
 import { z } from 'zod';
 import type { EventFault } from '../../errors.ts';
 import { identifyAs } from '../eventId.ts';
-import { type Draft, type EventRules, type EventVerdict, finishEvent, type Origin } from '../finishEvent.ts';
+import {
+  type DialectRules,
+  type Draft,
+  type EventRules,
+  type EventVerdict,
+  finishEvent,
+} from '../finishEvent.ts';
 import {
   MAX_ENDPOINT,
   MAX_EVENT_TYPE,
@@ -54,13 +60,16 @@ export const CloudEvent = Attributes.extend({
 const KNOWN_ATTRIBUTES = new Set(Object.keys(Attributes.shape));
 const COLUMNS_OF_DATA = new Set(['apiEndpoint', 'reference', 'sessionId', 'unit', 'value']);
 
-const POINTERS: Origin['pointers'] = {
-  tenantId: '',
-  timestamp: '/time',
-  apiEndpoint: '/data/apiEndpoint',
-  sessionId: '/data/sessionId',
-  value: '/data/value',
-  metadata: '/data',
+const CLOUDEVENT: DialectRules = {
+  pointers: {
+    tenantId: '',
+    timestamp: '/time',
+    apiEndpoint: '/data/apiEndpoint',
+    sessionId: '/data/sessionId',
+    value: '/data/value',
+    metadata: '/data',
+  },
+  positive: false,
 };
 
 /**
@@ -134,8 +143,14 @@ export function cloudEventToEvent(input: unknown, rules: EventRules, index: numb
     sourceId: source,
     metadata,
   } satisfies Draft;
-  const origin = { input, pointers: POINTERS, positive: false };
-  return finishEvent(draft, identifyAs('cloudevents', [source, id], `${source} ${id}`), rules, index, origin);
+  return finishEvent(
+    draft,
+    identifyAs('cloudevents', [source, id], `${source} ${id}`),
+    rules,
+    index,
+    input,
+    CLOUDEVENT,
+  );
 }
 
 /** The data beside the attributes. One that is null is not set (CloudEvents JSON format 1.0.2, §2.2). */

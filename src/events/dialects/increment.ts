@@ -1,7 +1,7 @@
 import { v7 as uuidV7 } from 'uuid';
 import { z } from 'zod';
 import { type EventIdentity, identifyAs } from '../eventId.ts';
-import { type EventRules, type EventVerdict, finishEvent, type Origin } from '../finishEvent.ts';
+import { type DialectRules, type EventRules, type EventVerdict, finishEvent } from '../finishEvent.ts';
 import { MAX_ID } from '../nativeEvent.ts';
 import { schemaFaults } from '../schemaFaults.ts';
 import { COUNTER_INCREMENT } from '../usageEvent.ts';
@@ -18,13 +18,16 @@ export const Increment = z
   })
   .meta({ id: 'Increment' });
 
-const POINTERS: Origin['pointers'] = {
-  tenantId: '',
-  timestamp: '',
-  apiEndpoint: '',
-  sessionId: '',
-  value: '/value',
-  metadata: '',
+const INCREMENT: DialectRules = {
+  pointers: {
+    tenantId: '',
+    timestamp: '',
+    apiEndpoint: '',
+    sessionId: '',
+    value: '/value',
+    metadata: '',
+  },
+  positive: true,
 };
 
 /** Turns one increment, as parsed from JSON, into the event that is stored. It happens when it is received. */
@@ -34,8 +37,9 @@ export function incrementToEvent(input: unknown, rules: EventRules, index: numbe
     return { faults: schemaFaults(parsed.error, input, index, 'is not a field of an increment') };
   const { key, value } = parsed.data;
   const draft = { customerId: key, eventType: COUNTER_INCREMENT, value };
-  const origin = { input, pointers: POINTERS, positive: true };
-  return finishEvent(draft, identityOf(rules, index), rules, index, origin);
+  const verdict = finishEvent(draft, identityOf(rules, index), rules, index, input, INCREMENT);
+  if (rules.idempotent && verdict.event) verdict.event.idempotent = true;
+  return verdict;
 }
 
 function identityOf({ fallbackId }: EventRules, index: number): EventIdentity {

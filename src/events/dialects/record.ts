@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { identify } from '../eventId.ts';
-import { type EventRules, type EventVerdict, finishEvent, type Origin } from '../finishEvent.ts';
+import { type DialectRules, type EventRules, type EventVerdict, finishEvent } from '../finishEvent.ts';
 import { MAX_ID, MAX_TIMESTAMP, MAX_UNIT } from '../nativeEvent.ts';
 import { schemaFaults } from '../schemaFaults.ts';
 
@@ -29,13 +29,16 @@ export const ValueRecord = z
   })
   .meta({ id: 'ValueRecord' });
 
-const POINTERS: Origin['pointers'] = {
-  tenantId: '',
-  timestamp: '/time',
-  apiEndpoint: '',
-  sessionId: '/reference',
-  value: '/value',
-  metadata: '',
+const RECORD: DialectRules = {
+  pointers: {
+    tenantId: '',
+    timestamp: '/time',
+    apiEndpoint: '',
+    sessionId: '/reference',
+    value: '/value',
+    metadata: '',
+  },
+  positive: true,
 };
 
 /** Turns one value record, as parsed from JSON, into the event that is stored. */
@@ -53,6 +56,5 @@ export function recordToEvent(input: unknown, rules: EventRules, index: number):
     unit,
     value,
   };
-  const origin = { input, pointers: POINTERS, positive: true };
-  return finishEvent(draft, identify(recordId), rules, index, origin);
+  return finishEvent(draft, identify(recordId), rules, index, input, RECORD);
 }

@@ -131,7 +131,7 @@ export function counterRoutes(app: App, services: Services): void {
     const key = idempotencyKey(c);
     return answerEvents(c, services, (request) => formatOf(request, 'increment'), {
       ...(key !== undefined && {
-        fallbackId: (index: number) => onlyFor(index, key),
+        rules: { fallbackId: (index: number) => onlyFor(index, key), idempotent: true },
         onDuplicates: (events) =>
           Promise.all(events.map((event) => requireSameIncrement(services.reads.as(event), event))),
       }),
