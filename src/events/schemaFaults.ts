@@ -41,8 +41,10 @@ function describe(
       message: unknownField,
     }));
   }
-  const missing = issue.code !== 'invalid_type' && valueAt(input, issue.path) === undefined;
-  if (missing) return [{ index, pointer, code: 'required', message: 'is required' }];
+  if (valueAt(input, issue.path) === undefined) {
+    const message = issue.code === 'invalid_type' ? issue.message : 'is required';
+    return [{ index, pointer, code: 'required', message }];
+  }
   return [{ index, pointer, code: codeOf(issue), message: issue.message }];
 }
 
@@ -57,8 +59,6 @@ function valueAt(input: unknown, path: PropertyKey[]): unknown {
 
 function codeOf(issue: Issue): string {
   switch (issue.code) {
-    case 'invalid_type':
-      return issue.message.endsWith('received undefined') ? 'required' : 'type_invalid';
     case 'too_small':
       return issue.origin === 'string' ? 'too_short' : 'out_of_range';
     case 'too_big':

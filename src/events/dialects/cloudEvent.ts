@@ -28,7 +28,11 @@ const Attributes = z.looseObject({
     .regex(/^[^\s\p{Cc}]+$/u, 'must be a URI reference')
     .meta({ format: 'uri-reference', description: 'Where it comes from.', example: '/gateways/eu-1' }),
   type: text(MAX_EVENT_TYPE).meta({ description: 'The event type.', example: 'api.request' }),
-  subject: text(MAX_ID).meta({ description: 'Whom the event is about: the customer. Required here.' }),
+  subject: z
+    .string(({ input }) => (input === undefined ? 'is required here: it names the customer' : undefined))
+    .min(1)
+    .max(MAX_ID)
+    .meta({ description: 'Whom the event is about: the customer. Required here.' }),
   time: z.string().max(MAX_TIMESTAMP).optional().meta({
     format: 'date-time',
     description: 'When it happened: RFC 3339. Left out: the time of receipt. A retry is counted once anyway.',
