@@ -29,7 +29,9 @@ const Attributes = z.looseObject({
     .meta({ format: 'uri-reference', description: 'Where it comes from.', example: '/gateways/eu-1' }),
   type: text(MAX_EVENT_TYPE).meta({ description: 'The event type.', example: 'api.request' }),
   subject: z
-    .string(({ input }) => (input === undefined ? 'is required here: it names the customer' : undefined))
+    .string({
+      error: ({ input }) => (input === undefined ? 'is required here: it names the customer' : undefined),
+    })
     .min(1)
     .max(MAX_ID)
     .meta({ description: 'Whom the event is about: the customer. Required here.' }),
