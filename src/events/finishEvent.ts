@@ -1,6 +1,6 @@
 import type { EventFault } from '../errors.ts';
 import { isPositive, parseDecimal } from './decimal.ts';
-import type { EventIdentity } from './eventId.ts';
+import { type EventIdentity, identify } from './eventId.ts';
 import { METADATA_FIELDS, type NativeEvent } from './nativeEvent.ts';
 import { pointerTo } from './schemaFaults.ts';
 import { findUnstorableText } from './text.ts';
@@ -55,12 +55,13 @@ export interface DialectRules {
 /**
  * The event that is stored, once everything but its schema has been checked too.
  *
+ * @param identity or the id of a client, which it is then made of.
  * @param index position in the request, repeated in every fault.
  * @param input as it was parsed.
  */
 export function finishEvent(
   draft: Draft,
-  { eventId, externalId }: EventIdentity,
+  identity: EventIdentity | string,
   rules: EventRules,
   index: number,
   input: unknown,
@@ -118,6 +119,8 @@ export function finishEvent(
   }
 
   if (faults.length > 0) return { faults };
+  // Only now: an id that cannot be stored cannot be made into a UUID either.
+  const { eventId, externalId } = typeof identity === 'string' ? identify(identity) : identity;
   return {
     event: {
       tenantId: tenantId!,

@@ -1,4 +1,3 @@
-import { identify } from './eventId.ts';
 import { type DialectRules, type EventRules, type EventVerdict, finishEvent } from './finishEvent.ts';
 import { NativeEvent } from './nativeEvent.ts';
 import { isPlainEvent } from './plainEvent.ts';
@@ -31,5 +30,5 @@ export function toUsageEvent(input: unknown, rules: EventRules, index: number): 
     }
   }
   const native = input as NativeEvent; // the schema only checks; it changes nothing
-  return finishEvent(native, identify(native.eventId), rules, index, input, NATIVE);
+  return finishEvent(native, native.eventId, rules, index, input, NATIVE);
 }

@@ -239,6 +239,7 @@ describeEngine('CloudEvents', () => {
     [{ id: '' }, '/id', 'too_short'],
     [{ id: 5 }, '/id', 'type_invalid'],
     [{ id: 'x'.repeat(257) }, '/id', 'too_long'],
+    [{ id: '\ud800' }, '/id', 'text_invalid'],
     [{ source: undefined }, '/source', 'required'],
     [{ source: 'a b' }, '/source', 'type_invalid'],
     [{ type: undefined }, '/type', 'required'],

@@ -119,6 +119,7 @@ describeEngine('POST /v1/records', () => {
     [{ recordId: '' }, '/recordId', 'too_short'],
     [{ recordId: 'x'.repeat(257) }, '/recordId', 'too_long'],
     [{ recordId: 'a\u0000' }, '/recordId', 'text_invalid'],
+    [{ recordId: 'a\ud800' }, '/recordId', 'text_invalid'],
     [{ time: undefined }, '/time', 'required'],
     [{ time: 'now' }, '/time', 'timestamp_invalid'],
     [{ time: '2026-01-01T00:00:00' }, '/time', 'timestamp_invalid'],

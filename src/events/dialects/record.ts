@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { identify } from '../eventId.ts';
 import { type DialectRules, type EventRules, type EventVerdict, finishEvent } from '../finishEvent.ts';
 import { MAX_ID, MAX_TIMESTAMP, MAX_UNIT } from '../nativeEvent.ts';
 import { schemaFaults } from '../schemaFaults.ts';
@@ -56,5 +55,5 @@ export function recordToEvent(input: unknown, rules: EventRules, index: number):
     unit,
     value,
   };
-  return finishEvent(draft, identify(recordId), rules, index, input, RECORD);
+  return finishEvent(draft, recordId, rules, index, input, RECORD);
 }
