@@ -25,7 +25,8 @@ export async function loadHistory(url: string, count: number, to: number): Promi
   const from = historyStart(count, to);
   await withClient(url, (client) =>
     client.query(
-      `update window_state set closed_until = w, refreshed_30s = w, refreshing_1h = h, refreshed_1h = h,
+      `with uncovered as (update window_coverage set covered_until = $1)
+       update window_state set closed_until = w, refreshed_30s = w, refreshing_1h = h, refreshed_1h = h,
               refreshing_1d = d, refreshed_1d = d
        from (select $1::timestamptz as w, date_trunc('hour', $1::timestamptz, 'UTC') as h,
                     date_trunc('day', $1::timestamptz, 'UTC') as d) as start`,

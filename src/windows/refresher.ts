@@ -6,6 +6,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import { announceClosed } from './announceClosed.ts';
 import { BackgroundLoop } from './backgroundLoop.ts';
 import { countPending } from './countPending.ts';
+import { coverActivity } from './coverActivity.ts';
 import { refreshClosed } from './refreshClosed.ts';
 import { refreshLate } from './refreshLate.ts';
 import { type Refresh, refreshRollup } from './refreshRollup.ts';
@@ -20,8 +21,8 @@ export interface RefresherOptions {
 }
 
 /**
- * Brings the rollups up to the closed windows and to what late events have changed, then announces what has closed;
- * in every instance at once, and beside the closer, which must not wait for it.
+ * Brings the rollups and the activity tables up to the closed windows and to what late events have changed, then
+ * announces what has closed; in every instance at once, and beside the closer, which must not wait for it.
  *
  * Correctness rests on conditional updates and on refreshes being idempotent, not on who runs: instances that meet in
  * a refresh get 55P03, and leave it to the other.
@@ -37,11 +38,19 @@ export class Refresher extends BackgroundLoop {
       async round(client) {
         let more = false;
         if (engine === 'timescale') more = await refreshRollups(client, config.stepMinutes, metrics);
+        more = (await cover(client, config.stepMinutes, metrics)) || more;
         more = (await announceClosed(client)) || more;
         return more ? 0 : config.intervalMs;
       },
     });
   }
+}
+
+async function cover(client: pg.Client, stepMinutes: number, metrics: WindowMetrics): Promise<boolean> {
+  const end = metrics.refresh.startTimer({ rollup: 'activity' });
+  const more = await coverActivity(client, stepMinutes);
+  end();
+  return more;
 }
 
 /** On the postgres engine a trigger keeps the rollups instead. */
