@@ -14,6 +14,8 @@ import { eventRoutes } from './routes/events.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { liveRoutes } from './routes/live.ts';
 import { operationRoutes } from './routes/operations.ts';
+import { recordGroupRoutes } from './routes/recordGroups.ts';
+import { sessionRoutes } from './routes/sessions.ts';
 import { summaryRoutes } from './routes/summaries.ts';
 import { tenantRoutes } from './routes/tenants.ts';
 import { usageRoutes } from './routes/usage.ts';
@@ -50,6 +52,8 @@ export function createApp(services: Services): App {
   windowRoutes(app, services);
   summaryRoutes(app, services);
   usageRoutes(app, services);
+  recordGroupRoutes(app, services);
+  sessionRoutes(app, services);
   liveRoutes(app, services);
   tenantRoutes(app, services);
   customerRoutes(app, services);

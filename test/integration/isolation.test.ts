@@ -90,7 +90,8 @@ describeEngine('the reading role', () => {
     expect(readable.sort()).toEqual(VIEWS.map((name) => `tenant_data.${name}`));
     for (const name of VIEWS.filter((view) => !view.startsWith('window_'))) {
       const found = await client.query(`select distinct tenant_id from tenant_data.${name}`);
-      if (!['late_window', 'activity_lacking'].includes(name)) expect(found.rows, name).toEqual([{ tenant_id: mine.id }]);
+      if (!['late_window', 'activity_lacking'].includes(name))
+        expect(found.rows, name).toEqual([{ tenant_id: mine.id }]);
     }
   });
 

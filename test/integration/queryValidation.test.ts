@@ -106,6 +106,7 @@ describeEngine('query parameters', () => {
     const longest: [string, number, Record<string, string>?][] = [
       ['/v1/events', 31 * DAY],
       ['/v1/windows', 31 * DAY],
+      ['/v1/records', 366 * DAY],
       ['/v1/summaries/hourly', 366 * DAY],
       ['/v1/summaries/daily', 3_660 * DAY],
       ['/v1/usage', 10_000 * 3_600_000],

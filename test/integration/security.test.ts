@@ -20,6 +20,8 @@ const NEEDS: Record<string, { scope: Scope; platform?: true }> = {
   hourlySummaries: { scope: 'read' },
   dailySummaries: { scope: 'read' },
   usageSeries: { scope: 'read' },
+  listRecords: { scope: 'read' },
+  readSession: { scope: 'read' },
   liveSums: { scope: 'read' },
   listCustomers: { scope: 'read' },
   updateCustomer: { scope: 'admin' },
