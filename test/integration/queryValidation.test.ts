@@ -33,7 +33,8 @@ describeEngine('query parameters', () => {
       }));
     for (let i = 0; i < 3; i++) {
       const event = anEvent({ customerId: `customer-${i}`, timestamp: iso(Date.now() - i * DAY) });
-      await t.call('POST', '/v1/events', { key, body: event });
+      const record = { ...anEvent({ customerId: 'r' }), eventType: 'positive', value: '1' };
+      await t.call('POST', '/v1/events', { key, body: [event, record] });
       await t.tenant();
       await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } });
     }

@@ -273,9 +273,10 @@ describeEngine('who may', () => {
     await t.call('POST', '/v1/events', { key: own.key, body: event('shared') });
     await t.call('PATCH', '/v1/customers/shared', { key: other.key, body: { name: marker } });
     const gets = operations.filter(({ id, method }) => method === 'GET' && !NEEDS[id]?.platform);
-    for (const { path, parameters } of gets) {
+    for (const { path: template, parameters } of gets) {
+      const path = template.replace('{id}', 'shared');
       const filters = parameters.filter(({ name }) =>
-        ['customerId', 'endpoint', 'model', 'eventType', 'reference'].includes(name),
+        ['customerId', 'destinationId', 'endpoint', 'model', 'eventType', 'reference'].includes(name),
       );
       for (const query of ['', ...filters.map(({ name }) => `?${name}=${marker}`)]) {
         const answer = await t.call('GET', path + query, { key: own.key });
@@ -289,6 +290,8 @@ describeEngine('who may', () => {
     expect(usage.body.data).toMatchObject([{ calls: 1, tokens: 7 }]);
     const live = (await t.call('GET', '/v1/live?customerId=shared', { key: own.key })).body;
     expect(live.current.totalCalls + live.previous.totalCalls).toBe(1);
+    const session = await t.call('GET', '/v1/sessions/shared', { key: own.key });
+    expect(session.body).toMatchObject({ events: 1, tokens: 7 });
     const named = await t.call('PATCH', `/v1/customers/${marker}`, { key: own.key, body: { name: 'x' } });
     expect(named.body).toMatchObject({ code: 'not_found' });
   });
