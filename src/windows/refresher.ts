@@ -36,42 +36,63 @@ export class Refresher extends BackgroundLoop {
       retryMs: config.retryMs,
       log,
       async round(client) {
-        let more = false;
-        if (engine === 'timescale') more = await refreshRollups(client, config.stepMinutes, metrics);
-        more = (await cover(client, config.stepMinutes, metrics)) || more;
+        const { stepMinutes, intervalMs } = config;
+        const cover = () => timed(metrics, 'activity', () => coverActivity(client, stepMinutes));
+        if (engine === 'postgres') {
+          const more = await cover(); // a trigger keeps the rollups
+          return (await announceClosed(client)) || more ? 0 : intervalMs;
+        }
+        let more = await refreshRollups(client, { stepMinutes, intervalMs, cover }, metrics);
         more = (await announceClosed(client)) || more;
-        return more ? 0 : config.intervalMs;
+        return more ? 0 : intervalMs;
       },
     });
   }
 }
 
-async function cover(client: pg.Client, stepMinutes: number, metrics: WindowMetrics): Promise<boolean> {
-  const end = metrics.refresh.startTimer({ rollup: 'activity' });
-  const more = await coverActivity(client, stepMinutes);
-  end();
-  return more;
+interface Rounds {
+  stepMinutes: number;
+  intervalMs: number;
+  /** Brings what has closed and what has changed into the activity tables. */
+  cover(): Promise<boolean>;
 }
 
-/** On the postgres engine a trigger keeps the rollups instead. */
 async function refreshRollups(
   client: pg.Client,
-  stepMinutes: number,
+  { stepMinutes, intervalMs, cover }: Rounds,
   metrics: WindowMetrics,
 ): Promise<boolean> {
-  const refresh: Refresh = async (rollup, from, to, validity) => {
-    const end = metrics.refresh.startTimer({ rollup });
-    await refreshRollup(client, rollup, from, to, validity);
-    end();
+  const refresh: Refresh = (rollup, from, to, validity) =>
+    timed(metrics, rollup, () => refreshRollup(client, rollup, from, to, validity));
+  let covered = Date.now();
+  // Many late events take a while to refresh. Activity, which needs none of that, does not wait for it.
+  const refreshAndCover: Refresh = async (...range) => {
+    await refresh(...range);
+    if (Date.now() - covered < intervalMs / 2) return;
+    await cover();
+    covered = Date.now();
   };
   try {
-    const more = await refreshClosed(client, refresh, stepMinutes);
-    const late = await refreshLate(client, refresh);
+    const closed = await refreshClosed(client, refresh, stepMinutes);
+    const uncovered = await cover();
+    covered = Date.now();
+    const late = await refreshLate(client, refreshAndCover);
     metrics.caughtUp.inc(late.windows);
     metrics.pending.set(await countPending(client));
-    return more || late.more;
+    return closed || uncovered || late.more;
   } catch (error) {
     if (errorCode(error) === LOCK_NOT_AVAILABLE) metrics.conflicts.inc({ at: 'refresh' });
     throw error;
   }
+}
+
+async function timed<Result>(
+  metrics: WindowMetrics,
+  rollup: string,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const end = metrics.refresh.startTimer({ rollup });
+  const result = await work();
+  end();
+  return result;
 }
