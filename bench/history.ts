@@ -18,20 +18,29 @@ export function historyStart(count: number, to: number): number {
 }
 
 /**
- * Fills a migrated database with events that end at `to` (ms since the epoch). The state of the windows is set
- * back to their beginning first, so that the service closes and refreshes all of them, as if time had passed.
+ * Sets the state of the windows back to a moment (ms since the epoch), so that the service closes and refreshes all
+ * since then, as if time had passed.
  */
-export async function loadHistory(url: string, count: number, to: number): Promise<void> {
-  const from = historyStart(count, to);
+export async function setBack(url: string, from: number): Promise<void> {
   await withClient(url, (client) =>
     client.query(
-      `update window_state set closed_until = w, refreshed_30s = w, refreshing_1h = h, refreshed_1h = h,
+      `with uncovered as (update window_coverage set covered_until = $1)
+       update window_state set closed_until = w, refreshed_30s = w, refreshing_1h = h, refreshed_1h = h,
               refreshing_1d = d, refreshed_1d = d
        from (select $1::timestamptz as w, date_trunc('hour', $1::timestamptz, 'UTC') as h,
                     date_trunc('day', $1::timestamptz, 'UTC') as d) as start`,
       [new Date(from).toISOString()],
     ),
   );
+}
+
+/**
+ * Fills a migrated database with events that end at `to` (ms since the epoch). The state of the windows is set
+ * back to their beginning first.
+ */
+export async function loadHistory(url: string, count: number, to: number): Promise<void> {
+  const from = historyStart(count, to);
+  await setBack(url, from);
   let loaded = 0;
   const load = async () => {
     const client = new pg.Client(url);
@@ -47,7 +56,7 @@ export async function loadHistory(url: string, count: number, to: number): Promi
           const tsMicros = Math.floor(from * 1_000 + ((first + i) / count) * (to - from) * 1_000);
           return makeEvent(random, randomUUID(), tsMicros);
         });
-        await copy(client, encoder, events);
+        await copyEvents(client, encoder, events);
       }
     } finally {
       await client.end();
@@ -56,7 +65,8 @@ export async function loadHistory(url: string, count: number, to: number): Promi
   await Promise.all(Array.from({ length: CONNECTIONS }, load));
 }
 
-async function copy(
+/** Stores events in one transaction. */
+export async function copyEvents(
   client: pg.Client,
   encoder: CopyEncoder,
   events: ReturnType<typeof makeEvent>[],

@@ -1,10 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { WindowSummary } from '../src/rollups/windowSummary.ts';
 import { WINDOW_MS } from '../src/windows/window.ts';
+import { caughtUp } from './caughtUp.ts';
 import { generate } from './generate.ts';
 import { historyStart, loadHistory } from './history.ts';
-import { interruption } from './interruption.ts';
 import type { Timing } from './measurement.ts';
 import { median, type Percentiles, percentilesOf } from './percentiles.ts';
 import { Meter, type Usage } from './processStats.ts';
@@ -36,7 +35,6 @@ const REQUESTS = 2_000;
 const COMPARED = 50;
 const RAW_QUERIES = 300;
 const ROUNDS = 3;
-const CATCH_UP_MS = 900_000;
 
 interface Loaded {
   events: number;
@@ -110,27 +108,6 @@ async function load(server: BenchServer, events: number, folder: string): Promis
     await database.drop();
     throw error;
   }
-}
-
-/** Waits until the closer has closed what has ended, and refreshed what has closed. */
-async function caughtUp({ url, engine }: BenchDatabase): Promise<void> {
-  const refreshed =
-    engine === 'timescale'
-      ? `and refreshed_30s = closed_until
-         and refreshed_1h = date_bin('1 hour', refreshed_30s, 'epoch')
-         and refreshed_1d = date_bin('1 day', refreshed_1h, 'epoch')`
-      : '';
-  const deadline = Date.now() + CATCH_UP_MS;
-  await withClient(url, async (client) => {
-    for (;;) {
-      const { rows } = await client.query(
-        `select closed_until > now() - interval '1 minute' ${refreshed} as done from window_state`,
-      );
-      if (rows[0].done) return;
-      if (Date.now() > deadline) throw new Error('the closer does not catch up');
-      await sleep(200, undefined, { signal: interruption });
-    }
-  });
 }
 
 async function measureRound(size: Loaded, postmaster: number | null, timing: Timing) {

@@ -16,6 +16,7 @@ import { keyRoutes } from './routes/keys.ts';
 import { liveRoutes } from './routes/live.ts';
 import { operationRoutes } from './routes/operations.ts';
 import { recordRoutes } from './routes/records.ts';
+import { sessionRoutes } from './routes/sessions.ts';
 import { summaryRoutes } from './routes/summaries.ts';
 import { tenantRoutes } from './routes/tenants.ts';
 import { usageRoutes } from './routes/usage.ts';
@@ -56,6 +57,7 @@ export function createApp(services: Services): App {
   windowRoutes(app, services);
   summaryRoutes(app, services);
   usageRoutes(app, services);
+  sessionRoutes(app, services);
   liveRoutes(app, services);
   tenantRoutes(app, services);
   customerRoutes(app, services);

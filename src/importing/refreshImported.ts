@@ -54,7 +54,7 @@ async function isStale(
        select from late_window l, window_state s
        where l.tenant_id = $1
          and l.bucket >= date_bin('30 seconds', $2::timestamptz, 'epoch'::timestamptz) and l.bucket <= $3
-         and (l.stale or (l.stale_references and l.bucket < s.refreshing_1d))
+         and (l.stale or l.activity_revision < l.revision or (l.stale_references and l.bucket < s.refreshing_1d))
      ) as stale`,
     [tenantId, instant(range.from), instant(range.to)],
   );

@@ -1,10 +1,11 @@
 import type { Queryable } from '../db/connections.ts';
-import { numberOf } from '../db/numbers.ts';
 import { decodeCursor, type List, type Page, pageOf } from '../db/paging.ts';
-import { instant, SqlParameters } from '../db/sqlParameters.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
-import { bucketOf } from './granularity.ts';
-import { findStale, usageRows } from './usageSource.ts';
+import { WINDOW_MS } from '../windows/window.ts';
+import type { ActivitySummary } from './activitySummary.ts';
+import { countedActivity } from './countedActivity.ts';
+import { coveredActivity, readCoverage } from './coveredActivity.ts';
+import { GRANULARITY_MS } from './granularity.ts';
 
 export interface ActivityQuery {
   /** [from, to) in ms since the epoch. */
@@ -13,17 +14,6 @@ export interface ActivityQuery {
   customerId?: string | undefined;
   cursor?: string | undefined;
   limit: number;
-}
-
-/** Who did what in one hour or day of UTC. */
-export interface ActivitySummary {
-  bucket: string;
-  /** Distinct customers. */
-  uniqueUsers: number;
-  totalClicks: number;
-  totalImpressions: number;
-  totalEvents: number;
-  byType: Record<string, number>;
 }
 
 /**
@@ -39,48 +29,61 @@ export async function activitySummaries(
 ): Promise<Page<ActivitySummary>> {
   const list: List = { name: `summaries ${granularity}`, key: ['ms'] };
   const after = query.cursor === undefined ? null : decodeCursor(query.cursor, list);
-  const from = after ? Math.max(query.from, after[0] as number) : query.from;
-  const range = { from, to: query.to };
-  const { customerId } = query;
-  const stale = await findStale(db, context, range, customerId);
-  const parameters = new SqlParameters();
-  const usage = usageRows(
-    context,
-    range,
-    granularity,
-    stale,
-    ['customer_id', 'event_type', 'calls'],
-    { customerId },
-    parameters,
-  );
-  const { rows } = await db.query<{ bucket_ms: string; users: string; by_type: Record<string, number> }>(
-    `select extract(epoch from at) * 1000 as bucket_ms, users, by_type
-     from (
-       select at, max(users) filter (where event_type is null) as users,
-         json_object_agg(event_type, calls) filter (where event_type is not null) as by_type
-       from (
-         select ${bucketOf(granularity, "'UTC'")} as at, event_type, count(distinct customer_id) as users,
-           sum(calls)::bigint as calls
-         from ${usage}
-         group by grouping sets ((1, event_type), (1))
-       ) as types
-       group by at
-     ) as buckets
-     ${after ? `where at > ${instant(after[0] as number)}` : ''}
-     order by at
-     limit ${query.limit + 1}`,
-    parameters.values,
-  );
-  const summaries = rows.map((row) => {
-    const byType = row.by_type;
-    return {
-      bucket: new Date(Number(row.bucket_ms)).toISOString(),
-      uniqueUsers: numberOf(row.users),
-      totalClicks: byType.click ?? 0,
-      totalImpressions: byType.impression ?? 0,
-      totalEvents: Object.values(byType).reduce((sum, calls) => sum + calls, 0),
-      byType,
-    };
-  });
-  return pageOf(summaries, query.limit, list, (summary) => [Date.parse(summary.bucket)]);
+  const { to, customerId, limit } = query;
+  const from = after ? Math.max(query.from, (after[0] as number) + GRANULARITY_MS[granularity]) : query.from;
+  const most = limit + 1;
+  const found =
+    customerId === undefined
+      ? await activityOfAll(db, context, granularity, { from, to }, most)
+      : from < to
+        ? await countedActivity(db, context, granularity, { from, to }, customerId, most)
+        : [];
+  return pageOf(found, limit, list, (summary) => [Date.parse(summary.bucket)]);
+}
+
+/**
+ * Whole buckets from the activity tables, and parts of one before and after them counted. A last bucket counts as whole
+ * when the range holds all of it that is covered.
+ */
+async function activityOfAll(
+  db: Queryable,
+  context: TenantContext,
+  granularity: '1h' | '1d',
+  { from, to }: { from: number; to: number },
+  most: number,
+): Promise<ActivitySummary[]> {
+  if (from >= to) return [];
+  const length = GRANULARITY_MS[granularity];
+  const coverage = await readCoverage(db);
+  const wholeFrom = Math.min(to, Math.ceil(Math.max(from, coverage.from) / length) * length);
+  const lastBucket = Math.max(wholeFrom, Math.floor(to / length) * length);
+  const wholeTo = Math.floor(to / WINDOW_MS) * WINDOW_MS >= coverage.until ? to : lastBucket;
+
+  const found: ActivitySummary[] = [];
+  const count = async (part: { from: number; to: number }) => {
+    if (part.from >= part.to || found.length >= most) return;
+    found.push(...(await countedActivity(db, context, granularity, part, undefined, most - found.length)));
+  };
+  await count({ from, to: wholeFrom });
+  if (wholeFrom < wholeTo && found.length < most) {
+    const read = (part: { from: number; to: number }) =>
+      part.from < part.to
+        ? coveredActivity(
+            db,
+            context,
+            granularity,
+            { ...part, partial: part.to > lastBucket },
+            most - found.length,
+          )
+        : [];
+    const covered = await read({ from: wholeFrom, to: wholeTo });
+    if (covered) {
+      found.push(...covered);
+    } else {
+      found.push(...(await read({ from: wholeFrom, to: lastBucket }))!);
+      await count({ from: lastBucket, to: wholeTo });
+    }
+  }
+  await count({ from: wholeTo, to });
+  return found;
 }

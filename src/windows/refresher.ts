@@ -6,6 +6,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import { announceClosed } from './announceClosed.ts';
 import { BackgroundLoop } from './backgroundLoop.ts';
 import { countPending } from './countPending.ts';
+import { coverActivity } from './coverActivity.ts';
 import { refreshClosed } from './refreshClosed.ts';
 import { refreshLate } from './refreshLate.ts';
 import { type Refresh, refreshRollup } from './refreshRollup.ts';
@@ -20,8 +21,8 @@ export interface RefresherOptions {
 }
 
 /**
- * Brings the rollups up to the closed windows and to what late events have changed, then announces what has closed;
- * in every instance at once, and beside the closer, which must not wait for it.
+ * Brings the rollups and the activity tables up to the closed windows and to what late events have changed, then
+ * announces what has closed; in every instance at once, and beside the closer, which must not wait for it.
  *
  * Correctness rests on conditional updates and on refreshes being idempotent, not on who runs: instances that meet in
  * a refresh get 55P03, and leave it to the other.
@@ -35,34 +36,63 @@ export class Refresher extends BackgroundLoop {
       retryMs: config.retryMs,
       log,
       async round(client) {
-        let more = false;
-        if (engine === 'timescale') more = await refreshRollups(client, config.stepMinutes, metrics);
+        const { stepMinutes, intervalMs } = config;
+        const cover = () => timed(metrics, 'activity', () => coverActivity(client, stepMinutes));
+        if (engine === 'postgres') {
+          const more = await cover(); // a trigger keeps the rollups
+          return (await announceClosed(client)) || more ? 0 : intervalMs;
+        }
+        let more = await refreshRollups(client, { stepMinutes, intervalMs, cover }, metrics);
         more = (await announceClosed(client)) || more;
-        return more ? 0 : config.intervalMs;
+        return more ? 0 : intervalMs;
       },
     });
   }
 }
 
-/** On the postgres engine a trigger keeps the rollups instead. */
+interface Rounds {
+  stepMinutes: number;
+  intervalMs: number;
+  /** Brings what has closed and what has changed into the activity tables. */
+  cover(): Promise<boolean>;
+}
+
 async function refreshRollups(
   client: pg.Client,
-  stepMinutes: number,
+  { stepMinutes, intervalMs, cover }: Rounds,
   metrics: WindowMetrics,
 ): Promise<boolean> {
-  const refresh: Refresh = async (rollup, from, to, validity) => {
-    const end = metrics.refresh.startTimer({ rollup });
-    await refreshRollup(client, rollup, from, to, validity);
-    end();
+  const refresh: Refresh = (rollup, from, to, validity) =>
+    timed(metrics, rollup, () => refreshRollup(client, rollup, from, to, validity));
+  let covered = Date.now();
+  // Many late events take a while to refresh. Activity, which needs none of that, does not wait for it.
+  const refreshAndCover: Refresh = async (...range) => {
+    await refresh(...range);
+    if (Date.now() - covered < intervalMs / 2) return;
+    await cover();
+    covered = Date.now();
   };
   try {
-    const more = await refreshClosed(client, refresh, stepMinutes);
-    const late = await refreshLate(client, refresh);
+    const closed = await refreshClosed(client, refresh, stepMinutes);
+    const uncovered = await cover();
+    covered = Date.now();
+    const late = await refreshLate(client, refreshAndCover);
     metrics.caughtUp.inc(late.windows);
     metrics.pending.set(await countPending(client));
-    return more || late.more;
+    return closed || uncovered || late.more;
   } catch (error) {
     if (errorCode(error) === LOCK_NOT_AVAILABLE) metrics.conflicts.inc({ at: 'refresh' });
     throw error;
   }
+}
+
+async function timed<Result>(
+  metrics: WindowMetrics,
+  rollup: string,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const end = metrics.refresh.startTimer({ rollup });
+  const result = await work();
+  end();
+  return result;
 }

@@ -58,6 +58,10 @@ describeEngine('the description', () => {
         await t.call('POST', '/increment', { key, body: { key: 'somebody', value: '1.5' } });
         return 'somebody';
       },
+      readSession: async () => {
+        await t.call('POST', '/v1/events', { key, body: anEvent({ reference: 'session-1' }) });
+        return 'session-1';
+      },
       rotateKey: async () => (await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } })).body.id,
       revokeKey: async () => (await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } })).body.id,
     };
@@ -111,6 +115,7 @@ describeEngine('the description', () => {
     const body = [
       { ...event, metadata },
       { ...anEvent(), apiEndpoint: undefined, eventType: 'click' },
+      { ...event, eventId: 'record-1', eventType: 'positive' },
     ];
     await t.call('POST', '/v1/events', { key, body });
     for (const operation of description.operations.filter(({ hasBody }) => !hasBody)) {

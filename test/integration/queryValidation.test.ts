@@ -33,7 +33,8 @@ describeEngine('query parameters', () => {
       }));
     for (let i = 0; i < 3; i++) {
       const event = anEvent({ customerId: `customer-${i}`, timestamp: iso(Date.now() - i * DAY) });
-      await t.call('POST', '/v1/events', { key, body: event });
+      const record = { ...anEvent({ customerId: 'r' }), eventType: 'positive', value: '1' };
+      await t.call('POST', '/v1/events', { key, body: [event, record] });
       await t.tenant();
       await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } });
     }
@@ -106,6 +107,7 @@ describeEngine('query parameters', () => {
     const longest: [string, number, Record<string, string>?][] = [
       ['/v1/events', 31 * DAY],
       ['/v1/windows', 31 * DAY],
+      ['/v1/records', 366 * DAY],
       ['/v1/summaries/hourly', 366 * DAY],
       ['/v1/summaries/daily', 3_660 * DAY],
       ['/v1/usage', 10_000 * 3_600_000],

@@ -22,6 +22,8 @@ const NEEDS: Record<string, { scope: Scope; platform?: true }> = {
   hourlySummaries: { scope: 'read' },
   dailySummaries: { scope: 'read' },
   usageSeries: { scope: 'read' },
+  listRecords: { scope: 'read' },
+  readSession: { scope: 'read' },
   liveSums: { scope: 'read' },
   listCounters: { scope: 'read' },
   readCounter: { scope: 'read' },
@@ -283,12 +285,12 @@ describeEngine('who may', () => {
     await t.call('POST', '/v1/events', { key: own.key, body: event('shared') });
     await t.call('PATCH', '/v1/customers/shared', { key: other.key, body: { name: marker } });
     await t.call('POST', '/increment', { key: other.key, body: { key: marker, value: 1 } });
-    const gets = operations.filter(
-      ({ id, method, path }) => method === 'GET' && !NEEDS[id]?.platform && !path.includes('{'),
-    );
-    for (const { path, parameters } of gets) {
+    await t.call('POST', '/increment', { key: own.key, body: { key: 'shared', value: 1 } });
+    const gets = operations.filter(({ id, method }) => method === 'GET' && !NEEDS[id]?.platform);
+    for (const { path: template, parameters } of gets) {
+      const path = template.replace(/\{\w+\}/, 'shared');
       const filters = parameters.filter(({ name }) =>
-        ['customerId', 'endpoint', 'model', 'eventType', 'reference'].includes(name),
+        ['customerId', 'destinationId', 'endpoint', 'model', 'eventType', 'reference'].includes(name),
       );
       for (const query of ['', ...filters.map(({ name }) => `?${name}=${marker}`)]) {
         const answer = await t.call('GET', path + query, { key: own.key });
@@ -303,6 +305,8 @@ describeEngine('who may', () => {
     expect(usage.body.data).toMatchObject([{ calls: 1, tokens: 7 }]);
     const live = (await t.call('GET', '/v1/live?customerId=shared', { key: own.key })).body;
     expect(live.current.totalCalls + live.previous.totalCalls).toBe(1);
+    const session = await t.call('GET', '/v1/sessions/shared', { key: own.key });
+    expect(session.body).toMatchObject({ events: 1, tokens: 7 });
     const named = await t.call('PATCH', `/v1/customers/${marker}`, { key: own.key, body: { name: 'x' } });
     expect(named.body).toMatchObject({ code: 'not_found' });
   });

@@ -23,7 +23,7 @@ interface Pair {
 /** Parameters that say nothing of what belongs to whom. One that is added must be entered here or in `pairs`. */
 const HARMLESS = [
   ...['from', 'to', 'limit', 'granularity', 'timezone', 'groupBy', 'percentiles', 'format', 'state'],
-  ...['closedAfter', 'onInvalid', 'prefer', 'content-encoding', 'accept'],
+  ...['type', 'closedAfter', 'onInvalid', 'prefer', 'content-encoding', 'accept'],
 ];
 
 const MARKER = 'marker-of-another-tenant';
@@ -46,6 +46,7 @@ function pairs({ name, path }: { name: string; path: string }): Pair[] {
     tenantId: tenant,
     id: text,
     customerId: text,
+    destinationId: text,
     endpoint: text,
     model: text,
     eventType: text,

@@ -47,8 +47,8 @@ export class BruteForce {
   }
 
   /** As GET /v1/summaries/hourly and daily. */
-  activity(lengthMs: number, from: number, to: number) {
-    const groups = groupBy(this.between(from, to), (e) => [floor(e, lengthMs)]);
+  activity(lengthMs: number, from: number, to: number, customerId?: string) {
+    const groups = groupBy(this.between(from, to, customerId), (e) => [floor(e, lengthMs)]);
     return [...groups.values()]
       .map((events) => {
         const byType = Object.fromEntries(
@@ -64,6 +64,33 @@ export class BruteForce {
         };
       })
       .sort((a, b) => a.bucket.localeCompare(b.bucket));
+  }
+
+  /** As GET /v1/sessions/{id}; null where nothing has that reference. */
+  session(id: string) {
+    const events = [...this.events.values()].filter((event) => event.reference === id);
+    if (events.length === 0) return null;
+    const sums = (of: ClientEvent[]) => ({
+      events: of.length,
+      value: decimalSum(of.map((e) => e.value ?? '0')),
+      tokens: sum(of.map(tokensOf)),
+    });
+    const times = events.map((e) => Date.parse(e.timestamp)).sort((a, b) => a - b);
+    const customers = [...new Set(events.map((e) => e.customerId))].sort((a, b) =>
+      Buffer.compare(Buffer.from(a), Buffer.from(b)),
+    );
+    return {
+      id,
+      ...sums(events),
+      first: new Date(times[0]!).toISOString(),
+      last: new Date(times.at(-1)!).toISOString(),
+      durationMs: times.at(-1)! - times[0]!,
+      byType: Object.fromEntries(
+        [...groupBy(events, (e) => [e.eventType ?? 'api.request'])].map(([type, of]) => [type, sums(of)]),
+      ),
+      uniqueCustomers: customers.length,
+      customers: customers.slice(0, 100),
+    };
   }
 
   /** As GET /v1/usage grouped by customer and model, without the percentiles. `bucketOf` as the time zone has it. */
@@ -130,7 +157,7 @@ function groupBy(events: ClientEvent[], keyOf: (event: ClientEvent) => (string |
 }
 
 /** Sum of decimals of up to 18 digits after the point, in integers. */
-function decimalSum(values: string[]): string {
+export function decimalSum(values: string[]): string {
   const total = values.reduce((sum, value) => {
     const [whole = '0', fraction = ''] = value.replace('-', '').split('.');
     const scaled = BigInt(whole + fraction.padEnd(18, '0'));

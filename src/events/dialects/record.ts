@@ -3,6 +3,10 @@ import { type DialectRules, type EventRules, type EventVerdict, finishEvent } fr
 import { MAX_ID, MAX_TIMESTAMP, MAX_UNIT } from '../nativeEvent.ts';
 import { schemaFaults } from '../schemaFaults.ts';
 
+/** Types of the events that are records: what is added to a destination, and what is taken from it. */
+export const RECORD_TYPES = ['positive', 'negative'] as const;
+export type RecordType = (typeof RECORD_TYPES)[number];
+
 const id = z.string().min(1).max(MAX_ID);
 
 /** A signed value record: the type is its sign. Unknown fields are refused. */
@@ -18,7 +22,7 @@ export const ValueRecord = z
     }),
     sourceId: id.optional().meta({ description: 'Where it comes from.' }),
     destinationId: id.meta({ description: 'Whom it is about: the customer.' }),
-    type: z.enum(['positive', 'negative']).meta({ description: 'The sign of the value.' }),
+    type: z.enum(RECORD_TYPES).meta({ description: 'The sign of the value.' }),
     value: z.union([z.number(), z.string()], 'must be a number or a decimal string').meta({
       description:
         'Above 0: a number, or a decimal string, which is kept to the last digit. At most 38 digits, 18 after the point.',

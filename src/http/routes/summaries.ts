@@ -15,6 +15,7 @@ import {
 } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
+const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 
 const Summary = z
@@ -49,8 +50,18 @@ const summaryRoute = <Path extends string>(
     responses: { 200: json(pageSchema(Summary, 'ActivityPage'), 'Summaries'), ...tenantFailures },
   });
 
-const getHourly = summaryRoute('/v1/summaries/hourly', 'hourlySummaries', 'hour', 'the last day');
-const getDaily = summaryRoute('/v1/summaries/daily', 'dailySummaries', 'day', 'the last 30 days');
+const getHourly = summaryRoute(
+  '/v1/summaries/hourly',
+  'hourlySummaries',
+  'hour',
+  'the last day, from the start of its first hour',
+);
+const getDaily = summaryRoute(
+  '/v1/summaries/daily',
+  'dailySummaries',
+  'day',
+  'the last 30 days, from the start of the first',
+);
 
 export function summaryRoutes(app: App, services: Services): void {
   const aheadMs = services.config.ingest.acceptAheadMs;
@@ -58,7 +69,7 @@ export function summaryRoutes(app: App, services: Services): void {
   app.openapi(getHourly, async (c) => {
     const context = await tenantOf(c, services, 'read');
     const query = c.req.valid('query');
-    const range = parseRange(query, { lengthMs: DAY_MS, aheadMs, maxMs: 366 * DAY_MS });
+    const range = wholeFrom(query, HOUR_MS, { lengthMs: DAY_MS, aheadMs, maxMs: 366 * DAY_MS });
     return c.json(
       await activitySummaries(services.reads.as(context), context, '1h', { ...query, ...range }),
       200,
@@ -68,10 +79,20 @@ export function summaryRoutes(app: App, services: Services): void {
   app.openapi(getDaily, async (c) => {
     const context = await tenantOf(c, services, 'read');
     const query = c.req.valid('query');
-    const range = parseRange(query, { lengthMs: 30 * DAY_MS, aheadMs, maxMs: 3_660 * DAY_MS });
+    const range = wholeFrom(query, DAY_MS, { lengthMs: 30 * DAY_MS, aheadMs, maxMs: 3_660 * DAY_MS });
     return c.json(
       await activitySummaries(services.reads.as(context), context, '1d', { ...query, ...range }),
       200,
     );
   });
+}
+
+/** By default the first bucket is a whole one: half of it would tell little, and cost more than all the others. */
+function wholeFrom(
+  query: { from?: string | undefined; to?: string | undefined },
+  bucketMs: number,
+  defaults: Parameters<typeof parseRange>[1],
+) {
+  const { from, to } = parseRange(query, defaults);
+  return { from: query.from === undefined ? Math.floor(from / bucketMs) * bucketMs : from, to };
 }
