@@ -20,6 +20,7 @@ import { createRateLimiter } from './limits/createRateLimiter.ts';
 import { BatchSums } from './live/batchSums.ts';
 import { createLiveCounters } from './live/createLiveCounters.ts';
 import type { LiveCounters } from './live/liveCounters.ts';
+import { createSources } from './sources/createSources.ts';
 import type { Logger } from './telemetry/logger.ts';
 import { createRegistry } from './telemetry/metrics.ts';
 import { Authenticator } from './tenancy/authenticator.ts';
@@ -35,7 +36,7 @@ const ADMIN_POOL_SIZE = 2;
 
 export interface Service {
   app: App;
-  /** Makes readiness answer 503, so that a load balancer sends no more. */
+  /** Makes readiness answer 503, so that a load balancer sends no more, and leaves queues to other instances. */
   beginDrain(): void;
   /**
    * Writes what is queued, then closes everything, database last.
@@ -122,6 +123,8 @@ export async function createService(
 
   let accepting = true;
   const lookups = retryingLost(admin);
+  const tenants = new TenantDirectory(lookups, config.limits);
+  const sources = createSources({ config, ingest, tenants, registry, log });
   const app = createApp({
     config,
     breaker,
@@ -132,7 +135,7 @@ export async function createService(
     limiter,
     registry,
     log,
-    tenants: new TenantDirectory(lookups, config.limits),
+    tenants,
     authenticator: new Authenticator({
       db: lookups,
       adminKeys: [config.adminKey, config.previousAdminKey].filter((key) => key !== undefined),
@@ -145,14 +148,17 @@ export async function createService(
   });
   breaker.start();
   for (const loop of windows) loop.start();
+  for (const source of sources) source.start();
 
   return {
     app,
     beginDrain() {
       accepting = false;
+      for (const source of sources) void source.stop();
     },
     async close() {
       accepting = false;
+      await Promise.all(sources.map((source) => source.stop()));
       await ingest.close();
       breaker.stop();
       probe.end();
