@@ -107,6 +107,7 @@ export class RedisStreamSource implements Source<RedisStreamEntry> {
   }
 
   async acknowledge(entries: RedisStreamEntry[]): Promise<void> {
+    if (entries.length === 0) return;
     await this.ask(() => this.acknowledgeIds(entries.map(({ id }) => id)));
   }
 
@@ -198,7 +199,7 @@ export class RedisStreamSource implements Source<RedisStreamEntry> {
 
   private async readOnce(): Promise<RedisStreamEntry[]> {
     if (this.reviewedTo !== null) return this.reviewOwn(this.reviewedTo);
-    if (performance.now() >= this.nextClaim) {
+    while (performance.now() >= this.nextClaim) {
       const claimed = await this.claim();
       if (claimed.length > 0) return claimed;
     }
