@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { TidemarkError } from '../errors.ts';
 import type { UsageEvent } from '../events/usageEvent.ts';
@@ -67,6 +68,7 @@ export class Consumer<Entry extends SourceEntry> {
   constructor(options: ConsumerOptions<Entry>) {
     const { source, metrics, room } = options;
     this.options = options;
+    setMaxListeners(0, this.stopping.signal); // as many as entries that wait
     this.room = new Room(room);
     this.labels = { source: source.name };
     metrics.watch({

@@ -7,7 +7,7 @@ import type { Rejection, Source, SourceEntry, SourceStatus } from './source.ts';
 /** Longest wait for new entries, and so for an orderly stop, in ms. */
 const BLOCK_MS = 1_000;
 /** Longest wait for any other answer, in ms. */
-const TIMEOUT_MS = 5_000;
+const TIMEOUT_MS = 3_000;
 /** Entries asked for before it is known how large they are. */
 const FIRST_COUNT = 16;
 /** Faults told in a dead letter; more say nothing new. */
@@ -102,6 +102,7 @@ export class RedisStreamSource implements Source<RedisStreamEntry> {
         this.grouped = false; // the stream was removed, or is another one now
         return [];
       }
+      this.count = Math.max(1, this.count >> 1); // an answer that is too large for its time would be so again
       throw error;
     }
   }

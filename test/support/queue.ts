@@ -51,7 +51,9 @@ export class Producer {
       // A producer that lost an answer adds the same events again.
       const data = this.added % 17 === 0 && last.length > 0 ? last : [this.contents(dialect), dialect];
       last = data;
-      await this.redis.xadd(this.stream, '*', 'data', data[0]!, 'type', data[1]!, 'tenant', this.tenantId);
+      const fields = ['data', data[0]!, 'type', data[1]!, 'tenant', this.tenantId];
+      const id = await this.redis.xadd(this.stream, '*', ...fields).catch(() => sleep(50, null));
+      if (id === null) continue;
       this.added++;
       if (this.added % 10 === 0) await sleep(5);
     }
