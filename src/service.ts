@@ -124,7 +124,7 @@ export async function createService(
   let accepting = true;
   const lookups = retryingLost(admin);
   const tenants = new TenantDirectory(lookups, config.limits);
-  const sources = createSources({ config, ingest, tenants, registry, log });
+  const sources = createSources({ config, ingest, tenants, reads, registry, log });
   const app = createApp({
     config,
     breaker,

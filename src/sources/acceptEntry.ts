@@ -1,4 +1,6 @@
 import { type EventFault, TidemarkError } from '../errors.ts';
+import { rulesUnderKey } from '../events/dialects/increment.ts';
+import { MAX_ID } from '../events/nativeEvent.ts';
 import { parseEvents } from '../events/parseEvents.ts';
 import { isStorableText } from '../events/text.ts';
 import type { UsageEvent } from '../events/usageEvent.ts';
@@ -61,6 +63,12 @@ function parse(
   if (tenantId !== null && !isStorableText(tenantId)) {
     return { rejection: { code: 'tenant_unknown', message: 'there is no such tenant' } };
   }
+  const key = entry.idempotencyKey;
+  if (key !== null && (key.length > MAX_ID || !isStorableText(key))) {
+    return {
+      rejection: { code: 'invalid_request', message: `an Idempotency-Key has up to ${MAX_ID} characters` },
+    };
+  }
   const now = Date.now();
   const earliest = now - rules.acceptBehindMs;
   const latest = now + rules.acceptAheadMs;
@@ -69,13 +77,13 @@ function parse(
   try {
     const { events, faults } = parseEvents(
       entry.body,
-      formatOf(entry.type),
+      formatOf(entry),
       {
         tenantId,
         earliestMicros: earliest * 1_000,
         latestMicros: latest * 1_000,
         receivedMicros: receivedMs * 1_000,
-        fallbackId: fallbackIds(entry),
+        ...(key === null ? { fallbackId: fallbackIds(entry) } : rulesUnderKey(key)),
       },
       rules.maxEvents,
     );

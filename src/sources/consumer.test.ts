@@ -40,6 +40,7 @@ function consume(
       maxBytes: 100_000,
     },
     room,
+    requireSame: async () => undefined,
     metrics: new SourceMetrics(registry),
     log: createLogger({ logLevel: 'silent' }),
   });

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
-import { TidemarkError } from '../errors.ts';
+import { type ErrorCode, TidemarkError } from '../errors.ts';
 import type { UsageEvent } from '../events/usageEvent.ts';
 import type { Ingest, WriteResult } from '../ingest/ingest.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -34,9 +34,16 @@ export interface ConsumerOptions<Entry extends SourceEntry> {
   rules: EntryRules;
   /** What may be under way at a time. */
   room: { rows: number; bytes: number };
+  /** @throws {TidemarkError} `idempotency_key_reused` for an increment that is stored, and was another one. */
+  requireSame(increment: UsageEvent): Promise<void>;
   metrics: SourceMetrics;
   log: Logger;
 }
+
+/** What an entry is rejected for once it is known what it holds. */
+const FINAL = new Set<ErrorCode>(['event_rejected_by_database', 'idempotency_key_reused']);
+const isFinal = (error: unknown): error is TidemarkError =>
+  error instanceof TidemarkError && FINAL.has(error.code);
 
 /** Events parsed before others get their turn of the event loop. */
 const EVENTS_PER_TURN = 500;
@@ -170,12 +177,15 @@ export class Consumer<Entry extends SourceEntry> {
   }
 
   private async store(entry: Entry, events: UsageEvent[], flow: string): Promise<void> {
-    const { ingest } = this.options;
-    let result: WriteResult | Rejection;
+    const { ingest, requireSame } = this.options;
+    let result: WriteResult;
     try {
       result = await this.untilDone(() => ingest.store(events, entry.body.length, flow));
+      if (entry.idempotencyKey !== null && result.duplicates > 0) {
+        await this.untilDone(() => requireSame(events[0]!));
+      }
     } catch (error) {
-      if (!(error instanceof TidemarkError) || error.code !== 'event_rejected_by_database') throw error;
+      if (!isFinal(error)) throw error;
       return this.reject(entry, { code: error.code, message: messageOf(error) });
     }
     await this.acknowledge(entry);
@@ -226,8 +236,8 @@ export class Consumer<Entry extends SourceEntry> {
       try {
         return await work();
       } catch (error) {
+        if (isFinal(error)) throw error;
         const code = error instanceof TidemarkError ? error.code : 'away';
-        if (code === 'event_rejected_by_database') throw error;
         if (this.stopping.signal.aborted) throw new Stopped();
         this.options.metrics.retries.inc({ ...this.labels, reason: code });
         await sleep(pauseMs(failures), undefined, { signal: this.stopping.signal }).catch(() => undefined);

@@ -1,5 +1,7 @@
 import type { Registry } from 'prom-client';
 import type { Config } from '../config.ts';
+import { requireSameIncrement } from '../counters/requireSameIncrement.ts';
+import type { TenantReads } from '../db/tenantReads.ts';
 import type { Ingest } from '../ingest/ingest.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { TenantDirectory } from '../tenancy/tenantDirectory.ts';
@@ -12,6 +14,7 @@ export interface SourceParts {
   config: Config;
   ingest: Ingest;
   tenants: TenantDirectory;
+  reads: TenantReads;
   registry: Registry;
   log: Logger;
 }
@@ -26,7 +29,14 @@ export interface RunningSource {
 const SHARE_OF_QUEUE = 1 / 3;
 
 /** The queues the configuration names: none, unless it does. Does not wait for them to be there. */
-export function createSources({ config, ingest, tenants, registry, log }: SourceParts): RunningSource[] {
+export function createSources({
+  config,
+  ingest,
+  tenants,
+  reads,
+  registry,
+  log,
+}: SourceParts): RunningSource[] {
   const { redisStreams, tenantId } = config.sources;
   const { batchRows, batchBytes, queueRows, queueBytes } = config.ingest;
   const sources: Source[] = redisStreams.map((stream) => new RedisStreamSource({ ...stream, batchBytes }));
@@ -51,6 +61,7 @@ export function createSources({ config, ingest, tenants, registry, log }: Source
           rows: Math.min(2 * batchRows, Math.ceil(queueRows * share)),
           bytes: Math.min(2 * batchBytes, Math.ceil(queueBytes * share)),
         },
+        requireSame: (increment) => requireSameIncrement(reads.as(increment), increment),
         metrics,
         log,
       }),

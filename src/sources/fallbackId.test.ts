@@ -9,6 +9,7 @@ const entry: SourceEntry = {
   type: null,
   tenantId: null,
   idempotencyKey: null,
+  attributes: null,
   addedMs: 1_790_000_000_000,
   redelivered: false,
 };

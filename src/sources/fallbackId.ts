@@ -19,12 +19,13 @@ export function fallbackIds({ origin, body, addedMs }: SourceEntry): (index: num
     content ??= hash('sha256', body);
     const digest = hash('sha256', JSON.stringify([origin, content, index]));
     const variant = ((Number.parseInt(digest[3]!, 16) & 3) | 8).toString(16);
-    return [
+    const parts = [
       time.slice(0, 8),
       time.slice(8),
       `8${digest.slice(0, 3)}`,
       variant + digest.slice(4, 7),
       digest.slice(7, 19),
-    ].join('-');
+    ];
+    return parts.join('-');
   };
 }

@@ -1,5 +1,6 @@
 import { TidemarkError } from '../errors.ts';
 import type { EventFormat } from '../events/parseEvents.ts';
+import type { SourceEntry } from './source.ts';
 
 /** What an entry may call its body: the media types of POST /v1/events, or a dialect. */
 const FORMATS = new Map<string, EventFormat>([
@@ -16,10 +17,16 @@ const FORMATS = new Map<string, EventFormat>([
 ]);
 
 /**
- * @param type null: native events as JSON. Parameters such as charset are passed over.
+ * How the body of an entry is to be read: as its type says, or as the data of a CloudEvent whose attributes stand beside it.
+ *
  * @throws {TidemarkError} `unsupported_media_type`.
  */
-export function formatOf(type: string | null): EventFormat {
+export function formatOf({ type, attributes }: SourceEntry): EventFormat {
+  if (attributes) {
+    const named = type === null ? attributes : { ...attributes, datacontenttype: type };
+    return { dialect: 'cloudevents', framing: 'json', attributes: named };
+  }
+  // Without parameters such as charset.
   const format = FORMATS.get((type ?? 'native').split(';', 1)[0]!.trim().toLowerCase());
   if (format) return format;
   throw new TidemarkError(

@@ -14,6 +14,8 @@ const FIRST_COUNT = 16;
 const MAX_FAULTS = 100;
 /** Fields of ours in dead letters. An entry that is put back may keep them. */
 const OURS = 'tidemark-';
+/** Before the attributes of a CloudEvent in binary mode, as in HTTP. */
+const CE = 'ce-';
 
 export interface RedisStreamOptions {
   url: string;
@@ -309,21 +311,29 @@ function entriesOf(reply: unknown): RawEntry[] {
 
 const KNOWN = ['data', 'type', 'tenant', 'idempotencyKey', `${OURS}stream`, `${OURS}id`] as const;
 type Known = (typeof KNOWN)[number];
+const isKnown = (name: string): name is Known => (KNOWN as readonly string[]).includes(name);
 
 function readEntry(stream: string, id: string, fields: Buffer[], redelivered: boolean): RedisStreamEntry {
   const known: Partial<Record<Known, Buffer>> = {};
+  const attributes = Object.create(null) as Record<string, string>;
   let fault: Rejection | undefined;
   for (let i = 0; i < fields.length; i += 2) {
-    const name = fields[i]!.toString() as Known;
-    if (!KNOWN.includes(name)) continue;
+    const name = fields[i]!.toString();
     const value = fields[i + 1]!;
-    if (known[name]) fault = { code: 'invalid_request', message: `the entry has the field ${name} twice` };
+    const attribute = name.startsWith(CE) ? name.slice(CE.length) : null;
+    if (attribute === null && !isKnown(name)) continue;
+    if (attribute === null ? (name as Known) in known : attribute in attributes) {
+      fault = { code: 'invalid_request', message: `the entry has the field ${name} twice` };
+    }
     if (name !== 'data' && !isUtf8(value)) {
       fault = { code: 'invalid_encoding', message: `the field ${name} is not valid UTF-8` };
     }
-    known[name] = value;
+    if (attribute === null) known[name as Known] = value;
+    else attributes[attribute] = value.toString();
   }
-  if (!known.data) fault = { code: 'invalid_request', message: 'the entry has no field data' };
+  if (!known.data && !('specversion' in attributes)) {
+    fault = { code: 'invalid_request', message: 'the entry has no field data' };
+  }
   const text = (name: Known) => known[name]?.toString() || null;
   // A dead letter that was put back is still the entry that it was.
   const was = text(`${OURS}id`) ?? id;
@@ -335,6 +345,7 @@ function readEntry(stream: string, id: string, fields: Buffer[], redelivered: bo
     type: text('type'),
     tenantId: text('tenant'),
     idempotencyKey: text('idempotencyKey'),
+    attributes: 'specversion' in attributes ? attributes : null,
     redelivered,
     fault,
     fields,

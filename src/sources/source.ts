@@ -9,8 +9,10 @@ export interface SourceEntry {
   readonly type: string | null;
   /** The tenant that all its events are of; null: that of the source, else the events name theirs. */
   readonly tenantId: string | null;
-  /** Identity of the increments in it, as the Idempotency-Key over HTTP. */
+  /** Of the increment in it, as over HTTP. */
   readonly idempotencyKey: string | null;
+  /** Attributes of a CloudEvent in binary mode, without prefix: the body is its data. */
+  readonly attributes: Readonly<Record<string, string>> | null;
   /** When it was put into the queue, ms since the epoch; null where that is not known. */
   readonly addedMs: number | null;
   /** It had been delivered before, to whomever. */

@@ -14,7 +14,7 @@ import { stablePort } from '../support/stablePort.ts';
 let streams = 0;
 
 describeEngine('a queue under faults', () => {
-  const dialects = ['native'] as const;
+  const dialects = ['native', 'increment'] as const;
   const cleanups: (() => Promise<unknown> | unknown)[] = [];
   let database: TestDatabase;
   let toDatabase: Relay;

@@ -56,7 +56,7 @@ describeEngine('a queue whose readers are killed', () => {
       timeoutMs: 10_000,
     });
     expect(made.outcome).toBe(201);
-    const producer = new Producer(inject('redisUrl'), stream, tenantId, ['native']);
+    const producer = new Producer(inject('redisUrl'), stream, tenantId, ['native', 'increment']);
     let reclaimed = 0;
     try {
       for (let kill = 0; kill < KILLS; kill++) {

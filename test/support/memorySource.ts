@@ -32,6 +32,7 @@ export class MemoryQueue {
       type: null,
       tenantId: null,
       idempotencyKey: null,
+      attributes: null,
       addedMs: Date.now(),
       redelivered: false,
       ...contents,

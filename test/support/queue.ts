@@ -92,7 +92,8 @@ async function expectedOf(redis: Redis, stream: string): Promise<Expected> {
 /** How much of the stream is not settled. */
 export async function unsettled(redis: Redis, stream: string): Promise<{ pending: number; lag: number }> {
   const [group] = (await redis.xinfo('GROUPS', stream)) as unknown[][];
-  const value = (name: string) => Number(group![group!.indexOf(name) + 1]);
+  if (!group) return { pending: 0, lag: Number.POSITIVE_INFINITY }; // nobody has come to read it yet
+  const value = (name: string) => Number(group[group.indexOf(name) + 1]);
   return { pending: value('pending'), lag: value('lag') };
 }
 
