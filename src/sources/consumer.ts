@@ -50,6 +50,8 @@ const EVENTS_PER_TURN = 500;
 /** Pauses between two tries, in ms: the first, and the longest. */
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 2_000;
+/** Failures after which a queue that has not been there yet is said to be away: connecting takes its time. */
+const NEWS_AFTER = 4;
 /** How often rejections are logged at most, in ms. */
 const LOG_EVERY_MS = 10_000;
 
@@ -118,8 +120,7 @@ export class Consumer<Entry extends SourceEntry> {
         failures = 0;
         this.report(true);
       } catch (error) {
-        // A new connection may take its time: that is no news.
-        if (failures > 0 || this.healthy) this.report(false, error);
+        if (this.healthy || failures >= NEWS_AFTER) this.report(false, error);
         await sleep(pauseMs(failures++), undefined, { signal: this.stopping.signal }).catch(() => undefined);
         continue;
       }

@@ -57,7 +57,7 @@ describeEngine('a queue under faults', () => {
     stream = `away:${++streams}`;
     const env = {
       DB_PROBE_INTERVAL_MS: '200',
-      DB_PROBE_TIMEOUT_MS: '500',
+      DB_PROBE_TIMEOUT_MS: '1500',
       DB_CONNECT_TIMEOUT_MS: '2000',
       INGEST_DEADLINE_MS: '2000',
       SOURCE_REDIS_URL: `redis://127.0.0.1:${toRedis.port}`,
@@ -73,6 +73,7 @@ describeEngine('a queue under faults', () => {
       });
       services.push(service);
     }
+    await until(ready);
     tenantId = (await services[0]!.tenant()).id;
     const producer = new Producer(server.url, stream, tenantId, dialects);
     cleanups.push(() => producer.stop());
@@ -161,7 +162,7 @@ describeEngine('a queue under faults', () => {
       async (state) => {
         const producer = await begin();
         await toDatabase.become(state);
-        await until(async () => !(await ready()));
+        await until(async () => !(await ready()), 20_000);
         await sleep(2_000); // longer than an entry may be with an instance
         await toDatabase.become('open');
         await goesOn(producer);
