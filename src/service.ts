@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from './config.ts';
 import { CircuitBreaker } from './db/circuitBreaker.ts';
 import {
@@ -33,6 +34,8 @@ import { WindowMetrics } from './windows/windowMetrics.ts';
 
 /** Connections for administration, and for the look-ups of keys and tenants, which are rare. */
 const ADMIN_POOL_SIZE = 2;
+/** How long the writers are there for what has been read of queues, in ms: a read, and a batch. */
+const SOURCES_STOP_MS = 2_000;
 
 export interface Service {
   app: App;
@@ -158,8 +161,11 @@ export async function createService(
     },
     async close() {
       accepting = false;
-      await Promise.all(sources.map((source) => source.stop()));
+      const sourcesStopped = Promise.all(sources.map((source) => source.stop()));
+      // Not for longer: a queue may be silent, and what was answered with 202 is in memory only.
+      await Promise.race([sourcesStopped, sleep(SOURCES_STOP_MS, null, { ref: false })]);
       await ingest.close();
+      await sourcesStopped;
       breaker.stop();
       probe.end();
       await Promise.all(windows.map((loop) => loop.stop()));

@@ -93,7 +93,7 @@ export class Consumer<Entry extends SourceEntry> {
 
   /**
    * Reads nothing more; resolves when everything that had been read is acknowledged, or, where it would have to wait
-   * for something, dropped. Ingest must be there until then.
+   * for something, dropped. Without ingest that is everything not yet stored.
    */
   stop(): Promise<void> {
     this.stopping.abort();

@@ -21,7 +21,7 @@ export interface SourceParts {
 
 export interface RunningSource {
   start(): void;
-  /** Ends when what has been read is settled. Ingest must be there until then. */
+  /** Ends when what has been read is settled, or, where that would have to wait for something, left to others. */
   stop(): Promise<void>;
 }
 
