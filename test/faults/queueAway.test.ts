@@ -6,10 +6,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createTestDatabase, describeEngine, type TestDatabase } from '../support/database.ts';
 import { expectCountedOnce, Producer, patientRedis } from '../support/queue.ts';
 import { type RedisServer, startRedis } from '../support/redisServer.ts';
-import { type Relay, startRelay } from '../support/relay.ts';
 import { runFolder } from '../support/runFolder.ts';
 import { startServiceOn, type TestService, until } from '../support/service.ts';
 import { stablePort } from '../support/stablePort.ts';
+import { TcpProxy } from '../support/tcpProxy.ts';
 
 let streams = 0;
 
@@ -17,11 +17,11 @@ describeEngine('a queue under faults', () => {
   const dialects = ['native', 'increment'] as const;
   const cleanups: (() => Promise<unknown> | unknown)[] = [];
   let database: TestDatabase;
-  let toDatabase: Relay;
+  let toDatabase: TcpProxy;
   let databaseUrl: string;
   let dataDir: string;
   let server: RedisServer;
-  let toRedis: Relay;
+  let toRedis: TcpProxy;
   let redis: Redis;
   let services: TestService[];
   let stream: string;
@@ -30,11 +30,11 @@ describeEngine('a queue under faults', () => {
   beforeAll(async () => {
     dataDir = await mkdtemp(join(await runFolder(), 'queue-redis-'));
     server = await startRedis({ port: await stablePort(), dataDir });
-    toRedis = await startRelay({ host: '127.0.0.1', port: server.port });
+    toRedis = await TcpProxy.start({ host: '127.0.0.1', port: server.port });
     redis = patientRedis(server.url);
     database = await createTestDatabase();
     const url = new URL(database.url);
-    toDatabase = await startRelay({ host: url.hostname, port: Number(url.port || 5432) });
+    toDatabase = await TcpProxy.start({ host: url.hostname, port: Number(url.port || 5432) });
     url.hostname = '127.0.0.1';
     url.port = String(toDatabase.port);
     databaseUrl = url.href;
