@@ -75,6 +75,7 @@ describe('without any variable', () => {
       },
       limits: { requestsPerSecond: 0, eventsPerSecond: 0, redisUrl: undefined, redisTimeoutMs: 200 },
       live: { store: 'memory', redisUrl: undefined, maxFields: 200, timeoutMs: 200 },
+      sources: { redisStreams: [], tenantId: null },
     });
   });
 
@@ -116,12 +117,50 @@ describe('profiles', () => {
   });
 });
 
+describe('queues', () => {
+  const SOURCE_REDIS_URL = 'redis://queue';
+
+  it('are read from Redis streams, each with its dead letters', () => {
+    expect(loadConfig({ SOURCE_REDIS_URL, SOURCE_STREAM: 'usage, clicks' }).sources).toEqual({
+      redisStreams: ['usage', 'clicks'].map((stream) => ({
+        url: SOURCE_REDIS_URL,
+        stream,
+        group: 'tidemark',
+        deadLetterStream: `${stream}:dead`,
+        claimAfterMs: 30_000,
+        batchEntries: 500,
+      })),
+      tenantId: null,
+    });
+    const own = {
+      SOURCE_STREAM: 'usage',
+      SOURCE_GROUP: 'billing',
+      SOURCE_DEAD_LETTER_STREAM: 'graves',
+      SOURCE_TENANT: 'shop',
+    };
+    expect(loadConfig({ SOURCE_REDIS_URL, ...own }).sources).toMatchObject({
+      redisStreams: [{ stream: 'usage', group: 'billing', deadLetterStream: 'graves' }],
+      tenantId: 'shop',
+    });
+  });
+
+  it('need a server and a stream, which is not where dead letters go', () => {
+    expect(refusal({ SOURCE_STREAM: 'usage' })).toBe('SOURCE_STREAM needs SOURCE_REDIS_URL');
+    expect(refusal({ SOURCE_REDIS_URL })).toBe('SOURCE_REDIS_URL needs SOURCE_STREAM');
+    expect(refusal({ SOURCE_REDIS_URL, SOURCE_STREAM: 'a,a:dead' })).toContain('dead-letter stream a:dead');
+    const own = { SOURCE_STREAM: 'a', SOURCE_DEAD_LETTER_STREAM: 'a' };
+    expect(refusal({ SOURCE_REDIS_URL, ...own })).toContain('dead-letter stream a');
+  });
+});
+
 describe('bad values', () => {
   const bad: Record<string, string[]> = {
     TIDEMARK_PROFILE: ['production', 'DEV'],
     LOG_LEVEL: ['verbose'],
     DATABASE_URL: ['localhost', 'mysql://localhost/x', 'http://localhost'],
     REDIS_URL: ['localhost:6379', 'http://localhost'],
+    SOURCE_REDIS_URL: ['localhost:6379', 'http://localhost'],
+    SOURCE_STREAM: [',', 'usage,', 'usage,usage', ' '],
     ADMIN_KEY: ['short', 'x'.repeat(15)],
     ADMIN_KEY_PREVIOUS: ['short', 'x'.repeat(15)],
     TRUSTED_PROXIES: [
@@ -144,7 +183,7 @@ describe('bad values', () => {
       'ftp://a',
     ],
   };
-  const texts = ['HOST', 'DATA_DIR'];
+  const texts = ['HOST', 'DATA_DIR', 'SOURCE_GROUP', 'SOURCE_DEAD_LETTER_STREAM', 'SOURCE_TENANT'];
   const numbers = VARIABLES.filter((name) => !(name in bad) && !texts.includes(name));
 
   it.each(numbers)('%s takes whole numbers within its bounds', (name) => {

@@ -4,6 +4,15 @@ import { StartupError } from './errors.ts';
 
 const wholeNumber = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
 
+/** Names separated by commas, each once. */
+const names = z
+  .string()
+  .transform((list) => list.split(',').map((name) => name.trim()))
+  .refine(
+    (list) => list.every((name) => name !== '') && new Set(list).size === list.length,
+    'takes names, each once, separated by commas',
+  );
+
 const adminKey = z.string().min(16, 'needs at least 16 characters').optional();
 
 /** Addresses and CIDR ranges, separated by commas. */
@@ -87,6 +96,14 @@ export const ENVIRONMENT = z.object({
 
   LIVE_MAX_FIELDS: wholeNumber(1, 10_000).default(200),
   LIVE_TIMEOUT_MS: wholeNumber(10, 10_000).default(200),
+
+  SOURCE_REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
+  SOURCE_STREAM: names.optional(),
+  SOURCE_GROUP: z.string().min(1).default('tidemark'),
+  SOURCE_DEAD_LETTER_STREAM: z.string().min(1).optional(),
+  SOURCE_TENANT: z.string().min(1).max(256).optional(),
+  SOURCE_CLAIM_AFTER_MS: wholeNumber(100, 3_600_000).default(30_000),
+  SOURCE_BATCH_ENTRIES: wholeNumber(1, 10_000).default(500),
 
   DRAIN_TIMEOUT_MS: wholeNumber(100, 120_000).default(9_000),
   DRAIN_DELAY_MS: wholeNumber(0, 60_000).optional(),
@@ -185,6 +202,23 @@ export interface Config {
     maxFields: number;
     timeoutMs: number;
   };
+  /** Queues that events come from. */
+  sources: {
+    redisStreams: RedisStreamConfig[];
+    /** The tenant of entries that name none; null: their events name their own. */
+    tenantId: string | null;
+  };
+}
+
+export interface RedisStreamConfig {
+  url: string;
+  stream: string;
+  group: string;
+  deadLetterStream: string;
+  /** How long an entry may be with an instance before another one takes it over, in ms. */
+  claimAfterMs: number;
+  /** Entries of one read. */
+  batchEntries: number;
 }
 
 /**
@@ -276,7 +310,30 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
       maxFields: e.LIVE_MAX_FIELDS,
       timeoutMs: e.LIVE_TIMEOUT_MS,
     },
+    sources: { redisStreams: redisStreams(e), tenantId: e.SOURCE_TENANT ?? null },
   };
+}
+
+/** @throws {StartupError} when one thing is set without the other, or a stream would be read that is written here. */
+function redisStreams(e: Environment): RedisStreamConfig[] {
+  const { SOURCE_REDIS_URL: url, SOURCE_STREAM: streams } = e;
+  if (url === undefined && streams === undefined) return [];
+  if (url === undefined) throw new StartupError('SOURCE_STREAM needs SOURCE_REDIS_URL');
+  if (streams === undefined) throw new StartupError('SOURCE_REDIS_URL needs SOURCE_STREAM');
+  return streams.map((stream) => {
+    const deadLetterStream = e.SOURCE_DEAD_LETTER_STREAM ?? `${stream}:dead`;
+    if (streams.includes(deadLetterStream)) {
+      throw new StartupError(`SOURCE_STREAM must not name the dead-letter stream ${deadLetterStream}`);
+    }
+    return {
+      url,
+      stream,
+      group: e.SOURCE_GROUP,
+      deadLetterStream,
+      claimAfterMs: e.SOURCE_CLAIM_AFTER_MS,
+      batchEntries: e.SOURCE_BATCH_ENTRIES,
+    };
+  });
 }
 
 /** In-memory counters see one instance only, so production without Redis answers from the database. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from './config.ts';
 import { CircuitBreaker } from './db/circuitBreaker.ts';
 import {
@@ -20,6 +21,7 @@ import { createRateLimiter } from './limits/createRateLimiter.ts';
 import { BatchSums } from './live/batchSums.ts';
 import { createLiveCounters } from './live/createLiveCounters.ts';
 import type { LiveCounters } from './live/liveCounters.ts';
+import { createSources } from './sources/createSources.ts';
 import type { Logger } from './telemetry/logger.ts';
 import { createRegistry } from './telemetry/metrics.ts';
 import { Authenticator } from './tenancy/authenticator.ts';
@@ -32,10 +34,12 @@ import { WindowMetrics } from './windows/windowMetrics.ts';
 
 /** Connections for administration, and for the look-ups of keys and tenants, which are rare. */
 const ADMIN_POOL_SIZE = 2;
+/** How long the writers are there for what has been read of queues, in ms: a read, and a batch. */
+const SOURCES_STOP_MS = 2_000;
 
 export interface Service {
   app: App;
-  /** Makes readiness answer 503, so that a load balancer sends no more. */
+  /** Makes readiness answer 503, so that a load balancer sends no more, and leaves queues to other instances. */
   beginDrain(): void;
   /**
    * Writes what is queued, then closes everything, database last.
@@ -122,6 +126,8 @@ export async function createService(
 
   let accepting = true;
   const lookups = retryingLost(admin);
+  const tenants = new TenantDirectory(lookups, config.limits);
+  const sources = createSources({ config, ingest, tenants, reads, registry, log });
   const app = createApp({
     config,
     breaker,
@@ -132,7 +138,7 @@ export async function createService(
     limiter,
     registry,
     log,
-    tenants: new TenantDirectory(lookups, config.limits),
+    tenants,
     authenticator: new Authenticator({
       db: lookups,
       adminKeys: [config.adminKey, config.previousAdminKey].filter((key) => key !== undefined),
@@ -145,15 +151,21 @@ export async function createService(
   });
   breaker.start();
   for (const loop of windows) loop.start();
+  for (const source of sources) source.start();
 
   return {
     app,
     beginDrain() {
       accepting = false;
+      for (const source of sources) void source.stop();
     },
     async close() {
       accepting = false;
+      const sourcesStopped = Promise.all(sources.map((source) => source.stop()));
+      // Not for longer: a queue may be silent, and what was answered with 202 is in memory only.
+      await Promise.race([sourcesStopped, sleep(SOURCES_STOP_MS, null, { ref: false })]);
       await ingest.close();
+      await sourcesStopped;
       breaker.stop();
       probe.end();
       await Promise.all(windows.map((loop) => loop.stop()));

@@ -22,7 +22,7 @@ export interface EventRules {
   latestMicros: number;
   /** When the input came in, in microseconds since the epoch: the time of an event that has none of its own. */
   receivedMicros: number;
-  /** The identity of an input that has none, by its position; without it, a random one. */
+  /** The identity of an input that has none, by its position: a UUID of our own, or any text. Without it, a random UUID. */
   fallbackId?: (index: number) => string;
   /** That identity is an Idempotency-Key, under which another request may come. */
   idempotent?: boolean;

@@ -22,17 +22,19 @@ export interface RedisServer {
 
 /**
  * Starts an empty Redis on 127.0.0.1 that keeps nothing. With the `port` of one that has ended, it comes back
- * where its clients look for it.
+ * where its clients look for it; with a `dataDir`, which its caller removes, it keeps everything it has acknowledged there.
  */
-export async function startRedis(options: { port?: number } = {}): Promise<RedisServer> {
+export async function startRedis(options: { port?: number; dataDir?: string } = {}): Promise<RedisServer> {
   const program = await installedProgram('redis-server');
   const port = options.port ?? (await freePort());
-  const dir = await mkdtemp(join(await runFolder(), 'redis-'));
+  const keeps = options.dataDir !== undefined;
+  const dir = options.dataDir ?? (await mkdtemp(join(await runFolder(), 'redis-')));
   const log = join(dir, 'redis.log');
   const child = spawn(
     program,
     [
-      ...['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'],
+      ...['--port', String(port), '--bind', '127.0.0.1', '--save', ''],
+      ...['--appendonly', keeps ? 'yes' : 'no', '--appendfsync', 'always'],
       ...['--dir', dir, '--pidfile', join(dir, 'redis.pid'), '--logfile', log],
     ],
     { stdio: 'ignore' },
@@ -44,7 +46,7 @@ export async function startRedis(options: { port?: number } = {}): Promise<Redis
   const end = async (signal: NodeJS.Signals) => {
     child.kill(signal);
     await exited;
-    await rm(dir, { recursive: true, force: true });
+    if (!keeps) await rm(dir, { recursive: true, force: true });
   };
   const deadline = Date.now() + START_TIMEOUT_MS;
   while (!(await answersPing(port, child))) {

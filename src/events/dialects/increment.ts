@@ -1,6 +1,7 @@
 import { v7 as uuidV7 } from 'uuid';
 import { z } from 'zod';
-import { type EventIdentity, identifyAs } from '../eventId.ts';
+import { TidemarkError } from '../../errors.ts';
+import { type EventIdentity, identify, identifyAs } from '../eventId.ts';
 import { type DialectRules, type EventRules, type EventVerdict, finishEvent } from '../finishEvent.ts';
 import { MAX_ID } from '../nativeEvent.ts';
 import { schemaFaults } from '../schemaFaults.ts';
@@ -42,8 +43,23 @@ export function incrementToEvent(input: unknown, rules: EventRules, index: numbe
   return verdict;
 }
 
-function identityOf({ fallbackId }: EventRules, index: number): EventIdentity {
+function identityOf({ fallbackId, idempotent }: EventRules, index: number): EventIdentity {
   if (!fallbackId) return { eventId: uuidV7(), externalId: null };
   const id = fallbackId(index);
-  return identifyAs('increment', [id], id);
+  const given = identify(id);
+  const isOurs = !idempotent && given.externalId === null; // a UUID that no client has chosen
+  return isOurs ? given : identifyAs('increment', [id], id);
+}
+
+/**
+ * The rules for an increment under an Idempotency-Key, whichever way it comes.
+ *
+ * `fallbackId` throws {TidemarkError} `invalid_request` for any but the first: a key goes with one.
+ */
+export function rulesUnderKey(key: string): Pick<EventRules, 'fallbackId' | 'idempotent'> {
+  const fallbackId = (index: number) => {
+    if (index === 0) return key;
+    throw new TidemarkError('invalid_request', 'an Idempotency-Key goes with a single increment');
+  };
+  return { fallbackId, idempotent: true };
 }

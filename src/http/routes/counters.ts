@@ -2,8 +2,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { listCounters, readCounter } from '../../counters/counters.ts';
 import { requireSameIncrement } from '../../counters/requireSameIncrement.ts';
-import { TidemarkError } from '../../errors.ts';
-import { Increment } from '../../events/dialects/increment.ts';
+import { Increment, rulesUnderKey } from '../../events/dialects/increment.ts';
 import { answerEvents } from '../answerEvents.ts';
 import type { App, AppEnv } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
@@ -131,7 +130,7 @@ export function counterRoutes(app: App, services: Services): void {
     const key = idempotencyKey(c);
     return answerEvents(c, services, (request) => formatOf(request, 'increment'), {
       ...(key !== undefined && {
-        rules: { fallbackId: (index: number) => onlyFor(index, key), idempotent: true },
+        rules: rulesUnderKey(key),
         onDuplicates: (events) =>
           Promise.all(events.map((event) => requireSameIncrement(services.reads.as(event), event))),
       }),
@@ -151,9 +150,4 @@ export function counterRoutes(app: App, services: Services): void {
     const context = await tenantOf(c, services, 'read');
     return c.json(await readCounter(services.reads.as(context), context, c.req.valid('param').key), 200);
   });
-}
-
-function onlyFor(index: number, key: string): string {
-  if (index === 0) return key;
-  throw new TidemarkError('invalid_request', 'an Idempotency-Key goes with a single increment');
 }
