@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { EventFault } from '../errors.ts';
 
 /** Faults listed per event; more say nothing new. */
-const MAX_FAULTS_PER_EVENT = 10;
+export const MAX_FAULTS_PER_EVENT = 10;
 
 type Issue = z.ZodError['issues'][number];
 

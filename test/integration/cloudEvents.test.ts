@@ -265,6 +265,8 @@ describeEngine('CloudEvents', () => {
     [{ dataContentType: 'x' }, '/dataContentType', 'unknown_field'],
     [{ trace_id: 'x' }, '/trace_id', 'unknown_field'],
     [{ extension: {} }, '/extension', 'type_invalid'],
+    [{ data_base64: 'A'.repeat(200_000), data: undefined, type: 'x' }, '/data_base64', 'too_long'],
+    [Object.fromEntries(Array.from({ length: 99 }, (_, i) => [`x${i}`, 1])), '', 'too_many_attributes'],
     [{ tokens: 5 }, '/tokens', 'attribute_conflict'],
     [{ region: 'eu', data: { apiEndpoint: '/', region: 'us' } }, '/region', 'attribute_conflict'],
   ])('are refused with %j', async (fields, pointer, code) => {

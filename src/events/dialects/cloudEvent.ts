@@ -16,7 +16,12 @@ import {
   MAX_UNIT,
   METADATA_FIELDS,
 } from '../nativeEvent.ts';
-import { pointerTo, schemaFaults } from '../schemaFaults.ts';
+import { MAX_FAULTS_PER_EVENT, pointerTo, schemaFaults } from '../schemaFaults.ts';
+
+/** Extensions included; more are refused unread. */
+const MAX_ATTRIBUTES = 100;
+/** Longest data_base64: about what metadata may have. */
+const MAX_BASE64 = 131_072;
 
 const text = (max: number) => z.string().min(1).max(max);
 
@@ -41,7 +46,7 @@ const Attributes = z.looseObject({
   }),
   datacontenttype: text(MAX_ID).optional(),
   dataschema: text(1_024).optional(),
-  data_base64: z.base64().optional(),
+  data_base64: z.string().max(MAX_BASE64).pipe(z.base64()).optional(),
 });
 
 /** Of `data`, where it is an object, what has a column; the rest of it is metadata. */
@@ -88,6 +93,10 @@ export function cloudEventToEvent(input: unknown, rules: EventRules, index: numb
     return { faults: [{ index, pointer: '', code: 'type_invalid', message: 'must be an object' }] };
   }
   const { attributes, data: given } = split(input);
+  if (Object.keys(attributes).length > MAX_ATTRIBUTES) {
+    const message = `may have at most ${MAX_ATTRIBUTES} attributes`;
+    return { faults: [{ index, pointer: '', code: 'too_many_attributes', message }] };
+  }
   const faults: EventFault[] = [];
   const fault = (name: string, code: string, message: string) =>
     faults.push({ index, pointer: pointerTo([name]), code, message });
@@ -102,7 +111,7 @@ export function cloudEventToEvent(input: unknown, rules: EventRules, index: numb
       fault(name, 'type_invalid', 'an extension attribute is a string, an integer or a boolean');
     }
   }
-  if (!parsed.success || faults.length > 0) return { faults };
+  if (!parsed.success || faults.length > 0) return { faults: faults.slice(0, MAX_FAULTS_PER_EVENT) };
 
   const { id, source, type, subject, time, datacontenttype, data_base64 } = parsed.data;
   const isJson = datacontenttype === undefined || isJsonType(datacontenttype);
