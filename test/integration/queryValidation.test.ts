@@ -35,6 +35,7 @@ describeEngine('query parameters', () => {
       const event = anEvent({ customerId: `customer-${i}`, timestamp: iso(Date.now() - i * DAY) });
       const record = { ...anEvent({ customerId: 'r' }), eventType: 'positive', value: '1' };
       await t.call('POST', '/v1/events', { key, body: [event, record] });
+      await t.call('POST', '/v1/counters/increment', { key, body: { key: `counter-${i}`, value: 1 } });
       await t.tenant();
       await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } });
     }
