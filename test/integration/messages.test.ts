@@ -44,14 +44,14 @@ describeEngine('messages', () => {
 
   it('tells of each record with the summary of the earlier ones', async () => {
     const { id, key } = await t.tenant();
-    const at = new Date().toISOString();
+    const at = new Date(Date.now() - 3_600_000).toISOString();
     const before = aRecord('positive', '10.000000000000000001', { timestamp: at });
     await post(key, before, aRecord('positive', '7', { reference: 'order-2' }));
     await subscribe(key, 'record.processed');
-    const later = '2026-01-01T00:00:00.000Z' < at ? new Date(Date.parse(at) + 5).toISOString() : at;
+    const later = new Date(Date.parse(at) + 60_000).toISOString();
     const next = [
       aRecord('negative', '0.5', { timestamp: later }),
-      aRecord('positive', '1.25', { eventId: 'a record' }),
+      aRecord('positive', '1.25', { eventId: 'a record', timestamp: at }),
       aRecord('positive', '99', { customerId: 'other shop' }),
       aRecord('positive', '3', { reference: undefined } as never),
       anEvent({ customerId: 'shop', reference: 'order-1', value: '5' }),
@@ -228,12 +228,15 @@ describeEngine('messages', () => {
       anEvent({ timestamp: new Date(base + ms).toISOString(), metadata: { tokens } });
     await post(key, at(0, 1));
     await closeUpTo(t.sql, base + 60_000);
-    await until(async () => {
-      const { rows } = await t.sql.query('select refreshed_30s >= $1 as so from window_state', [
-        new Date(base + 60_000),
-      ]);
-      return rows[0].so;
-    }).catch(() => undefined);
+    if (t.database.engine === 'timescale') {
+      await until(async () => {
+        const { rows } = await t.sql.query(
+          'select refreshed_30s >= $1 and not exists (select from late_window where stale) as so from window_state',
+          [new Date(base + 60_000)],
+        );
+        return rows[0].so;
+      }, 60_000);
+    }
     await subscribe(key, 'usage.threshold');
     await post(key, at(1, 10)); // late
     const day = Math.floor(base / DAY) * DAY;
@@ -245,8 +248,8 @@ describeEngine('messages', () => {
     await post(key, at(3, 1_000));
     const found = await messages(id, 'usage.threshold');
     expect(found.map(({ total }) => total)).toEqual(['1111', '1111', '1111']);
-    expect(found[1].periodStart).toBe(new Date(day).toISOString());
-  });
+    expect(new Set(found.map(({ periodStart }) => periodStart))).toContain(new Date(day).toISOString());
+  }, 90_000);
 
   it('tells nobody of what nobody listens to', async () => {
     const { id, key } = await t.tenant();
