@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { DatabaseProxy } from '../reliability/databaseProxy.ts';
+import type { Step } from '../reliability/writeCutter.ts';
 import { describeEngine } from '../support/database.ts';
 import { startServiceOn, startTestService, type TestService } from '../support/service.ts';
 import { anEvent } from '../support/traffic.ts';
@@ -246,4 +248,70 @@ describeEngine('messages under many writers', () => {
       for (const { total } of found) expect(Number(total)).toBeGreaterThanOrEqual(80);
     }
   }, 60_000);
+});
+
+describeEngine('messages of a batch whose connection is cut', () => {
+  let t: TestService;
+  let proxy: DatabaseProxy;
+  let proxied: TestService;
+  beforeAll(async () => {
+    t = await startTestService();
+    const url = new URL(t.database.url);
+    proxy = await DatabaseProxy.start(Number(url.port));
+    url.port = String(proxy.port);
+    url.hostname = '127.0.0.1';
+    const database = { ...t.database, drop: async () => undefined };
+    proxied = await startServiceOn(database, { INGEST_WRITERS: '1' }, { url: url.href });
+  });
+  afterAll(async () => {
+    await proxied?.stop();
+    await proxy?.close();
+    await t.stop();
+  });
+
+  const steps: Step[] = [
+    ...Array.from({ length: 12 }, (_, answered) => ({ answered })),
+    ...[1, 100, 400, 900, 1_500].map((sent) => ({ sent })),
+    'unheard',
+    'done',
+  ];
+  it.each(['first', 'claiming'])(
+    'are written once, wherever that is: %s try',
+    async (path) => {
+      const { id, key } = await t.tenant();
+      const post = (body: object[]) => proxied.call('POST', '/v1/events', { key, body });
+      const body = { stream: 'out', messageTypes: ['record.processed', 'usage.threshold'] };
+      expect((await t.call('POST', '/v1/subscriptions', { key, body })).status).toBe(201);
+      const rule = { kind: 'usage', measure: 'calls', period: 'month', threshold: 0 };
+      expect((await t.call('POST', '/v1/alert-rules', { key, body: rule })).status).toBe(201);
+      const known = { ...anEvent({ eventType: 'positive', value: '1' }), apiEndpoint: undefined };
+      await post([known]);
+      let expected = 1;
+      for (const step of steps) {
+        const customerId = randomUUID();
+        const records = [1, 2].map(() => ({
+          ...anEvent({ eventType: 'positive', value: '1', customerId }),
+          apiEndpoint: undefined,
+        }));
+        const cut = proxy.cutter.cutAt(step, true, 500);
+        const answer = await post(path === 'first' ? records : [known, ...records]);
+        expect([step, answer.status]).toEqual([step, 200]);
+        await cut;
+        expected += 2;
+        const { rows } = await t.sql.query(
+          `select count(*)::int as n, count(distinct payload->'record'->>'recordId')::int as records,
+           (select count(*)::int from outbox where tenant_id = $1 and type = 'usage.threshold' and customer_id = $2) as crossed,
+           (select array_agg(payload->'summary'->>'count' order by id) from outbox
+            where tenant_id = $1 and customer_id = $2 and type = 'record.processed') as chain
+         from outbox where tenant_id = $1 and type = 'record.processed'`,
+          [id, customerId],
+        );
+        expect([step, rows[0]]).toEqual([
+          step,
+          { n: expected, records: expected, crossed: 1, chain: ['0', '1'] },
+        ]);
+      }
+    },
+    60_000,
+  );
 });
