@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { pruneTallies } from '../../src/delivery/pruneTallies.ts';
 import { CLOSED_BY_HAND, closedUntil, closeUpTo } from '../support/closing.ts';
 import { describeEngine } from '../support/database.ts';
 import { startServiceOn, startTestService, type TestService, until } from '../support/service.ts';
@@ -280,6 +281,37 @@ describeEngine('messages', () => {
     } finally {
       await other.stop();
     }
+  });
+
+  it('forgets the sums of periods that are over for good, and of rules that are gone', async () => {
+    const { id, key } = await t.tenant();
+    await subscribe(key, 'usage.threshold');
+    const rules = [];
+    for (const period of ['hour', 'month']) {
+      rules.push(await alertWhen(key, { kind: 'usage', measure: 'calls', period, threshold: 1_000 }));
+    }
+    await post(key, anEvent(), anEvent({ timestamp: new Date(Date.now() - 29 * DAY).toISOString() }));
+    const tallies = async () =>
+      (
+        await t.sql.query(
+          'select rule_id, count(*)::int as n from usage_tally where rule_id = any ($1) group by 1',
+          [rules],
+        )
+      ).rows;
+    const before = await tallies();
+    expect(before.length).toBe(2);
+    await t.sql.query(
+      `insert into usage_tally (rule_id, customer_id, period_start, epoch, begun_by, total)
+       values ($1, 'x', now() - interval '70 days', 1, gen_random_uuid(), 1), (gen_random_uuid(), 'x', now(), 1, gen_random_uuid(), 1)`,
+      [rules[0]],
+    );
+    expect(await pruneTallies(t.sql, 30 * DAY)).toBe(false);
+    expect(await tallies()).toEqual(before);
+    const { rows } = await t.sql.query(
+      'select count(*)::int as n from usage_tally where not exists (select from alert_rule where id = rule_id)',
+    );
+    expect(rows[0].n).toBe(0);
+    expect(await messages(id, 'usage.threshold')).toEqual([]);
   });
 
   it('refuses nothing for what a message cannot hold, and keeps strange texts', async () => {
