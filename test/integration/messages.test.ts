@@ -286,7 +286,7 @@ describeEngine('messages', () => {
   it('forgets the sums of periods that are over for good, and of rules that are gone', async () => {
     const { id, key } = await t.tenant();
     await subscribe(key, 'usage.threshold');
-    const rules = [];
+    const rules: string[] = [];
     for (const period of ['hour', 'month']) {
       rules.push(await alertWhen(key, { kind: 'usage', measure: 'calls', period, threshold: 1_000 }));
     }
