@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { DatabaseProxy } from '../reliability/databaseProxy.ts';
-import type { Step } from '../reliability/writeCutter.ts';
+import { type Step, WriteCutter } from '../reliability/writeCutter.ts';
 import { describeEngine } from '../support/database.ts';
 import { startServiceOn, startTestService, type TestService } from '../support/service.ts';
+import { TcpProxy } from '../support/tcpProxy.ts';
 import { anEvent } from '../support/traffic.ts';
 
 const DESTINATIONS = ['shop', 'bank', 'club'];
@@ -252,12 +252,16 @@ describeEngine('messages under many writers', () => {
 
 describeEngine('messages of a batch whose connection is cut', () => {
   let t: TestService;
-  let proxy: DatabaseProxy;
+  let proxy: TcpProxy;
+  const cutter = new WriteCutter();
   let proxied: TestService;
   beforeAll(async () => {
     t = await startTestService();
     const url = new URL(t.database.url);
-    proxy = await DatabaseProxy.start(Number(url.port));
+    proxy = await TcpProxy.start(
+      { host: url.hostname, port: Number(url.port || 5432) },
+      { tapOn: cutter.tapOn },
+    );
     url.port = String(proxy.port);
     url.hostname = '127.0.0.1';
     const database = { ...t.database, drop: async () => undefined };
@@ -293,7 +297,7 @@ describeEngine('messages of a batch whose connection is cut', () => {
           ...anEvent({ eventType: 'positive', value: '1', customerId }),
           apiEndpoint: undefined,
         }));
-        const cut = proxy.cutter.cutAt(step, true, 500);
+        const cut = cutter.cutAt(step, true, 500);
         const answer = await post(path === 'first' ? records : [known, ...records]);
         expect([step, answer.status]).toEqual([step, 200]);
         await cut;
