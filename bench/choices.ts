@@ -5,14 +5,14 @@ import { parseArgs } from 'node:util';
 import { type CopyRun, runCopies, sendAtOnce } from './copyWriters.ts';
 import { onEachEngine } from './engines.ts';
 import { fillRandomIds, fillSortedIds, fillTimeOrderedIds } from './eventIds.ts';
-import { measureTidemark } from './httpServices.ts';
+import { measureTidemark, type ServiceVariant } from './httpServices.ts';
 import { interruption } from './interruption.ts';
 import { readWindows } from './isolation.ts';
 import { machine } from './machine.ts';
 import type { Shape, Timing } from './measurement.ts';
 import { median } from './percentiles.ts';
 import type { BenchServer } from './servers.ts';
-import { sendAsLogin, sendEntered, sendStepwise } from './stepwiseCopy.ts';
+import { sendAsLogin, sendEntered, sendStepwise, sendUntold } from './stepwiseCopy.ts';
 import { figure, table } from './table.ts';
 import { inWorkplace } from './workplace.ts';
 
@@ -83,11 +83,7 @@ function copying(name: string, difference: Partial<typeof USUAL>): Variant {
 }
 
 /** The service under load over HTTP. */
-function serving(
-  name: string,
-  shape: Shape,
-  variant: { env: Record<string, string>; module?: string },
-): Variant {
+function serving(name: string, shape: Shape, variant: ServiceVariant): Variant {
   return {
     name,
     async measure({ server, timing, folder }) {
@@ -100,6 +96,23 @@ function serving(
 
 const SHAPE_NAMES = { batches: '500 events × 8', single: '1 event × 64' } satisfies Record<Shape, string>;
 const shapes = Object.keys(SHAPE_NAMES) as Shape[];
+
+/** Somebody else listens to everything: what that costs those who do not. */
+const ANOTHER_LISTENS = `
+  insert into tenant (id, name) values ('listener', 'listener');
+  insert into subscription (tenant_id, message_types, stream)
+    values ('listener', array['record.processed', 'alert.triggered', 'usage.threshold'], 'out');
+  insert into alert_rule (tenant_id, kind, field, threshold)
+    select 'listener', 'event', 'tokens', n from generate_series(1, 100) as n`;
+
+/** The service as it was, if it has been built somewhere, against the service as it is. */
+function sinceBaseline(module: string): Question[] {
+  return shapes.map((shape) => ({
+    key: 'interest',
+    title: `the service and its baseline, ${SHAPE_NAMES[shape]} connections`,
+    variants: [serving('this', shape, {}), serving('baseline', shape, { module })],
+  }));
+}
 
 const QUESTIONS: Question[] = [
   ...[1, 2].map((connections) => ({
@@ -159,6 +172,19 @@ const QUESTIONS: Question[] = [
       copying('the login', { connections: 1, rows, send: sendAsLogin }),
     ],
   })),
+  ...[1, 5_000].map((rows) => ({
+    key: 'interest',
+    title: `asking whether who listens is known, ${figure(rows)} row${rows > 1 ? 's' : ''} a commit, 1 connection`,
+    variants: [
+      copying('asked', { connections: 1, rows, send: sendEntered }),
+      copying('not asked', { connections: 1, rows, send: sendUntold }),
+    ],
+  })),
+  ...shapes.map((shape) => ({
+    key: 'interest',
+    title: `who listens, none of them of this tenant, ${SHAPE_NAMES[shape]} connections`,
+    variants: [serving('nobody', shape, {}), serving('another tenant', shape, { prepare: ANOTHER_LISTENS })],
+  })),
   {
     key: 'roles',
     title: 'windows of an hour of a customer, queries/s, 1 connection',
@@ -177,6 +203,7 @@ const USAGE = `npm run bench:choices -- [options]
   --only ${[...new Set(QUESTIONS.map(({ key }) => key))].join(',')}
   --seconds N                        length of one measurement, default 5
   --rounds N                         times that the variants of a question are measured in turn, default 3
+  --baseline PATH                    with interest: dist/main.js of an earlier version, which must run on this schema
   --no-build                         measure the dist/ that is there`;
 
 async function main(): Promise<void> {
@@ -186,6 +213,7 @@ async function main(): Promise<void> {
       only: { type: 'string' },
       seconds: { type: 'string', default: '5' },
       rounds: { type: 'string', default: '3' },
+      baseline: { type: 'string' },
       'no-build': { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -195,14 +223,15 @@ async function main(): Promise<void> {
     return;
   }
   const engines = (['postgres', 'timescale'] as const).filter((e) => ['both', e].includes(values.engine));
-  const questions = QUESTIONS.filter(({ key }) => values.only?.split(',').includes(key) ?? true);
+  const all = [...QUESTIONS, ...(values.baseline === undefined ? [] : sinceBaseline(values.baseline))];
+  const questions = all.filter(({ key }) => values.only?.split(',').includes(key) ?? true);
   const seconds = Number(values.seconds);
   const rounds = Number(values.rounds);
   if (engines.length === 0 || questions.length === 0 || !(seconds > 0) || !(rounds > 0)) {
     console.error(USAGE);
     process.exit(2);
   }
-  if (!values['no-build'] && questions.some(({ key }) => key === 'writers')) {
+  if (!values['no-build'] && questions.some(({ key }) => ['writers', 'interest'].includes(key))) {
     const cwd = fileURLToPath(new URL('..', import.meta.url));
     execFileSync('npm', ['run', '--silent', 'build'], { cwd, stdio: 'inherit' });
   }

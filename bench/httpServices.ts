@@ -45,21 +45,29 @@ const STORED = `
          (select coalesce(sum(calls), 0) from usage_1h) as calls_in_usage_1h,
          (select coalesce(sum(calls), 0) from usage_1d) as calls_in_usage_1d`;
 
+/** What to start in place of the compiled service with its defaults, and on what. */
+export interface ServiceVariant {
+  env?: Record<string, string>;
+  module?: string;
+  /** Run on the migrated database before it starts. */
+  prepare?: string;
+}
+
 /**
  * (d) Tidemark, its closer and live counters at work.
- *
- * @param variant what to start in place of the compiled service with its defaults.
  */
 export async function measureTidemark(
   server: BenchServer,
   shape: Shape,
   timing: Timing,
   folder: string,
-  variant: { env?: Record<string, string>; module?: string } = {},
+  variant: ServiceVariant = {},
 ): Promise<Measurement> {
   const database = await server.createDatabase('migrated');
   try {
-    const service = await startTidemark({ url: database.url, folder, ...variant });
+    const { prepare, ...start } = variant;
+    if (prepare) await withClient(database.url, (client) => client.query(prepare));
+    const service = await startTidemark({ url: database.url, folder, ...start });
     let stopped = false;
     try {
       const measured = await measurePosts('d', shape, service, server.postmaster, timing);

@@ -6,10 +6,15 @@ import type { SendBatch } from './copyWriters.ts';
 
 /** What the writer does before it copies: takes its role and the lock, and reads how far windows are closed. */
 const AS_INGEST = `select set_config('role', 'tidemark_ingest', true)`;
-const ENTER = `select closed_until, xid from enter_batch('infinity')`;
+const ENTER = `select closed_until, xid from enter_batch('infinity', 0)`;
+/** As before there was anything to tell: without the version of who listens. */
+const ENTER_UNTOLD = `select closed_until, xid from enter_batch('infinity')`;
 
 /** The writer's transaction in one round trip, as the service sends it. */
 export const sendEntered: SendBatch = (client, batch) => sendWith([AS_INGEST, ENTER], client, batch);
+
+/** The same without asking whether who listens is known. */
+export const sendUntold: SendBatch = (client, batch) => sendWith([AS_INGEST, ENTER_UNTOLD], client, batch);
 
 /** The same with the rights of whoever logged in. */
 export const sendAsLogin: SendBatch = (client, batch) => sendWith([ENTER], client, batch);

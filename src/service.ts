@@ -13,6 +13,7 @@ import { registerDatabaseMetrics } from './db/databaseMetrics.ts';
 import { DatabaseProbe } from './db/databaseProbe.ts';
 import { readEngine } from './db/engine.ts';
 import { retryingLost } from './db/retryLost.ts';
+import type { EndpointCheck } from './delivery/endpointCheck.ts';
 import { createApp } from './http/app.ts';
 import type { App } from './http/appEnv.ts';
 import { trustedProxies } from './http/clientAddress.ts';
@@ -53,14 +54,14 @@ export interface Service {
  * Wires the parts together on a migrated database.
  *
  * @param url the database; `config.database.url` or the local one.
- * @param parts live counters of the caller's own, in place of those the configuration asks for.
+ * @param parts what is the caller's own, in place of what the configuration asks for.
  * @throws {StartupError} when the database does not fit.
  */
 export async function createService(
   config: Config,
   url: string,
   log: Logger,
-  parts: { live?: LiveCounters } = {},
+  parts: { live?: LiveCounters; endpointCheck?: EndpointCheck } = {},
 ): Promise<Service> {
   const registry = createRegistry();
   const probe = new DatabaseProbe({
@@ -134,6 +135,7 @@ export async function createService(
     reads,
     admin,
     ingest,
+    endpointCheck: parts.endpointCheck ?? (async () => undefined),
     live,
     limiter,
     registry,

@@ -42,15 +42,16 @@ export function addDecimals(a: string, b: string): string {
   return fromUnits(toUnits(a) + toUnits(b));
 }
 
-/** In units of the last digit that a value may have. */
-function toUnits(value: string): bigint {
+/** A decimal as `parseDecimal` returns it, in units of the last digit that one may have. */
+export function toUnits(value: string): bigint {
   const point = value.indexOf('.');
   if (point < 0) return BigInt(value) * 10n ** BigInt(FRACTION_DIGITS);
   const fraction = value.slice(point + 1);
   return BigInt(value.slice(0, point) + fraction.padEnd(FRACTION_DIGITS, '0'));
 }
 
-function fromUnits(units: bigint): string {
+/** The inverse of `toUnits`. */
+export function fromUnits(units: bigint): string {
   const digits = (units < 0n ? -units : units).toString().padStart(FRACTION_DIGITS + 1, '0');
   const fraction = digits.slice(-FRACTION_DIGITS).replace(/0+$/, '');
   const text = digits.slice(0, -FRACTION_DIGITS) + (fraction && `.${fraction}`);

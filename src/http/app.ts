@@ -7,6 +7,7 @@ import { crossOrigin } from './middleware/crossOrigin.ts';
 import { requestId } from './middleware/requestId.ts';
 import { noStore, securityHeaders } from './middleware/securityHeaders.ts';
 import { handleError, problem } from './problem.ts';
+import { alertRuleRoutes } from './routes/alertRules.ts';
 import { auditLogRoutes } from './routes/auditLog.ts';
 import { counterRoutes } from './routes/counters.ts';
 import { customerRoutes } from './routes/customers.ts';
@@ -17,6 +18,7 @@ import { liveRoutes } from './routes/live.ts';
 import { operationRoutes } from './routes/operations.ts';
 import { recordRoutes } from './routes/records.ts';
 import { sessionRoutes } from './routes/sessions.ts';
+import { subscriptionRoutes } from './routes/subscriptions.ts';
 import { summaryRoutes } from './routes/summaries.ts';
 import { tenantRoutes } from './routes/tenants.ts';
 import { usageRoutes } from './routes/usage.ts';
@@ -25,6 +27,9 @@ import type { Services } from './services.ts';
 
 /** Bodies of the administration; events have a limit of their own, see readBody.ts. */
 const MAX_SMALL_BODY_BYTES = 65_536;
+const ADMINISTRATION = ['tenants', 'customers', 'keys', 'subscriptions', 'alert-rules'].map(
+  (name) => `/v1/${name}/*`,
+);
 
 /** The whole HTTP surface. */
 export function createApp(services: Services): App {
@@ -45,7 +50,7 @@ export function createApp(services: Services): App {
       app.use(path, crossOrigin(services.config.http.corsOrigins));
     app.use(path, authentication(services));
   }
-  for (const path of ['/v1/tenants/*', '/v1/customers/*', '/v1/keys/*']) {
+  for (const path of ADMINISTRATION) {
     app.use(path, bodyLimit({ maxSize: MAX_SMALL_BODY_BYTES, onError: bodyTooLarge }));
   }
   app.onError((error, c) => handleError(error, c, services.log));
@@ -62,6 +67,8 @@ export function createApp(services: Services): App {
   tenantRoutes(app, services);
   customerRoutes(app, services);
   keyRoutes(app, services);
+  subscriptionRoutes(app, services);
+  alertRuleRoutes(app, services);
   auditLogRoutes(app, services);
   operationRoutes(app, services);
   descriptionRoutes(app);

@@ -79,6 +79,7 @@ export async function importFile(options: ImportFileOptions): Promise<ImportOutc
       registry: new Registry(),
       log,
       onStored: () => undefined,
+      quiet: true,
     });
     const started = performance.now();
     const stop = await importRows(

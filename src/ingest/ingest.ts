@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { Registry } from 'prom-client';
 import type { Config } from '../config.ts';
+import { Interest } from '../delivery/interest.ts';
 import type { UsageEvent } from '../events/usageEvent.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { ClosedFrontier } from '../windows/closedFrontier.ts';
@@ -29,6 +30,10 @@ export interface IngestOptions {
   log: Logger;
   /** Told of new rows after their commit and before their requests are answered. Must not throw. */
   onStored(rows: UsageEvent[]): void;
+  /** Told after a commit that may have left messages in the outbox. Must not throw. */
+  onMessages?(): void;
+  /** Keep what messages are made of up to date, and write none: for import. */
+  quiet?: boolean;
 }
 
 /** The ingest path behind its dialects: joins requests into batches and writes each batch in one transaction. */
@@ -50,11 +55,14 @@ export class Ingest {
     registry,
     log,
     onStored,
+    onMessages,
+    quiet = false,
   }: IngestOptions) {
     this.log = log;
     this.assertAvailable = assertAvailable;
     this.metrics = new IngestMetrics(registry, () => this.batcher.depth);
     const customers = new CustomerRegistry();
+    const interest = new Interest();
     this.writers = Array.from(
       { length: config.writers },
       () =>
@@ -63,10 +71,13 @@ export class Ingest {
           pooled,
           registry: customers,
           frontier,
+          interest,
+          quiet,
           metrics: this.metrics,
           log,
           deadlineMs: config.deadlineMs,
           onStored,
+          ...(onMessages && { onMessages }),
         }),
     );
     this.batcher = new Batcher({

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { errorCode, remedyFor, UNIQUE_VIOLATION, WINDOW_CLOSED } from '../db/sqlstate.ts';
+import { errorCode, INTEREST_CHANGED, remedyFor, UNIQUE_VIOLATION, WINDOW_CLOSED } from '../db/sqlstate.ts';
+import { type Facts, factsOf } from '../delivery/facts.ts';
+import type { Interest } from '../delivery/interest.ts';
 import { TidemarkError } from '../errors.ts';
 import type { UsageEvent } from '../events/usageEvent.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -26,18 +28,25 @@ export interface WriterOptions {
   pooled: boolean;
   registry: CustomerRegistry;
   frontier: ClosedFrontier;
+  interest: Interest;
+  /** Keep tallies, and tell nobody: what is imported is not news. */
+  quiet: boolean;
   metrics: IngestMetrics;
   log: Logger;
   /** How long one batch may take, repetitions included, in ms. */
   deadlineMs: number;
   /** Told of the rows that a commit added, before their requests are answered. */
   onStored?(rows: UsageEvent[]): void;
+  /** Told when a commit may have left messages in the outbox. */
+  onMessages?(): void;
 }
 
 /** What a committed transaction did: `known` are the rows it found stored already. */
 interface Committed {
   stored: UsageEvent[];
   known: Set<UsageEvent> | null;
+  /** Whether it had something to tell. */
+  told: boolean;
 }
 
 /** What can be said of a transaction whose connection went away before it answered. */
@@ -52,8 +61,8 @@ const COPY_IDENTITY = `copy event_identity (${IDENTITY_COLUMNS.join(', ')}) from
 const COPY_EVENT = `copy event (${EVENT_COLUMNS.join(', ')}) from stdin (format binary)`;
 /** For the transaction at hand, of whoever logged in. */
 const AS_INGEST = `select set_config('role', 'tidemark_ingest', true)`;
-const ENTER_BATCH = (openFrom: string) =>
-  `select (extract(epoch from closed_until) * 1000000)::bigint, xid from enter_batch(${openFrom})`;
+const ENTER_BATCH = (openFrom: string, interest: string) =>
+  `select (extract(epoch from closed_until) * 1000000)::bigint, xid from enter_batch(${openFrom}, ${interest})`;
 
 /**
  * Writes batches, one at a time, on a connection of its own.
@@ -100,8 +109,7 @@ export class Writer {
           path === 'direct'
             ? await this.writeDirectly(batch, attempt)
             : await this.claimAndWrite(batch, attempt);
-        this.options.onStored?.(committed.stored);
-        return batch.results(committed.known);
+        return this.done(batch, committed);
       } catch (error) {
         const code = errorCode(error);
         if (code === WINDOW_CLOSED) {
@@ -113,7 +121,11 @@ export class Writer {
           path = 'claiming';
           continue;
         }
-        const remedy = remedyFor(error);
+        if (code === INTEREST_CHANGED && Date.now() < this.until) {
+          await this.learnWhoListens();
+          continue;
+        }
+        const remedy = code === INTEREST_CHANGED ? 'unavailable' : remedyFor(error);
         if (remedy === 'reject') return this.isolate(path, requests, error);
         if (remedy === 'reconnect') this.drop();
         if (remedy === 'unavailable' || Date.now() >= this.until) {
@@ -122,8 +134,7 @@ export class Writer {
         }
         this.options.metrics.retries.inc({ sqlstate: code ?? 'connection' });
         if (remedy === 'reconnect' && attempt.outcome && (await this.committed(attempt))) {
-          this.options.onStored?.(attempt.outcome.stored);
-          return batch.results(attempt.outcome.known);
+          return this.done(batch, attempt.outcome);
         }
         path = 'claiming'; // safe whatever became of the last attempt
         await sleep(backoffMs(tries));
@@ -131,13 +142,33 @@ export class Writer {
     }
   }
 
+  private done(batch: Batch, { stored, known, told }: Committed): WriteResult[] {
+    this.options.onStored?.(stored);
+    if (told) this.options.onMessages?.();
+    return batch.results(known);
+  }
+
+  /** A failure is met by the next attempt: the same refusal, or the connection. */
+  private async learnWhoListens(): Promise<void> {
+    try {
+      await this.options.interest.reload(await this.connected());
+    } catch (error) {
+      this.options.log.warn({ err: error }, 'who listens could not be read');
+      this.drop();
+      await sleep(backoffMs(0));
+    }
+  }
+
   /**
-   * The direct path. One round trip: (1) the lock and the check that open windows are open, (2) identities,
-   * (3) customers, (4) events, (5) late windows, (6) counters, then the implicit commit. Any of them failing undoes all.
+   * The direct path. One round trip: (1) the lock and the check that open windows are open and that who listens is
+   * known, (2) identities, (3) customers, (4) messages, (5) events, (6) late windows, (7) counters, then the implicit
+   * commit. Any of them failing undoes all.
    */
   private async writeDirectly(batch: Batch, attempt: Attempt): Promise<Committed> {
-    const { frontier, registry } = this.options;
+    const { frontier, registry, interest } = this.options;
+    const listeners = interest.current;
     const consequences = consequencesOf(batch.rows, frontier.micros, registry);
+    const facts = factsOf(batch.rows, listeners.tenants);
     const { encoder } = this;
     encoder.reset();
     encoder.begin();
@@ -149,11 +180,11 @@ export class Writer {
       : `'infinity'`;
     const statements = [
       AS_INGEST,
-      ENTER_BATCH(openFrom),
+      ENTER_BATCH(openFrom, listeners.version),
       COPY_IDENTITY,
-      ...this.eventStatements(consequences),
+      ...this.eventStatements(consequences, facts),
     ];
-    const outcome = { stored: batch.rows, known: null };
+    const outcome = { stored: batch.rows, known: null, told: facts !== null };
     attempt.outcome = outcome;
     await this.run(statements, (row) => this.entered(row, attempt));
     this.remember(consequences);
@@ -162,12 +193,13 @@ export class Writer {
 
   /** The claiming path, two round trips more: what is new and what is late is known before the events are sent. */
   private async claimAndWrite(batch: Batch, attempt: Attempt): Promise<Committed> {
-    const { registry } = this.options;
+    const { registry, interest } = this.options;
+    const listeners = interest.current;
     const client = await this.connected();
     try {
       let closedUntil = 0;
       this.encoder.reset();
-      await this.run(['begin', AS_INGEST, ENTER_BATCH(`'infinity'`)], (row) => {
+      await this.run(['begin', AS_INGEST, ENTER_BATCH(`'infinity'`, listeners.version)], (row) => {
         closedUntil = this.entered(row, attempt);
       });
       const rows = batch.rowsByIdentity();
@@ -186,8 +218,9 @@ export class Writer {
       const consequences = consequencesOf(stored, closedUntil, registry);
       this.encoder.reset();
       if (stored.length > 0) this.encodeEvents(stored);
-      const statements = stored.length > 0 ? this.eventStatements(consequences) : [];
-      const outcome = { stored, known: known.size > 0 ? known : null };
+      const facts = factsOf(stored, listeners.tenants);
+      const statements = stored.length > 0 ? this.eventStatements(consequences, facts) : [];
+      const outcome = { stored, known: known.size > 0 ? known : null, told: facts !== null };
       attempt.outcome = outcome;
       await this.run([...statements, 'commit']);
       this.remember(consequences);
@@ -221,13 +254,16 @@ export class Writer {
     this.encoder.end();
   }
 
-  private eventStatements({
-    newCustomers,
-    lateWindows,
-    counterSums,
-    idempotentIncrements,
-  }: Consequences): string[] {
+  /** Messages come before the events: what is stored by then is what there was before this batch. */
+  private eventStatements(
+    { newCustomers, lateWindows, counterSums, idempotentIncrements }: Consequences,
+    facts: Facts | null,
+  ): string[] {
     const statements = [COPY_EVENT];
+    if (facts !== null) {
+      const told = this.options.quiet ? { ...facts, ready: [], quiet: true } : facts;
+      statements.unshift(`select write_messages(${jsonLiteral(told)})`);
+    }
     if (newCustomers.length > 0)
       statements.unshift(`select register_customers(${jsonLiteral(newCustomers)})`);
     if (lateWindows.length > 0) statements.push(`select mark_late_windows(${jsonLiteral(lateWindows)})`);

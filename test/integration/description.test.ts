@@ -63,6 +63,24 @@ describeEngine('the description', () => {
         return 'session-1';
       },
       rotateKey: async () => (await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } })).body.id,
+      ...Object.fromEntries(
+        ['getSubscription', 'updateSubscription', 'deleteSubscription', 'rotateSecret'].map((id) => [
+          id,
+          async () => {
+            const body = { url: 'https://example.test/in', messageTypes: ['window.closed'] };
+            return (await t.call('POST', '/v1/subscriptions', { key, body })).body.id;
+          },
+        ]),
+      ),
+      ...Object.fromEntries(
+        ['getAlertRule', 'updateAlertRule', 'deleteAlertRule'].map((id) => [
+          id,
+          async () => {
+            const body = { kind: 'event', field: 'tokens', threshold: 5 };
+            return (await t.call('POST', '/v1/alert-rules', { key, body })).body.id;
+          },
+        ]),
+      ),
       revokeKey: async () => (await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } })).body.id,
     };
     const path = operation.path.includes('{')

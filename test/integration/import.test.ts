@@ -459,3 +459,55 @@ function describeRefusals(): void {
     await expect(importText(content, { tenantId, createTenant: true })).rejects.toThrow('is inactive');
   });
 }
+
+describeEngine('import beside messages', () => {
+  beforeAll(async () => {
+    service = await startTestService();
+    folder = await mkdtemp(join(await runFolder(), 'import-'));
+    tenant = await service.tenant();
+  });
+  afterAll(async () => {
+    await service.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  test('tells nobody of what is imported, and later messages count it', async () => {
+    const { key } = tenant;
+    const messageTypes = ['record.processed', 'usage.threshold', 'alert.triggered'];
+    await service.call('POST', '/v1/subscriptions', { key, body: { stream: 'out', messageTypes } });
+    const rules = [
+      { kind: 'usage', measure: 'value', period: 'day', threshold: '6' },
+      { kind: 'event', field: 'value', threshold: '1.9' },
+    ];
+    for (const body of rules) await service.call('POST', '/v1/alert-rules', { key, body });
+    const day = new Date(Math.floor(Date.now() / 86_400_000) * 86_400_000).toISOString();
+    const post = (value: string) =>
+      service.call('POST', '/v1/events', {
+        key,
+        body: {
+          eventId: crypto.randomUUID(),
+          timestamp: day,
+          customerId: 'acme',
+          eventType: 'positive',
+          value,
+        },
+      });
+    expect((await post('1')).status).toBe(200);
+    const rows = `time,value\n${`${day},2\n`.repeat(3)}`;
+    const options = {
+      map: 'timestamp=time,value=value',
+      constants: { customerId: 'acme', eventType: 'positive' },
+    };
+    expect((await importText(rows, options)).counts.stored).toBe(3);
+    expect((await post('1')).status).toBe(200);
+    const found = await service.sql.query(
+      'select type, payload from outbox where tenant_id = $1 order by id',
+      [tenant.id],
+    );
+    expect(found.rows.map(({ type, payload }) => [type, payload.summary?.count ?? payload.total])).toEqual([
+      ['record.processed', 0],
+      ['record.processed', 4],
+      ['usage.threshold', '8'],
+    ]);
+  });
+});

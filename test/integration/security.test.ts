@@ -37,6 +37,17 @@ const NEEDS: Record<string, { scope: Scope; platform?: true }> = {
   revokeKey: { scope: 'admin' },
   rotateKey: { scope: 'admin' },
   listAuditLog: { scope: 'admin' },
+  createSubscription: { scope: 'admin' },
+  listSubscriptions: { scope: 'admin' },
+  getSubscription: { scope: 'admin' },
+  updateSubscription: { scope: 'admin' },
+  deleteSubscription: { scope: 'admin' },
+  rotateSecret: { scope: 'admin' },
+  createAlertRule: { scope: 'admin' },
+  listAlertRules: { scope: 'admin' },
+  getAlertRule: { scope: 'admin' },
+  updateAlertRule: { scope: 'admin' },
+  deleteAlertRule: { scope: 'admin' },
 };
 
 let t: TestService;
@@ -46,7 +57,7 @@ let operations: Operation[];
 function valid(operation: Operation, tenantId: string): { path: string; options: CallOptions } {
   const path = operation.path.replace(
     /\{\w+\}/,
-    operation.path.startsWith('/v1/keys') ? randomUUID() : 'somebody',
+    /^\/v1\/(keys|subscriptions|alert-rules)/.test(operation.path) ? randomUUID() : 'somebody',
   );
   const bodies: Record<string, unknown> = {
     postEvents: anEvent(),
@@ -61,6 +72,9 @@ function valid(operation: Operation, tenantId: string): { path: string; options:
     createTenant: { id: randomUUID(), name: 'x' },
     createKey: { tenantId, scopes: ['read'] },
     rotateKey: { overlapSeconds: 60 },
+    createSubscription: { stream: 'messages', messageTypes: ['window.closed'] },
+    updateSubscription: { description: 'x' },
+    createAlertRule: { kind: 'event', field: 'value', threshold: 1 },
   };
   const body = operation.hasBody ? (bodies[operation.id] ?? { name: 'x' }) : undefined;
   return { path, options: { body } };
@@ -285,7 +299,10 @@ describeEngine('who may', () => {
     await t.call('POST', '/v1/events', { key: own.key, body: event('shared') });
     await t.call('PATCH', '/v1/customers/shared', { key: other.key, body: { name: marker } });
     await t.call('POST', '/increment', { key: other.key, body: { key: marker, value: 1 } });
-    const gets = operations.filter(({ id, method }) => method === 'GET' && !NEEDS[id]?.platform);
+    const gets = operations.filter(
+      ({ id, method, path }) =>
+        method === 'GET' && !NEEDS[id]?.platform && !/(subscriptions|alert-rules)\/\{/.test(path),
+    );
     for (const { path: template, parameters } of gets) {
       const path = template.replace(/\{\w+\}/, 'shared');
       const filters = parameters.filter(({ name }) =>

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { type Config, loadConfig } from '../../src/config.ts';
+import type { EndpointCheck } from '../../src/delivery/endpointCheck.ts';
 import type { LiveCounters } from '../../src/live/liveCounters.ts';
 import { createService, type Service } from '../../src/service.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
@@ -40,7 +41,7 @@ let tenants = 0;
 /** A whole service on a database of its own. `env` as the environment would set it. */
 export async function startTestService(
   env: Record<string, string> = {},
-  parts: { live?: LiveCounters } = {},
+  parts: { live?: LiveCounters; endpointCheck?: EndpointCheck } = {},
 ): Promise<TestService> {
   const database = await createTestDatabase();
   return startServiceOn(database, env, parts);
@@ -50,7 +51,7 @@ export async function startTestService(
 export async function startServiceOn(
   database: TestDatabase,
   env: Record<string, string> = {},
-  parts: { live?: LiveCounters; url?: string } = {},
+  parts: { live?: LiveCounters; endpointCheck?: EndpointCheck; url?: string } = {},
 ): Promise<TestService> {
   const url = parts.url ?? database.url;
   const config = loadConfig({

@@ -133,6 +133,12 @@ function bodyOf(a: Arsenal, value: unknown): string {
     'name',
     'active',
     'id',
+    'url',
+    'stream',
+    'messageTypes',
+    'customers',
+    'threshold',
+    'kind',
   ]);
   const replacement = a.pick([
     null,
@@ -144,6 +150,9 @@ function bodyOf(a: Arsenal, value: unknown): string {
     {},
     ['admin'],
     ['admin', 'admin', 'nonsense'],
+    'http://169.254.169.254/latest',
+    'https://user:secret@example.test/',
+    'javascript:alert(1)',
     { a: 1 },
     ...TEXTS,
     a.victimId,
