@@ -50,10 +50,10 @@ describeEngine('an instance that is lost while it closes windows', () => {
     const id = 'shop';
     await world.sql.query('insert into tenant (id, name) values ($1, $1)', [id]);
     tenant = { ...(await createKey(world.sql, { tenantId: id, scopes: ['ingest', 'read'] })), id };
-    await world.sql.query('insert into subscription (tenant_id, message_types) values ($1, $2)', [
-      id,
-      ['window.closed'],
-    ]);
+    await world.sql.query(
+      `insert into subscription (tenant_id, message_types, stream) values ($1, $2, 'messages')`,
+      [id, ['window.closed']],
+    );
   });
   afterAll(() => world.end());
 

@@ -41,7 +41,10 @@ describeEngine('closing', () => {
       })
     ).body.data;
   const subscribe = (...types: string[]) =>
-    t.sql.query('insert into subscription (tenant_id, message_types) values ($1, $2)', [tenant.id, types]);
+    t.sql.query(`insert into subscription (tenant_id, message_types, stream) values ($1, $2, 'messages')`, [
+      tenant.id,
+      types,
+    ]);
   const messages = async (type: string) =>
     (
       await t.sql.query('select payload from outbox where tenant_id = $1 and type = $2 order by id', [

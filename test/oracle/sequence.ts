@@ -106,10 +106,10 @@ export class Sequence {
       await world.sql.query('insert into tenant (id, name) values ($1, $1)', [id]);
       const { key } = await createKey(world.sql, { tenantId: id, scopes: ['ingest', 'read'] });
       if (i === 0) {
-        await world.sql.query('insert into subscription (tenant_id, message_types) values ($1, $2)', [
-          id,
-          ['window.closed', 'window.revised'],
-        ]);
+        await world.sql.query(
+          `insert into subscription (tenant_id, message_types, stream) values ($1, $2, 'messages')`,
+          [id, ['window.closed', 'window.revised']],
+        );
       }
       made.push(new Tenant(id, key, i === 0, rows[0].settled_at.toISOString()));
     }
