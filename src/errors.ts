@@ -37,6 +37,8 @@ export const ERROR_CODES = [
   'granularity_invalid',
   'idempotency_key_reused',
   'event_rejected_by_database',
+  'endpoint_forbidden',
+  'endpoint_unreachable',
   'too_many_requests',
   'overloaded',
   'shutting_down',

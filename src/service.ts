@@ -12,6 +12,8 @@ import { registerDatabaseMetrics } from './db/databaseMetrics.ts';
 import { DatabaseProbe } from './db/databaseProbe.ts';
 import { readEngine } from './db/engine.ts';
 import { retryingLost } from './db/retryLost.ts';
+import { Delivery } from './delivery/delivery.ts';
+import type { Resolve } from './delivery/webhook/guardedLookup.ts';
 import { createApp } from './http/app.ts';
 import type { App } from './http/appEnv.ts';
 import { trustedProxies } from './http/clientAddress.ts';
@@ -32,6 +34,8 @@ import { WindowMetrics } from './windows/windowMetrics.ts';
 
 /** Connections for administration, and for the look-ups of keys and tenants, which are rare. */
 const ADMIN_POOL_SIZE = 2;
+/** Connections for the results of deliveries. */
+const DELIVERY_POOL_SIZE = 2;
 
 export interface Service {
   app: App;
@@ -49,14 +53,14 @@ export interface Service {
  * Wires the parts together on a migrated database.
  *
  * @param url the database; `config.database.url` or the local one.
- * @param parts live counters of the caller's own, in place of those the configuration asks for.
+ * @param parts of the caller's own, in place of those the configuration asks for.
  * @throws {StartupError} when the database does not fit.
  */
 export async function createService(
   config: Config,
   url: string,
   log: Logger,
-  parts: { live?: LiveCounters } = {},
+  parts: { live?: LiveCounters; resolve?: Resolve } = {},
 ): Promise<Service> {
   const registry = createRegistry();
   const probe = new DatabaseProbe({
@@ -69,7 +73,7 @@ export async function createService(
     log,
   });
   registerDatabaseMetrics(registry, breaker);
-  const settings = (use: 'ingest' | 'read' | 'admin' | 'closer' | 'refresher') =>
+  const settings = (use: 'ingest' | 'read' | 'admin' | 'closer' | 'refresher' | 'relay') =>
     connectionSettings(url, config.database, use, breaker);
   const reads = createTenantReads(settings('read'), config.database.readPoolSize, log);
   const admin = createPool(settings('admin'), ADMIN_POOL_SIZE, log);
@@ -119,6 +123,16 @@ export async function createService(
       log,
     }),
   ];
+  const results = createPool(settings('relay'), DELIVERY_POOL_SIZE, log);
+  const delivery = new Delivery({
+    config: config.delivery,
+    connect: () => connect(settings('relay'), log),
+    sessions: config.database.pooler === 'none',
+    db: results,
+    registry,
+    log,
+    resolve: parts.resolve,
+  });
 
   let accepting = true;
   const lookups = retryingLost(admin);
@@ -130,6 +144,7 @@ export async function createService(
     ingest,
     live,
     limiter,
+    delivery,
     registry,
     log,
     tenants: new TenantDirectory(lookups, config.limits),
@@ -145,6 +160,7 @@ export async function createService(
   });
   breaker.start();
   for (const loop of windows) loop.start();
+  delivery.start();
 
   return {
     app,
@@ -156,9 +172,9 @@ export async function createService(
       await ingest.close();
       breaker.stop();
       probe.end();
-      await Promise.all(windows.map((loop) => loop.stop()));
+      await Promise.all([...windows.map((loop) => loop.stop()), delivery.stop()]);
       await Promise.all([live.close(), limiter.close()]);
-      await Promise.all([reads.end(), admin.end()]);
+      await Promise.all([reads.end(), admin.end(), results.end()]);
       return ingest.lostEvents;
     },
   };

@@ -43,6 +43,8 @@ const STATUS: Record<ErrorCode, ContentfulStatusCode> = {
   granularity_invalid: 400,
   idempotency_key_reused: 422,
   event_rejected_by_database: 422,
+  endpoint_forbidden: 400,
+  endpoint_unreachable: 400,
   too_many_requests: 429,
   overloaded: 503,
   shutting_down: 503,

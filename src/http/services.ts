@@ -4,6 +4,7 @@ import type { Config } from '../config.ts';
 import type { CircuitBreaker } from '../db/circuitBreaker.ts';
 import type { Queryable } from '../db/connections.ts';
 import type { TenantReads } from '../db/tenantReads.ts';
+import type { Delivery } from '../delivery/delivery.ts';
 import type { Ingest } from '../ingest/ingest.ts';
 import type { RateLimiter } from '../limits/rateLimiter.ts';
 import type { LiveCounters } from '../live/liveCounters.ts';
@@ -21,6 +22,8 @@ export interface Services {
   /** The service's own tables. */
   admin: Queryable;
   ingest: Ingest;
+  /** Sending, for what asks about endpoints. */
+  delivery: Pick<Delivery, 'checkEndpoint' | 'send' | 'hasStreams'>;
   limiter: RateLimiter;
   live: LiveCounters;
   tenants: TenantDirectory;

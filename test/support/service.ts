@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { type Config, loadConfig } from '../../src/config.ts';
+import type { Resolve } from '../../src/delivery/webhook/guardedLookup.ts';
 import type { LiveCounters } from '../../src/live/liveCounters.ts';
 import { createService, type Service } from '../../src/service.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
@@ -35,12 +36,19 @@ export interface Answer {
   headers: Headers;
 }
 
+interface Parts {
+  live?: LiveCounters;
+  resolve?: Resolve;
+  /** Sets what no variable sets. */
+  configure?: (config: Config) => void;
+}
+
 let tenants = 0;
 
 /** A whole service on a database of its own. `env` as the environment would set it. */
 export async function startTestService(
   env: Record<string, string> = {},
-  parts: { live?: LiveCounters } = {},
+  parts: Parts = {},
 ): Promise<TestService> {
   const database = await createTestDatabase();
   return startServiceOn(database, env, parts);
@@ -50,7 +58,7 @@ export async function startTestService(
 export async function startServiceOn(
   database: TestDatabase,
   env: Record<string, string> = {},
-  parts: { live?: LiveCounters; url?: string } = {},
+  parts: Parts & { url?: string } = {},
 ): Promise<TestService> {
   const url = parts.url ?? database.url;
   const config = loadConfig({
@@ -62,6 +70,7 @@ export async function startServiceOn(
     AUTH_FAILURES_PER_MINUTE: '1000000',
     ...env,
   });
+  parts.configure?.(config);
   const service = await createService(config, url, createLogger(config), parts);
   const sql = new pg.Pool({ connectionString: database.url, max: 2 });
   sql.on('error', () => undefined);
