@@ -39,6 +39,7 @@ export const ERROR_CODES = [
   'event_rejected_by_database',
   'endpoint_forbidden',
   'endpoint_unreachable',
+  'subscription_inactive',
   'too_many_requests',
   'overloaded',
   'shutting_down',

@@ -10,6 +10,7 @@ import { handleError, problem } from './problem.ts';
 import { auditLogRoutes } from './routes/auditLog.ts';
 import { counterRoutes } from './routes/counters.ts';
 import { customerRoutes } from './routes/customers.ts';
+import { deliveryRoutes } from './routes/deliveries.ts';
 import { descriptionRoutes } from './routes/description.ts';
 import { eventRoutes } from './routes/events.ts';
 import { keyRoutes } from './routes/keys.ts';
@@ -61,6 +62,7 @@ export function createApp(services: Services): App {
   customerRoutes(app, services);
   keyRoutes(app, services);
   auditLogRoutes(app, services);
+  deliveryRoutes(app, services);
   operationRoutes(app, services);
   descriptionRoutes(app);
   refuseOtherMethods(app);

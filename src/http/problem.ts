@@ -45,6 +45,7 @@ const STATUS: Record<ErrorCode, ContentfulStatusCode> = {
   event_rejected_by_database: 422,
   endpoint_forbidden: 400,
   endpoint_unreachable: 400,
+  subscription_inactive: 409,
   too_many_requests: 429,
   overloaded: 503,
   shutting_down: 503,

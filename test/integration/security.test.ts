@@ -35,6 +35,11 @@ const NEEDS: Record<string, { scope: Scope; platform?: true }> = {
   revokeKey: { scope: 'admin' },
   rotateKey: { scope: 'admin' },
   listAuditLog: { scope: 'admin' },
+  listDeliveries: { scope: 'admin' },
+  getDelivery: { scope: 'admin' },
+  redeliver: { scope: 'admin' },
+  redeliverDead: { scope: 'admin' },
+  testSubscription: { scope: 'admin' },
 };
 
 let t: TestService;
@@ -42,10 +47,9 @@ let operations: Operation[];
 
 /** A request that the route's validation lets through. */
 function valid(operation: Operation, tenantId: string): { path: string; options: CallOptions } {
-  const path = operation.path.replace(
-    /\{\w+\}/,
-    operation.path.startsWith('/v1/keys') ? randomUUID() : 'somebody',
-  );
+  const path = operation.path
+    .replace(/\{(id|key)\}/, /^\/v1\/(keys|subscriptions)/.test(operation.path) ? randomUUID() : 'somebody')
+    .replace('{deliveryId}', randomUUID());
   const bodies: Record<string, unknown> = {
     postEvents: anEvent(),
     postRecords: {

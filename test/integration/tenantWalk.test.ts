@@ -5,6 +5,7 @@ import { SCOPES } from '../../src/tenancy/caller.ts';
 import { createKey } from '../../src/tenancy/keys.ts';
 import { describeEngine } from '../support/database.ts';
 import { type Operation, readDescription } from '../support/description.ts';
+import { deadDelivery, subscribe } from '../support/messages.ts';
 import { type Answer, startTestService, type TestService } from '../support/service.ts';
 import { anEvent } from '../support/traffic.ts';
 
@@ -33,6 +34,9 @@ let operations: Operation[];
 let own: { id: string; key: string };
 let other: { id: string; key: string };
 let otherKeyId: string;
+let ownSubscription: string;
+let otherSubscription: string;
+let otherDelivery: string;
 const statements: string[] = [];
 
 /** What a parameter can be given, by its name and the path it stands in. */
@@ -41,6 +45,10 @@ function pairs({ name, path }: { name: string; path: string }): Pair[] {
   const text = [{ foreign: MARKER, unknown: MARKER.replace('another', 'no other') }];
   if (name === 'id' && path.startsWith('/v1/keys')) return [{ foreign: otherKeyId, unknown: randomUUID() }];
   if (name === 'id' && path.startsWith('/v1/tenants')) return tenant;
+  if (name === 'id' && path.startsWith('/v1/subscriptions')) {
+    return [{ foreign: otherSubscription, unknown: randomUUID() }];
+  }
+  if (name === 'deliveryId') return [{ foreign: otherDelivery, unknown: randomUUID() }];
   const known: Record<string, Pair[]> = {
     'x-tenant-id': tenant,
     tenantId: tenant,
@@ -49,6 +57,7 @@ function pairs({ name, path }: { name: string; path: string }): Pair[] {
     endpoint: text,
     model: text,
     eventType: text,
+    type: text,
     reference: text,
     key: text,
     prefix: text,
@@ -132,6 +141,12 @@ describeEngine('a tenant on a walk', () => {
     await t.call('PATCH', `/v1/customers/${MARKER}`, { key: other.key, body: { name: MARKER } });
     expect((await t.call('POST', '/v1/events', { key: own.key, body: anEvent() })).status).toBe(200);
     ({ id: otherKeyId } = await createKey(t.sql, { tenantId: other.id, scopes: [...SCOPES] }));
+    ownSubscription = await subscribe(t.sql, own.id, { url: 'http://127.0.0.1:9/own' });
+    otherSubscription = await subscribe(t.sql, other.id, { url: `http://127.0.0.1:9/${MARKER}` });
+    for (let i = 0; i < 2; i++) {
+      const message = { type: MARKER, customerId: MARKER };
+      otherDelivery = await deadDelivery(t.sql, other.id, otherSubscription, message);
+    }
     operations = (await readDescription(t)).operations.filter(({ path }) => path.startsWith('/v1/'));
 
     const query = pg.Client.prototype.query as (...args: unknown[]) => unknown;
@@ -188,11 +203,15 @@ describeEngine('a tenant on a walk', () => {
     expect(answers[3]!.text, where).not.toContain(other.id);
   };
 
-  const pathOf = ({ path }: Operation, id = 'somebody') =>
-    path.replace(
-      /\{\w+\}/,
-      encodeURIComponent(path.startsWith('/v1/keys') && id === 'somebody' ? randomUUID() : id),
-    );
+  /** With `id` for the parameter of that name, and something for the others. */
+  const pathOf = ({ path }: Operation, id = 'somebody', name = 'id') => {
+    const others: Record<string, string> = { id: ownSubscription, deliveryId: otherDelivery };
+    return path.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => {
+      if (parameter === name && id !== 'somebody') return encodeURIComponent(id);
+      if (path.startsWith('/v1/subscriptions')) return others[parameter]!;
+      return path.startsWith('/v1/keys') ? randomUUID() : id;
+    });
+  };
   const bodyOf = (operation: Operation) =>
     operation.hasBody ? BODIES[operation.id]![0]!.body(own.id) : undefined;
   const withBody = (body: unknown) => (body === undefined ? {} : { body });
@@ -208,7 +227,7 @@ describeEngine('a tenant on a walk', () => {
           await compare(operation, pair, (id) => ({
             path:
               place === 'path'
-                ? pathOf(operation, id)
+                ? pathOf(operation, id, name)
                 : `${pathOf(operation)}${place === 'query' ? `?${name}=${encodeURIComponent(id)}` : ''}`,
             ...(place === 'header' && { headers: { [name]: id } }),
             ...withBody(bodyOf(operation)),
@@ -224,8 +243,9 @@ describeEngine('a tenant on a walk', () => {
     for (const operation of operations) {
       if (!operation.parameters.some(({ name }) => name === 'cursor')) continue;
       for (const extra of operation.id === 'usageSeries' ? ['&granularity=30s&groupBy=endpoint'] : ['']) {
-        const path = `${operation.path}?limit=1${extra}`;
-        const { body } = await t.call('GET', path, { key: other.key });
+        const path = `${pathOf(operation)}?limit=1${extra}`;
+        const theirs = path.replace(ownSubscription, otherSubscription);
+        const { body } = await t.call('GET', theirs, { key: other.key });
         if (!body.nextCursor) continue;
         const answer = await t.call('GET', `${path}&cursor=${encodeURIComponent(body.nextCursor)}`, {
           key: own.key,
@@ -251,9 +271,10 @@ describeEngine('a tenant on a walk', () => {
               (select count(*)::int from customer where tenant_id = $1) as customers,
               (select count(*)::int from api_key where tenant_id = $1 and revoked_at is null) as keys,
               (select name from customer where tenant_id = $1 and external_id = $2) as name,
-              (select active from tenant where id = $1) as active`,
+              (select active from tenant where id = $1) as active,
+              (select count(*)::int from delivery where tenant_id = $1 and state = 'dead') as dead`,
       [other.id, MARKER],
     );
-    expect(rows).toEqual([{ events: 4, customers: 2, keys: 2, name: MARKER, active: true }]);
+    expect(rows).toEqual([{ events: 4, customers: 2, keys: 2, name: MARKER, active: true, dead: 2 }]);
   });
 });

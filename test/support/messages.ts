@@ -43,3 +43,30 @@ export async function writeMessages(
   );
   return rows.map(({ message_id }) => message_id);
 }
+
+/** A delivery that is dead, and nothing will be sent. @returns its id. */
+export async function deadDelivery(
+  sql: pg.Pool,
+  tenantId: string,
+  subscriptionId: string,
+  message: { type?: string; customerId?: string } = {},
+): Promise<string> {
+  const { type = 'usage.threshold', customerId = 'customer-1' } = message;
+  const { rows } = await sql.query<{ id: string }>(
+    `with message as (
+       insert into outbox (type, tenant_id, customer_id, payload, fanned_out_at) values ($3, $1, $4, '{}', now())
+       returning *
+     ), made as (
+       insert into delivery (subscription_id, outbox_id, message_id, type, tenant_id, customer_id, state, attempts,
+                             last_error, settled_at)
+       select $2, id, message_id, type, tenant_id, customer_id, 'dead', 1, 'answered 500', now() from message
+       returning id
+     ), tried as (
+       insert into delivery_attempt (delivery_id, status, error, response, duration_ms)
+       select id, 500, 'answered 500', 'no', 5 from made
+     )
+     select id from made`,
+    [tenantId, subscriptionId, type, customerId],
+  );
+  return rows[0]!.id;
+}

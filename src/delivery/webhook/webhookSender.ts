@@ -1,5 +1,6 @@
 import http from 'node:http';
 import https from 'node:https';
+import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TidemarkError } from '../../errors.ts';
 import { type AttemptResult, type Destination, type Message, messageBody } from '../relay/outgoing.ts';
@@ -94,7 +95,8 @@ export class WebhookSender {
 
   private async post(url: URL, message: Message, secrets: string[], signal: AbortSignal): Promise<Answer> {
     if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new Error('not an http(s) URL');
-    if (/^\[|^[\d.]+$/.test(url.hostname)) await this.options.guard.addresses(url.hostname);
+    if (isIP(url.hostname.replace(/^\[(.*)\]$/, '$1')) !== 0)
+      await this.options.guard.addresses(url.hostname);
     const body = messageBody(message);
     const timestamp = Math.floor(Date.now() / 1_000);
     const options: https.RequestOptions = {
