@@ -114,7 +114,7 @@ export const up = (pgm) => {
 
     /*
      * Takes lanes that are due, for a while, and returns the first delivery of each. An endpoint is given at most
-     * 'per_endpoint' at a time by all instances together, one whose last attempt failed a single one.
+     * 'per_endpoint' at a time by all instances together, one that has failed three times in a row a single one.
      */
     create function claim_deliveries(most integer, per_endpoint integer, lease_for interval)
     returns table (${OUTGOING}) language plpgsql as $$
@@ -137,7 +137,7 @@ export const up = (pgm) => {
             where subscription_id = endpoint.id and probe_at <= now() for update skip locked;
           continue when not found;
         end if;
-        select case when endpoint.failures > 0 then 1 else per_endpoint end - count(*) into room
+        select case when endpoint.failures > 2 then 1 else per_endpoint end - count(*) into room
           from delivery_lane where subscription_id = endpoint.id and lease is not null and due_at > now();
         continue when room <= 0;
 

@@ -74,6 +74,25 @@ describe('without any variable', () => {
         stalledMs: 5_000,
       },
       limits: { requestsPerSecond: 0, eventsPerSecond: 0, redisUrl: undefined, redisTimeoutMs: 200 },
+      delivery: {
+        intervalMs: 250,
+        inFlight: 128,
+        inFlightPerEndpoint: 8,
+        timeoutMs: 15_000,
+        allowedNetworks: [],
+        redisUrl: undefined,
+        streamMaxLength: 100_000,
+        deliveredRetentionMs: 604_800_000,
+        deadRetentionMs: 2_592_000_000,
+        pendingMs: 604_800_000,
+        scheduleMs: [
+          ...[0, 5_000, 300_000, 1_800_000, 7_200_000, 18_000_000, 36_000_000],
+          ...[50_400_000, 72_000_000, 86_400_000],
+        ],
+        streamRetryMs: 5_000,
+        leaseMs: 30_000,
+        breaker: { failures: 5, probeMinMs: 15_000, probeMaxMs: 300_000 },
+      },
       live: { store: 'memory', redisUrl: undefined, maxFields: 200, timeoutMs: 200 },
     });
   });

@@ -148,7 +148,7 @@ export interface DeliveryConfig {
   scheduleMs: readonly number[];
   /** Between attempts at a stream, in ms. */
   streamRetryMs: number;
-  /** How long a lane is a sender's own, in ms: longer than an attempt. */
+  /** How long a lane is a sender's own, in ms: twice as long as an attempt. What a crash leaves waits that long. */
   leaseMs: number;
   /** After how many failures in a row an endpoint is left alone, and for how long, in ms. */
   breaker: { failures: number; probeMinMs: number; probeMaxMs: number };
@@ -333,7 +333,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
       pendingMs: 7 * 24 * HOUR,
       scheduleMs: WEBHOOK_SCHEDULE_MS,
       streamRetryMs: 5 * SECOND,
-      leaseMs: 60 * SECOND,
+      leaseMs: Math.max(10 * SECOND, 2 * e.WEBHOOK_TIMEOUT_MS),
       breaker: { failures: 5, probeMinMs: 15 * SECOND, probeMaxMs: 5 * MINUTE },
     },
     live: {

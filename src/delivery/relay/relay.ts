@@ -116,7 +116,7 @@ export class Relay extends BackgroundLoop {
     let delivery: Outgoing | null = first;
     for (let sent = 1; delivery; sent++) {
       if (this.draining.signal.aborted) return releaseLane(this.relay.db, delivery);
-      if (performance.now() - leasedAt > config.leaseMs - 2 * config.timeoutMs) return;
+      if (performance.now() - leasedAt > config.leaseMs - 1.5 * config.timeoutMs) return;
       const result: AttemptResult | null = await this.attempt(delivery);
       if (!result) return releaseLane(this.relay.db, delivery);
       const goOn = sent < LONGEST_RUN && performance.now() - startedAt < LONGEST_RUN_MS;
