@@ -15,7 +15,7 @@ const INSTANCES = 3;
 const CUSTOMERS = 30;
 const WRITERS = 3;
 const RUN_MS = 12_000;
-const PER_TRANSACTION = 5;
+const PER_TRANSACTION = 3;
 
 /** A process that is killed and started again, and again. */
 class Victim {
@@ -77,7 +77,7 @@ describeEngine(
     });
 
     it('arrive, each with one id, and first in the order of their customer', {
-      timeout: 120_000,
+      timeout: 240_000,
     }, async () => {
       await sql.query(`insert into tenant (id, name) values ('acme', 'Acme')`);
       const id = await subscribe(sql, 'acme', { url: receiver.url() });
@@ -104,7 +104,7 @@ describeEngine(
           const ids = await writeMessages(sql, 'acme', messages);
           for (const [i, { payload }] of messages.entries())
             written.set(`${payload.customerId}/${payload.n}`, ids[i]!);
-          await sleep(60);
+          await sleep(100);
         }
       };
       const kill = async (victim: Victim) => {
@@ -124,7 +124,7 @@ describeEngine(
                 (select count(*)::int from delivery where state = 'delivered') as delivered`,
         );
         return rows[0].waiting === 0 && rows[0].delivered === written.size;
-      }, 60_000);
+      }, 180_000);
 
       const seen = new Map<string, string>();
       const last = new Map<string, number>();
