@@ -225,14 +225,11 @@ describeEngine('messages', () => {
     expect((await deliveries(id))[0]).toMatchObject({ state: 'dead', last_status: 307 });
   });
 
-  it('stop when the receiver is gone (410): the subscription is disabled, writers and the audit log learn of it', async () => {
+  it('stop when the receiver is gone (410): the subscription is disabled, and the audit log says so', async () => {
     const id = await subscribe(t.sql, tenant.id, { url: receiver.url() });
     receiver.answer = () => 410;
-    const version = async () =>
-      Number((await t.sql.query('select interest_version as v from window_state')).rows[0].v);
-    const before = await version();
     await writeMessages(t.sql, tenant.id, [{ customerId: 'c' }, { customerId: 'c' }]);
-    await until(async () => (await version()) === before + 1);
+    await until(() => receiver.received.length === 1);
     await sleep(500);
     expect(receiver.received).toHaveLength(1);
     const { rows } = await t.sql.query('select * from subscription where id = $1', [id]);

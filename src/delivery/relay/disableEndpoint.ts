@@ -1,15 +1,13 @@
 import type { Queryable } from '../../db/connections.ts';
 import { COMMAND, writeEntries } from '../../tenancy/auditLog.ts';
 
-/** The receiver wants no more: the subscription is not active from now on, and writers learn of it. */
+/** The receiver wants no more: the subscription is not active from now on. */
 export async function disableEndpoint(db: Queryable, subscriptionId: string, reason: string): Promise<void> {
   await db.query(
     `with changed as (
        update subscription set active = false, disabled_at = now(), disabled_reason = $2, updated_at = now()
        where id = $1 and active
        returning id, tenant_id, disabled_reason
-     ), told as (
-       update window_state set interest_version = interest_version + 1 where exists (select from changed)
      ), logged as (${writeEntries({
        from: 'changed',
        action: 'subscription.disabled',
