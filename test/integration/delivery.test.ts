@@ -49,11 +49,11 @@ describeEngine('messages', () => {
         subscription,
       ])
     ).rows;
-  const settled = (subscription: string, n = 1) =>
+  const settled = (subscription: string, n = 1, withinMs = 10_000) =>
     until(async () => {
       const rows = await deliveries(subscription);
       return rows.length === n && rows.every(({ state }) => state !== 'pending');
-    });
+    }, withinMs);
   const attemptsOf = async (deliveryId: string) =>
     (await t.sql.query('select * from delivery_attempt where delivery_id = $1 order by id', [deliveryId]))
       .rows;
@@ -294,9 +294,9 @@ describeEngine('messages', () => {
       tenant.id,
       Array.from({ length: 40 }, () => ({ customerId: randomUUID() })),
     );
-    await settled(fast, 40);
+    await settled(fast, 40, 20_000);
     expect((await deliveries(slow)).filter(({ state }) => state === 'pending').length).toBeGreaterThan(8);
-    await settled(slow, 40);
+    await settled(slow, 40, 20_000);
     expect(most).toBeLessThanOrEqual(t.config.delivery.inFlightPerEndpoint);
   });
 
@@ -315,7 +315,7 @@ describeEngine('messages', () => {
     expect(receiver.received).toHaveLength(1);
   });
 
-  it('are in order also when several instances send them, each once', async () => {
+  it('are in order also when several instances send them, each once', { timeout: 90_000 }, async () => {
     const others = await Promise.all(
       [1, 2].map(() => startServiceOn(t.database, FAST_DELIVERY, { configure })),
     );
@@ -332,7 +332,7 @@ describeEngine('messages', () => {
         });
         await writeMessages(t.sql, tenant.id, batch);
       }
-      await settled(id, 400);
+      await settled(id, 400, 60_000);
       const counted = new Map<string, number>();
       const dead = new Set(
         (await deliveries(id)).filter(({ state }) => state === 'dead').map((d) => d.message_id),
