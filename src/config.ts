@@ -94,6 +94,15 @@ export const ENVIRONMENT = z.object({
   RATE_LIMIT_REQUESTS_PER_SECOND: wholeNumber(0, 1_000_000_000).default(0),
   RATE_LIMIT_EVENTS_PER_SECOND: wholeNumber(0, 1_000_000_000).default(0),
 
+  RELAY_INTERVAL_MS: wholeNumber(10, 1_000).default(250),
+  RELAY_IN_FLIGHT: wholeNumber(1, 1_000).default(128),
+  RELAY_IN_FLIGHT_PER_ENDPOINT: wholeNumber(1, 100).default(8),
+  WEBHOOK_TIMEOUT_MS: wholeNumber(100, 30_000).default(15_000),
+  WEBHOOK_ALLOWED_NETWORKS: addresses.optional(),
+  DELIVERY_STREAM_MAXLEN: wholeNumber(1_000, 100_000_000).default(100_000),
+  DELIVERED_RETENTION_DAYS: wholeNumber(1, 365).default(7),
+  DEAD_RETENTION_DAYS: wholeNumber(1, 3_650).default(30),
+
   LIVE_MAX_FIELDS: wholeNumber(1, 10_000).default(200),
   LIVE_TIMEOUT_MS: wholeNumber(10, 10_000).default(200),
 
@@ -131,6 +140,36 @@ export interface HttpLimits {
 
 /** What the service itself may take is not counted as silence of the client. */
 const SILENCE_MS = 30_000;
+
+/** How messages are sent. What no variable sets is here for tests, which cannot wait for hours. */
+export interface DeliveryConfig {
+  /** Between two looks for messages, in ms. */
+  intervalMs: number;
+  /** Deliveries that this instance sends at a time. */
+  inFlight: number;
+  /** Deliveries to one endpoint that all instances together send at a time. */
+  inFlightPerEndpoint: number;
+  /** Of one attempt in all, in ms. */
+  timeoutMs: number;
+  /** CIDR ranges that webhooks may lead to although they are not public. */
+  allowedNetworks: string[];
+  /** Undefined: there are no streams to write to. */
+  redisUrl: string | undefined;
+  /** Entries that a stream keeps, about. */
+  streamMaxLength: number;
+  deliveredRetentionMs: number;
+  deadRetentionMs: number;
+  /** How long a delivery may be pending before it is given up, in ms. */
+  pendingMs: number;
+  /** Before each attempt, in ms; its length is how many there are. */
+  scheduleMs: readonly number[];
+  /** Between attempts at a stream, in ms. */
+  streamRetryMs: number;
+  /** How long a lane is a sender's own, in ms: twice as long as an attempt. What a crash leaves waits that long. */
+  leaseMs: number;
+  /** After how many failures in a row an endpoint is left alone, and for how long, in ms. */
+  breaker: { failures: number; probeMinMs: number; probeMaxMs: number };
+}
 
 export interface Config {
   profile: 'dev' | 'test' | 'prod';
@@ -196,6 +235,7 @@ export interface Config {
     redisUrl: string | undefined;
     redisTimeoutMs: number;
   };
+  delivery: DeliveryConfig;
   live: {
     store: 'redis' | 'memory' | 'none';
     redisUrl: string | undefined;
@@ -220,6 +260,16 @@ export interface RedisStreamConfig {
   /** Entries of one read. */
   batchEntries: number;
 }
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+/** As Standard Webhooks recommends. */
+const WEBHOOK_SCHEDULE_MS = [
+  ...[0, 5 * SECOND, 5 * MINUTE, 30 * MINUTE],
+  ...[2, 5, 10, 14, 20, 24].map((hours) => hours * HOUR),
+];
 
 /**
  * Reads and checks the whole configuration. The only place that looks at environment variables.
@@ -303,6 +353,22 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
       eventsPerSecond: e.RATE_LIMIT_EVENTS_PER_SECOND,
       redisUrl: e.REDIS_URL,
       redisTimeoutMs: e.LIVE_TIMEOUT_MS,
+    },
+    delivery: {
+      intervalMs: e.RELAY_INTERVAL_MS,
+      inFlight: e.RELAY_IN_FLIGHT,
+      inFlightPerEndpoint: e.RELAY_IN_FLIGHT_PER_ENDPOINT,
+      timeoutMs: e.WEBHOOK_TIMEOUT_MS,
+      allowedNetworks: e.WEBHOOK_ALLOWED_NETWORKS ?? [],
+      redisUrl: e.REDIS_URL,
+      streamMaxLength: e.DELIVERY_STREAM_MAXLEN,
+      deliveredRetentionMs: e.DELIVERED_RETENTION_DAYS * 24 * HOUR,
+      deadRetentionMs: e.DEAD_RETENTION_DAYS * 24 * HOUR,
+      pendingMs: 7 * 24 * HOUR,
+      scheduleMs: WEBHOOK_SCHEDULE_MS,
+      streamRetryMs: 5 * SECOND,
+      leaseMs: Math.max(10 * SECOND, 2 * e.WEBHOOK_TIMEOUT_MS),
+      breaker: { failures: 5, probeMinMs: 15 * SECOND, probeMaxMs: 5 * MINUTE },
     },
     live: {
       store: liveStore(e),

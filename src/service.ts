@@ -13,7 +13,9 @@ import { registerDatabaseMetrics } from './db/databaseMetrics.ts';
 import { DatabaseProbe } from './db/databaseProbe.ts';
 import { readEngine } from './db/engine.ts';
 import { retryingLost } from './db/retryLost.ts';
+import { Delivery } from './delivery/delivery.ts';
 import type { EndpointCheck } from './delivery/endpointCheck.ts';
+import type { Resolve } from './delivery/webhook/guardedLookup.ts';
 import { createApp } from './http/app.ts';
 import type { App } from './http/appEnv.ts';
 import { trustedProxies } from './http/clientAddress.ts';
@@ -37,6 +39,8 @@ import { WindowMetrics } from './windows/windowMetrics.ts';
 const ADMIN_POOL_SIZE = 2;
 /** How long the writers are there for what has been read of queues, in ms: a read, and a batch. */
 const SOURCES_STOP_MS = 2_000;
+/** Connections for the results of deliveries. */
+const DELIVERY_POOL_SIZE = 2;
 
 export interface Service {
   app: App;
@@ -61,7 +65,7 @@ export async function createService(
   config: Config,
   url: string,
   log: Logger,
-  parts: { live?: LiveCounters; endpointCheck?: EndpointCheck } = {},
+  parts: { live?: LiveCounters; endpointCheck?: EndpointCheck | undefined; resolve?: Resolve } = {},
 ): Promise<Service> {
   const registry = createRegistry();
   const probe = new DatabaseProbe({
@@ -74,7 +78,7 @@ export async function createService(
     log,
   });
   registerDatabaseMetrics(registry, breaker);
-  const settings = (use: 'ingest' | 'read' | 'admin' | 'closer' | 'refresher') =>
+  const settings = (use: 'ingest' | 'read' | 'admin' | 'closer' | 'refresher' | 'relay') =>
     connectionSettings(url, config.database, use, breaker);
   const reads = createTenantReads(settings('read'), config.database.readPoolSize, log);
   const admin = createPool(settings('admin'), ADMIN_POOL_SIZE, log);
@@ -124,6 +128,16 @@ export async function createService(
       log,
     }),
   ];
+  const results = createPool(settings('relay'), DELIVERY_POOL_SIZE, log);
+  const delivery = new Delivery({
+    config: config.delivery,
+    connect: () => connect(settings('relay'), log),
+    sessions: config.database.pooler === 'none',
+    db: results,
+    registry,
+    log,
+    resolve: parts.resolve,
+  });
 
   let accepting = true;
   const lookups = retryingLost(admin);
@@ -135,9 +149,10 @@ export async function createService(
     reads,
     admin,
     ingest,
-    endpointCheck: parts.endpointCheck ?? (async () => undefined),
+    endpointCheck: parts.endpointCheck ?? ((endpoint) => delivery.checkEndpoint(endpoint)),
     live,
     limiter,
+    delivery,
     registry,
     log,
     tenants,
@@ -154,6 +169,7 @@ export async function createService(
   breaker.start();
   for (const loop of windows) loop.start();
   for (const source of sources) source.start();
+  delivery.start();
 
   return {
     app,
@@ -170,9 +186,9 @@ export async function createService(
       await sourcesStopped;
       breaker.stop();
       probe.end();
-      await Promise.all(windows.map((loop) => loop.stop()));
+      await Promise.all([...windows.map((loop) => loop.stop()), delivery.stop()]);
       await Promise.all([live.close(), limiter.close()]);
-      await Promise.all([reads.end(), admin.end()]);
+      await Promise.all([reads.end(), admin.end(), results.end()]);
       return ingest.lostEvents;
     },
   };

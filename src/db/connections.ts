@@ -167,7 +167,7 @@ function inTransactions(pool: pg.Pool, statementTimeoutMs: number): QueryPool {
 export function connectionSettings(
   url: string,
   database: Config['database'],
-  use: 'ingest' | 'read' | 'admin' | 'closer' | 'refresher' | 'migrate' | 'import' | 'probe',
+  use: 'ingest' | 'read' | 'admin' | 'closer' | 'refresher' | 'relay' | 'migrate' | 'import' | 'probe',
   breaker?: CircuitBreaker,
 ): ConnectionSettings {
   return {
@@ -175,7 +175,7 @@ export function connectionSettings(
     breaker,
     pooler: database.pooler,
     connectTimeoutMs: use === 'probe' ? database.probeTimeoutMs : database.connectTimeoutMs,
-    statementTimeoutMs: use === 'read' || use === 'admin' ? database.readTimeoutMs : 0,
+    statementTimeoutMs: use === 'read' || use === 'admin' || use === 'relay' ? database.readTimeoutMs : 0,
     applicationName: `tidemark ${use}`,
   };
 }

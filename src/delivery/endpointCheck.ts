@@ -1,7 +1,10 @@
 import { TidemarkError } from '../errors.ts';
 
+/** Where messages are to go: a webhook, or a Redis stream. */
+export type Endpoint = { url: string; stream?: undefined } | { url?: undefined; stream: string };
+
 /** Throws unless messages can be sent there. */
-export type EndpointCheck = (url: string) => Promise<void>;
+export type EndpointCheck = (endpoint: Endpoint) => Promise<void>;
 
 const MAX_URL_LENGTH = 2_048;
 

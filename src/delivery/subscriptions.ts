@@ -97,6 +97,7 @@ export async function createSubscription(
 ): Promise<Subscription & { secret: string | null }> {
   const { url, stream, messageTypes, customers, description } = subscription;
   if (url !== undefined) await requireEndpoint(url, check);
+  else await check({ stream: stream! });
   const secret = url === undefined ? null : generateSecret();
   const { rows } = await changingInterest(() =>
     db.query<Row>(
@@ -309,7 +310,7 @@ const NO_SUCH = 'there is no such subscription';
 
 async function requireEndpoint(url: string, check: EndpointCheck): Promise<void> {
   requireUrl(url);
-  await check(url);
+  await check({ url });
 }
 
 function found(row: Row | undefined): Subscription {

@@ -11,6 +11,7 @@ import { alertRuleRoutes } from './routes/alertRules.ts';
 import { auditLogRoutes } from './routes/auditLog.ts';
 import { counterRoutes } from './routes/counters.ts';
 import { customerRoutes } from './routes/customers.ts';
+import { deliveryRoutes } from './routes/deliveries.ts';
 import { descriptionRoutes } from './routes/description.ts';
 import { eventRoutes } from './routes/events.ts';
 import { keyRoutes } from './routes/keys.ts';
@@ -70,6 +71,7 @@ export function createApp(services: Services): App {
   subscriptionRoutes(app, services);
   alertRuleRoutes(app, services);
   auditLogRoutes(app, services);
+  deliveryRoutes(app, services);
   operationRoutes(app, services);
   descriptionRoutes(app);
   refuseOtherMethods(app);

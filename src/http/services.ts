@@ -4,6 +4,7 @@ import type { Config } from '../config.ts';
 import type { CircuitBreaker } from '../db/circuitBreaker.ts';
 import type { Queryable } from '../db/connections.ts';
 import type { TenantReads } from '../db/tenantReads.ts';
+import type { Delivery } from '../delivery/delivery.ts';
 import type { EndpointCheck } from '../delivery/endpointCheck.ts';
 import type { Ingest } from '../ingest/ingest.ts';
 import type { RateLimiter } from '../limits/rateLimiter.ts';
@@ -22,8 +23,10 @@ export interface Services {
   /** The service's own tables. */
   admin: Queryable;
   ingest: Ingest;
-  /** Asked before messages are sent to a URL. */
+  /** Asked before somebody subscribes. */
   endpointCheck: EndpointCheck;
+  /** Sends at once. */
+  delivery: Pick<Delivery, 'send'>;
   limiter: RateLimiter;
   live: LiveCounters;
   tenants: TenantDirectory;

@@ -1,8 +1,8 @@
 import type pg from 'pg';
 import type { Config } from '../config.ts';
+import { BackgroundLoop } from '../db/backgroundLoop.ts';
 import { errorCode, LOCK_NOT_AVAILABLE } from '../db/sqlstate.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { BackgroundLoop } from './backgroundLoop.ts';
 import type { ClosedFrontier } from './closedFrontier.ts';
 import { type Closing, closeWindows } from './closeWindows.ts';
 import type { WindowMetrics } from './windowMetrics.ts';

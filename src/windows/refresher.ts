@@ -1,10 +1,10 @@
 import type pg from 'pg';
 import type { Config } from '../config.ts';
+import { BackgroundLoop } from '../db/backgroundLoop.ts';
 import type { Engine } from '../db/engine.ts';
 import { errorCode, LOCK_NOT_AVAILABLE } from '../db/sqlstate.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { announceClosed } from './announceClosed.ts';
-import { BackgroundLoop } from './backgroundLoop.ts';
 import { countPending } from './countPending.ts';
 import { coverActivity } from './coverActivity.ts';
 import { refreshClosed } from './refreshClosed.ts';

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { describeEngine } from '../support/database.ts';
 import { type Description, type Operation, readDescription } from '../support/description.ts';
+import { deadDelivery, subscribe } from '../support/messages.ts';
 import { type Answer, startTestService, type TestService } from '../support/service.ts';
 import { anEvent } from '../support/traffic.ts';
 
@@ -16,9 +17,14 @@ describeEngine('the description', () => {
   let t: TestService;
   let key: string;
   let description: Description;
+  let subscriptionId: string;
+  let deliveryId: string;
   beforeAll(async () => {
     t = await startTestService();
-    ({ key } = await t.tenant());
+    const tenant = await t.tenant();
+    ({ key } = tenant);
+    subscriptionId = await subscribe(t.sql, tenant.id, { url: 'http://127.0.0.1:9/' });
+    deliveryId = await deadDelivery(t.sql, tenant.id, subscriptionId);
     description = await readDescription(t);
   });
   afterAll(() => t.stop());
@@ -83,9 +89,10 @@ describeEngine('the description', () => {
       ),
       revokeKey: async () => (await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } })).body.id,
     };
-    const path = operation.path.includes('{')
-      ? operation.path.replace(/\{\w+\}/, await ids[operation.id]!())
-      : operation.path;
+    const idOf = ids[operation.id] ?? (async () => subscriptionId);
+    const path = operation.path
+      .replace(/\{(id|key)\}/, operation.path.includes('{') ? await idOf() : '')
+      .replace('{deliveryId}', deliveryId);
     const ofTenant = operation.parameters.some(({ name }) => name === 'x-tenant-id');
     return t.call(operation.method, path, {
       ...(operation.secured ? ofTenant && { key } : { key: null }),
@@ -159,7 +166,7 @@ describeEngine('the description', () => {
   it('tells the truth about how every route refuses', async () => {
     for (const operation of description.operations.filter(({ secured }) => secured)) {
       const { method } = operation;
-      const path = operation.path.replace(/\{\w+\}/, '00000000-0000-4000-8000-000000000000');
+      const path = operation.path.replaceAll(/\{\w+\}/g, '00000000-0000-4000-8000-000000000000');
       const body = operation.examples[0]?.value;
       const answers = [
         await t.call(method, path, { key: null, body }),

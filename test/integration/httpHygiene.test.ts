@@ -228,7 +228,7 @@ describeEngine('HTTP', () => {
 
     it('too large by Content-Length: 413 on every route, unread', async () => {
       for (const { method, path } of description.operations) {
-        const url = path.replace(/\{\w+\}/, '00000000-0000-4000-8000-000000000000');
+        const url = path.replaceAll(/\{\w+\}/g, '00000000-0000-4000-8000-000000000000');
         const head = `${method} ${url} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\nContent-Length: ${1_024 * MIB}\r\n\r\n`;
         const { text, sent, ended } = await pour(head, data);
         expect([method, path, text.slice(0, 13)]).toEqual([method, path, 'HTTP/1.1 413 ']);
@@ -240,7 +240,7 @@ describeEngine('HTTP', () => {
     it('without end, chunked: a bounded part is read on every route, with a key or without', async () => {
       for (const { method, path, hasBody } of description.operations) {
         for (const authorization of [key, 'nobody']) {
-          const url = path.replace(/\{\w+\}/, '00000000-0000-4000-8000-000000000000');
+          const url = path.replaceAll(/\{\w+\}/g, '00000000-0000-4000-8000-000000000000');
           const head = `${method} ${url} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${authorization}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`;
           const { text, sent, ended } = await pour(head, chunk);
           expect([method, path, ended]).toEqual([method, path, true]);

@@ -48,6 +48,11 @@ const NEEDS: Record<string, { scope: Scope; platform?: true }> = {
   getAlertRule: { scope: 'admin' },
   updateAlertRule: { scope: 'admin' },
   deleteAlertRule: { scope: 'admin' },
+  listDeliveries: { scope: 'admin' },
+  getDelivery: { scope: 'admin' },
+  redeliver: { scope: 'admin' },
+  redeliverDead: { scope: 'admin' },
+  testSubscription: { scope: 'admin' },
 };
 
 let t: TestService;
@@ -55,10 +60,12 @@ let operations: Operation[];
 
 /** A request that the route's validation lets through. */
 function valid(operation: Operation, tenantId: string): { path: string; options: CallOptions } {
-  const path = operation.path.replace(
-    /\{\w+\}/,
-    /^\/v1\/(keys|subscriptions|alert-rules)/.test(operation.path) ? randomUUID() : 'somebody',
-  );
+  const path = operation.path
+    .replace(
+      /\{(id|key)\}/,
+      /^\/v1\/(keys|subscriptions|alert-rules)/.test(operation.path) ? randomUUID() : 'somebody',
+    )
+    .replace('{deliveryId}', randomUUID());
   const bodies: Record<string, unknown> = {
     postEvents: anEvent(),
     postRecords: {

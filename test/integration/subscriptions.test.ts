@@ -14,7 +14,7 @@ describeEngine('subscriptions', () => {
     t = await startTestService(
       {},
       {
-        async endpointCheck(url) {
+        async endpointCheck({ url = '' }) {
           checked.push(url);
           if (url.includes('dead')) throw new TidemarkError('endpoint_invalid', 'nobody answers there');
         },

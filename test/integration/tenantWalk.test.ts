@@ -5,6 +5,7 @@ import { SCOPES } from '../../src/tenancy/caller.ts';
 import { createKey } from '../../src/tenancy/keys.ts';
 import { describeEngine } from '../support/database.ts';
 import { type Operation, readDescription } from '../support/description.ts';
+import { deadDelivery, subscribe } from '../support/messages.ts';
 import { type Answer, startTestService, type TestService } from '../support/service.ts';
 import { anEvent } from '../support/traffic.ts';
 
@@ -35,6 +36,8 @@ let other: { id: string; key: string };
 let otherKeyId: string;
 let otherSubscriptionId: string;
 let otherRuleId: string;
+let ownSubscription: string;
+let otherDelivery: string;
 const statements: string[] = [];
 
 /** What a parameter can be given, by its name and the path it stands in. */
@@ -49,6 +52,7 @@ function pairs({ name, path }: { name: string; path: string }): Pair[] {
     return [{ foreign: otherRuleId, unknown: randomUUID() }];
   }
   if (name === 'id' && path.startsWith('/v1/tenants')) return tenant;
+  if (name === 'deliveryId') return [{ foreign: otherDelivery, unknown: randomUUID() }];
   const known: Record<string, Pair[]> = {
     'x-tenant-id': tenant,
     tenantId: tenant,
@@ -58,6 +62,7 @@ function pairs({ name, path }: { name: string; path: string }): Pair[] {
     endpoint: text,
     model: text,
     eventType: text,
+    type: text,
     reference: text,
     key: text,
     prefix: text,
@@ -171,6 +176,11 @@ describeEngine('a tenant on a walk', () => {
     otherSubscriptionId = made.body.id;
     const rule = { kind: 'event', field: 'value', threshold: 1, name: MARKER };
     otherRuleId = (await t.call('POST', '/v1/alert-rules', { key: other.key, body: rule })).body.id;
+    ownSubscription = await subscribe(t.sql, own.id, { url: 'http://127.0.0.1:9/own' });
+    for (let i = 0; i < 2; i++) {
+      const message = { type: MARKER, customerId: MARKER };
+      otherDelivery = await deadDelivery(t.sql, other.id, otherSubscriptionId, message);
+    }
     operations = (await readDescription(t)).operations.filter(({ path }) => path.startsWith('/v1/'));
 
     const query = pg.Client.prototype.query as (...args: unknown[]) => unknown;
@@ -229,13 +239,15 @@ describeEngine('a tenant on a walk', () => {
     expect(answers[3]!.text, where).not.toContain(other.id);
   };
 
-  const pathOf = ({ path }: Operation, id = 'somebody') =>
-    path.replace(
-      /\{\w+\}/,
-      encodeURIComponent(
-        /^\/v1\/(keys|subscriptions|alert-rules)/.test(path) && id === 'somebody' ? randomUUID() : id,
-      ),
-    );
+  /** With `id` for the parameter of that name, and something for the others. */
+  const pathOf = ({ path, hasBody }: Operation, id = 'somebody', name = 'id') => {
+    const others: Record<string, string> = { id: ownSubscription, deliveryId: otherDelivery };
+    return path.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => {
+      if (parameter === name && id !== 'somebody') return encodeURIComponent(id);
+      if (path.startsWith('/v1/subscriptions') && !hasBody) return others[parameter]!;
+      return /^\/v1\/(keys|subscriptions|alert-rules)/.test(path) ? randomUUID() : id;
+    });
+  };
   const bodyOf = (operation: Operation) =>
     operation.hasBody ? BODIES[operation.id]![0]!.body(own.id) : undefined;
   const withBody = (body: unknown) => (body === undefined ? {} : { body });
@@ -251,7 +263,7 @@ describeEngine('a tenant on a walk', () => {
           await compare(operation, pair, (id) => ({
             path:
               place === 'path'
-                ? pathOf(operation, id)
+                ? pathOf(operation, id, name)
                 : `${pathOf(operation)}${place === 'query' ? `?${name}=${encodeURIComponent(id)}` : ''}`,
             ...(place === 'header' && { headers: { [name]: id } }),
             ...withBody(bodyOf(operation)),
@@ -267,8 +279,9 @@ describeEngine('a tenant on a walk', () => {
     for (const operation of operations) {
       if (!operation.parameters.some(({ name }) => name === 'cursor')) continue;
       for (const extra of operation.id === 'usageSeries' ? ['&granularity=30s&groupBy=endpoint'] : ['']) {
-        const path = `${operation.path}?limit=1${extra}`;
-        const { body } = await t.call('GET', path, { key: other.key });
+        const path = `${pathOf(operation)}?limit=1${extra}`;
+        const theirs = path.replace(ownSubscription, otherSubscriptionId);
+        const { body } = await t.call('GET', theirs, { key: other.key });
         if (!body.nextCursor) continue;
         const answer = await t.call('GET', `${path}&cursor=${encodeURIComponent(body.nextCursor)}`, {
           key: own.key,
@@ -297,11 +310,21 @@ describeEngine('a tenant on a walk', () => {
                  and previous_secret is null) as subscriptions,
               (select threshold::int from alert_rule where tenant_id = $1) as threshold,
               (select name from customer where tenant_id = $1 and external_id = $2) as name,
-              (select active from tenant where id = $1) as active`,
+              (select active from tenant where id = $1) as active,
+              (select count(*)::int from delivery where tenant_id = $1 and state = 'dead') as dead`,
       [other.id, MARKER],
     );
     expect(rows).toEqual([
-      { events: 4, customers: 2, keys: 2, subscriptions: 1, threshold: 1, name: MARKER, active: true },
+      {
+        events: 4,
+        customers: 2,
+        keys: 2,
+        subscriptions: 1,
+        threshold: 1,
+        name: MARKER,
+        active: true,
+        dead: 2,
+      },
     ]);
   });
 });

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { type Config, loadConfig } from '../../src/config.ts';
 import type { EndpointCheck } from '../../src/delivery/endpointCheck.ts';
+import type { Resolve } from '../../src/delivery/webhook/guardedLookup.ts';
 import type { LiveCounters } from '../../src/live/liveCounters.ts';
 import { createService, type Service } from '../../src/service.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
@@ -36,12 +37,21 @@ export interface Answer {
   headers: Headers;
 }
 
+interface Parts {
+  live?: LiveCounters;
+  /** Default: nobody is asked, and nothing refused. Undefined: as in life. */
+  endpointCheck?: EndpointCheck | undefined;
+  resolve?: Resolve;
+  /** Sets what no variable sets. */
+  configure?: (config: Config) => void;
+}
+
 let tenants = 0;
 
 /** A whole service on a database of its own. `env` as the environment would set it. */
 export async function startTestService(
   env: Record<string, string> = {},
-  parts: { live?: LiveCounters; endpointCheck?: EndpointCheck } = {},
+  parts: Parts = {},
 ): Promise<TestService> {
   const database = await createTestDatabase();
   return startServiceOn(database, env, parts);
@@ -51,7 +61,7 @@ export async function startTestService(
 export async function startServiceOn(
   database: TestDatabase,
   env: Record<string, string> = {},
-  parts: { live?: LiveCounters; endpointCheck?: EndpointCheck; url?: string } = {},
+  parts: Parts & { url?: string } = {},
 ): Promise<TestService> {
   const url = parts.url ?? database.url;
   const config = loadConfig({
@@ -63,7 +73,11 @@ export async function startServiceOn(
     AUTH_FAILURES_PER_MINUTE: '1000000',
     ...env,
   });
-  const service = await createService(config, url, createLogger(config), parts);
+  parts.configure?.(config);
+  const service = await createService(config, url, createLogger(config), {
+    endpointCheck: async () => undefined,
+    ...parts,
+  });
   const sql = new pg.Pool({ connectionString: database.url, max: 2 });
   sql.on('error', () => undefined);
 

@@ -75,7 +75,7 @@ export const routes: Family = (a) => {
   const headers: HttpRequest['headers'] = {
     ...(a.random() < 0.9 && { authorization: `Bearer ${admin ? a.adminKey : a.key}` }),
   };
-  const path = operation.path.replace(/\{\w+\}/, () =>
+  const path = operation.path.replaceAll(/\{\w+\}/g, () =>
     a.random() < 0.5 ? a.pick(IDS) : encode(a.pick(TEXTS)),
   );
   const method = a.random() < 0.9 ? operation.method : a.pick(METHODS);

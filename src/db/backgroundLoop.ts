@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
-import { errorCode, LOCK_NOT_AVAILABLE } from '../db/sqlstate.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { errorCode, LOCK_NOT_AVAILABLE } from './sqlstate.ts';
 
 export interface BackgroundLoopOptions {
   /** What the log calls it. */
@@ -27,6 +27,8 @@ export interface BackgroundLoopOptions {
 export class BackgroundLoop {
   private readonly options: BackgroundLoopOptions;
   private readonly stopping = new AbortController();
+  private pause = new AbortController();
+  private awake = false;
   private client: pg.Client | undefined;
   private loop: Promise<void> | undefined;
 
@@ -38,9 +40,16 @@ export class BackgroundLoop {
     this.loop ??= this.run();
   }
 
+  /** Has the next round begin at once, be it after the one at hand. */
+  wake(): void {
+    this.awake = true;
+    this.pause.abort();
+  }
+
   /** Ends after the round at hand. */
   async stop(): Promise<void> {
     this.stopping.abort();
+    this.pause.abort();
     await this.loop;
     await this.client?.end().catch(() => undefined);
     this.client = undefined;
@@ -73,13 +82,17 @@ export class BackgroundLoop {
     while (!signal.aborted) {
       const jitter = 0.8 + Math.random() * 0.4;
       let pauseMs = retryMs * jitter;
+      this.awake = false;
       try {
         pauseMs = Math.min(await this.step(), intervalMs * jitter);
       } catch (error) {
         const busy = errorCode(error) === LOCK_NOT_AVAILABLE;
         log[busy ? 'debug' : 'warn']({ err: error }, `${name} did not end; trying again`);
+        this.awake = false; // whatever has come meanwhile does not hurry what fails
       }
-      await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+      if (this.awake || signal.aborted) continue;
+      this.pause = new AbortController();
+      await sleep(pauseMs, undefined, { signal: this.pause.signal }).catch(() => undefined);
     }
   }
 }

@@ -1,0 +1,16 @@
+import type { DeliveryConfig } from '../../config.ts';
+import type { Queryable } from '../../db/connections.ts';
+import { type Outgoing, type OutgoingRow, toOutgoing } from './outgoing.ts';
+
+/** Takes up to `most` lanes that are due, for `leaseMs`. @returns the first delivery of each. */
+export async function claimDeliveries(
+  db: Queryable,
+  most: number,
+  config: Pick<DeliveryConfig, 'inFlightPerEndpoint' | 'leaseMs'>,
+): Promise<Outgoing[]> {
+  const { rows } = await db.query<OutgoingRow>(
+    `select * from claim_deliveries($1, $2, $3 * interval '1 millisecond')`,
+    [most, config.inFlightPerEndpoint, config.leaseMs],
+  );
+  return rows.map(toOutgoing);
+}

@@ -1,0 +1,72 @@
+import { randomBytes } from 'node:crypto';
+import type pg from 'pg';
+
+/** Configuration that reaches receivers on this machine, and does not wait. */
+export const FAST_DELIVERY = { RELAY_INTERVAL_MS: '50', WEBHOOK_ALLOWED_NETWORKS: '127.0.0.0/8' };
+
+export const newSecret = () => `whsec_${randomBytes(24).toString('base64')}`;
+
+export interface NewSubscription {
+  url?: string;
+  stream?: string;
+  types?: string[];
+  customers?: string[] | null;
+  secret?: string;
+}
+
+/** Makes a subscription past the API. @returns its id. */
+export async function subscribe(
+  sql: pg.Pool,
+  tenantId: string,
+  { url, stream, types = ['usage.threshold'], customers = null, secret = newSecret() }: NewSubscription,
+): Promise<string> {
+  const { rows } = await sql.query<{ id: string }>(
+    `insert into subscription (tenant_id, message_types, url, stream, customers, secret)
+     values ($1, $2, $3, $4, $5, $6) returning id`,
+    [tenantId, types, url ?? null, stream ?? null, customers, url === undefined ? null : secret],
+  );
+  return rows[0]!.id;
+}
+
+/** Writes messages, in one transaction. @returns their ids, in order. */
+export async function writeMessages(
+  sql: pg.Pool,
+  tenantId: string,
+  messages: { type?: string; customerId?: string | null; payload?: unknown }[],
+): Promise<string[]> {
+  const { rows } = await sql.query<{ message_id: string }>(
+    `insert into outbox (type, tenant_id, customer_id, payload)
+     select coalesce(m ->> 'type', 'usage.threshold'), $1, m ->> 'customerId', coalesce(m -> 'payload', '{}')
+     from jsonb_array_elements($2::jsonb) with ordinality as all_of (m, n) order by n
+     returning message_id`,
+    [tenantId, JSON.stringify(messages)],
+  );
+  return rows.map(({ message_id }) => message_id);
+}
+
+/** A delivery that is dead, and nothing will be sent. @returns its id. */
+export async function deadDelivery(
+  sql: pg.Pool,
+  tenantId: string,
+  subscriptionId: string,
+  message: { type?: string; customerId?: string } = {},
+): Promise<string> {
+  const { type = 'usage.threshold', customerId = 'customer-1' } = message;
+  const { rows } = await sql.query<{ id: string }>(
+    `with message as (
+       insert into outbox (type, tenant_id, customer_id, payload, fanned_out_at) values ($3, $1, $4, '{}', now())
+       returning *
+     ), made as (
+       insert into delivery (subscription_id, outbox_id, message_id, type, tenant_id, customer_id, state, attempts,
+                             last_error, settled_at)
+       select $2, id, message_id, type, tenant_id, customer_id, 'dead', 1, 'answered 500', now() from message
+       returning id
+     ), tried as (
+       insert into delivery_attempt (delivery_id, status, error, response, duration_ms)
+       select id, 500, 'answered 500', 'no', 5 from made
+     )
+     select id from made`,
+    [tenantId, subscriptionId, type, customerId],
+  );
+  return rows[0]!.id;
+}
