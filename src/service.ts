@@ -105,6 +105,7 @@ export async function createService(
       for (const row of rows) sums.add(row);
       void live.add(sums.increments());
     },
+    onMessages: () => delivery.wake(),
   });
   const limiter = createRateLimiter(config.limits, registry, (healthy, cause) =>
     healthy
@@ -131,6 +132,7 @@ export async function createService(
   const results = createPool(settings('relay'), DELIVERY_POOL_SIZE, log);
   const delivery = new Delivery({
     config: config.delivery,
+    acceptBehindMs: config.ingest.acceptBehindMs,
     connect: () => connect(settings('relay'), log),
     sessions: config.database.pooler === 'none',
     db: results,

@@ -17,6 +17,8 @@ import { WebhookSender } from './webhook/webhookSender.ts';
 
 export interface DeliveryOptions {
   config: DeliveryConfig;
+  /** How old an event may be that is accepted, in ms. */
+  acceptBehindMs: number;
   connect(): Promise<pg.Client>;
   /** Whether connections have sessions to listen in. */
   sessions: boolean;
@@ -37,7 +39,7 @@ export class Delivery {
   private readonly streams: StreamSender;
   private readonly loops: (Relay | Housekeeper)[];
 
-  constructor({ config, connect, sessions, db, registry, log, resolve }: DeliveryOptions) {
+  constructor({ config, acceptBehindMs, connect, sessions, db, registry, log, resolve }: DeliveryOptions) {
     this.hasStreams = config.redisUrl !== undefined;
     this.guard = new GuardedLookup(addressRule(config.allowedNetworks), resolve);
     this.webhooks = new WebhookSender({ guard: this.guard, timeoutMs: config.timeoutMs });
@@ -49,7 +51,7 @@ export class Delivery {
         send: ({ message, tenantId, destination }, signal) =>
           this.send(message, tenantId, destination, signal),
       }),
-      new Housekeeper({ config, connect, metrics, log }),
+      new Housekeeper({ config, acceptBehindMs, connect, metrics, log }),
     ];
   }
 

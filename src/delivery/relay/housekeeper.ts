@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type { DeliveryConfig } from '../../config.ts';
 import { BackgroundLoop } from '../../db/backgroundLoop.ts';
 import type { Logger } from '../../telemetry/logger.ts';
+import { pruneTallies } from '../pruneTallies.ts';
 import { giveUpOld } from './giveUpOld.ts';
 import { pruneDeliveries } from './pruneDeliveries.ts';
 import type { RelayMetrics } from './relayMetrics.ts';
@@ -9,6 +10,8 @@ import { surveyDeliveries } from './surveyDeliveries.ts';
 
 export interface HousekeeperOptions {
   config: DeliveryConfig;
+  /** How old an event may be that is accepted, in ms. */
+  acceptBehindMs: number;
   connect(): Promise<pg.Client>;
   metrics: RelayMetrics;
   log: Logger;
@@ -20,7 +23,7 @@ const ROUNDS_PER_CLEARING = 180;
 
 /** Counts what waits, and now and then clears away what is old. */
 export class Housekeeper extends BackgroundLoop {
-  constructor({ config, connect, metrics, log }: HousekeeperOptions) {
+  constructor({ config, acceptBehindMs, connect, metrics, log }: HousekeeperOptions) {
     let rounds = Math.floor(Math.random() * ROUNDS_PER_CLEARING); // instances take turns
     super({
       name: 'delivery housekeeping',
@@ -31,7 +34,11 @@ export class Housekeeper extends BackgroundLoop {
       async round(client) {
         await surveyDeliveries(client, metrics);
         if (++rounds % ROUNDS_PER_CLEARING === 0) {
-          const done = await Promise.all([giveUpOld(client, config), pruneDeliveries(client, config)]);
+          const done = [
+            await giveUpOld(client, config),
+            await pruneDeliveries(client, config),
+            await pruneTallies(client, acceptBehindMs),
+          ];
           if (done.includes(true)) rounds = -1; // there is more
         }
         return SURVEY_MS;
