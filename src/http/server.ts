@@ -54,13 +54,13 @@ export async function listen(app: App, host: string, port: number, limits: HttpL
   const owed = new WeakMap<object, ServerResponse>();
   const receive = (request: IncomingMessage, response: ServerResponse) => {
     owed.set(request.socket, response);
-    const fault = requestFault(request, limits);
-    if (fault) return refuse(response, fault);
-    if (closing) response.setHeader('Connection', 'close');
     if (!request.complete) {
       closeGently(request.socket);
       response.once('finish', () => boundRest(request));
     }
+    const fault = requestFault(request, limits);
+    if (fault) return refuse(response, fault);
+    if (closing) response.setHeader('Connection', 'close');
     void handle(request, response);
   };
   server.on('request', receive);

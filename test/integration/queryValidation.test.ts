@@ -36,6 +36,10 @@ describeEngine('query parameters', () => {
       const record = { ...anEvent({ customerId: 'r' }), eventType: 'positive', value: '1' };
       await t.call('POST', '/v1/events', { key, body: [event, record] });
       await t.call('POST', '/v1/counters/increment', { key, body: { key: `counter-${i}`, value: 1 } });
+      const subscription = { stream: `stream-${i}`, messageTypes: ['window.closed'] };
+      await t.call('POST', '/v1/subscriptions', { key, body: subscription });
+      const rule = { kind: 'event', field: 'value', threshold: i };
+      await t.call('POST', '/v1/alert-rules', { key, body: rule });
       await t.tenant();
       await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } });
     }
