@@ -60,6 +60,15 @@ const SHARED_MS = 5_000;
 const SWEEP_MS = 20;
 /** How long an item may wait before another lane is used for it, in ms. */
 const LANE_WAIT_MS = 20;
+/** How long a batch of those who take turns keeps the others of them out of the last lane, in ms: one that hangs must not. */
+const TURN_MS = 250;
+
+interface Running<E> {
+  readonly batch: E[];
+  readonly share: Share;
+  /** ms since the epoch. */
+  readonly since: number;
+}
 
 export class Batcher<Item extends BatchItem, Result> {
   private readonly options: BatcherOptions<Item, Result>;
@@ -67,13 +76,11 @@ export class Batcher<Item extends BatchItem, Result> {
   private readonly wholeBatch: Bounds;
   private readonly sharedBatch: Bounds;
   private readonly idle: number[];
-  private readonly running = new Set<Waiting<Item, Result>[]>();
+  private readonly running = new Set<Running<Waiting<Item, Result>>>();
   private readonly sweeper: NodeJS.Timeout;
   private latestFlow: string | undefined;
   /** Until when items of several flows are expected, ms since the epoch. */
   private sharedUntil = 0;
-  /** Batches under way of those who take turns. */
-  private runningTurns = 0;
   private pumpScheduled = false;
   private closed = false;
   /** Settles, after `close`, when nothing waits or runs. */
@@ -183,15 +190,16 @@ export class Batcher<Item extends BatchItem, Result> {
     const worthALane = this.running.size === 0 || rows >= laneRows || oldest!.since <= now - LANE_WAIT_MS;
     if (!sharing || lanes === 1) return worthALane ? 'all' : undefined;
     const rowsInTurn = rows - rowsAhead;
-    if (rowsInTurn > 0 && this.runningTurns === 0) return 'turns';
-    if (rowsAhead > 0) return worthALane || this.runningTurns > 0 ? 'ahead' : undefined;
-    return worthALane && this.runningTurns < lanes - 1 ? 'turns' : undefined;
+    let turns = 0;
+    for (const { share, since } of this.running) if (share !== 'ahead' && since > now - TURN_MS) turns++;
+    if (rowsInTurn > 0 && turns === 0) return 'turns';
+    if (rowsAhead > 0) return worthALane || turns > 0 ? 'ahead' : undefined;
+    return worthALane && turns < lanes - 1 ? 'turns' : undefined;
   }
 
   private async run(batch: Waiting<Item, Result>[], share: Share, lane: number): Promise<void> {
-    const turns = share === 'ahead' ? 0 : 1;
-    this.runningTurns += turns;
-    this.running.add(batch);
+    const running = { batch, share, since: Date.now() };
+    this.running.add(running);
     let results: (Result | Error)[];
     try {
       results = await this.options.write(
@@ -202,8 +210,7 @@ export class Batcher<Item extends BatchItem, Result> {
       results = batch.map(() => error as Error);
     }
     for (const [i, entry] of batch.entries()) settle(entry, results[i]!);
-    this.running.delete(batch);
-    this.runningTurns -= turns;
+    this.running.delete(running);
     this.idle.push(lane);
     this.pump();
   }
@@ -214,7 +221,7 @@ export class Batcher<Item extends BatchItem, Result> {
     while (this.queue.length > 0 && this.queue.oldest!.since <= overdue) {
       settle(this.queue.dropOldest(), timeUp('was not written: its time was up while it waited'));
     }
-    for (const batch of this.running) {
+    for (const { batch } of this.running) {
       for (const entry of batch) {
         if (entry.since <= overdue) {
           settle(entry, timeUp('is still being written; retry with the same event ids'));

@@ -221,6 +221,21 @@ describe('while flows share the lanes', () => {
     await end();
   });
 
+  it('turns have the last lane too where their batches hang, and small requests whatever is free first', async () => {
+    const { batches, queue, add, done, end } = sharing({ deadlineMs: 60_000 });
+    await add(...several('flood', 20, 250), of('small', 0));
+    await done('small0');
+    expect(queue.depth.running).toBe(1);
+    vi.setSystemTime(Date.now() + 250);
+    await add(of('small', 1));
+    expect(batches[2]!.names).toEqual(['flood3', 'flood4']);
+    await done('flood3');
+    expect(batches[3]!.names).toEqual(['flood5', 'flood6']);
+    await done('flood1');
+    expect(batches[4]!.names).toEqual(['small1']);
+    await end();
+  });
+
   it('a small request has a lane beside turns at once, though nothing else waits', async () => {
     const { batches, add, done, end } = sharing({});
     await add(of('small', 0), ...several('flood', 2, 250));
