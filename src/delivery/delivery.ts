@@ -37,7 +37,8 @@ export class Delivery {
   private readonly guard: GuardedLookup;
   private readonly webhooks: WebhookSender;
   private readonly streams: StreamSender;
-  private readonly loops: (Relay | Housekeeper)[];
+  private readonly relay: Relay;
+  private readonly housekeeper: Housekeeper;
 
   constructor({ config, acceptBehindMs, connect, sessions, db, registry, log, resolve }: DeliveryOptions) {
     this.hasStreams = config.redisUrl !== undefined;
@@ -45,27 +46,25 @@ export class Delivery {
     this.webhooks = new WebhookSender({ guard: this.guard, timeoutMs: config.timeoutMs });
     this.streams = new StreamSender({ url: config.redisUrl, maxLength: config.streamMaxLength });
     const metrics = new RelayMetrics(registry);
-    this.loops = [
-      new Relay({
-        ...{ config, connect, sessions, db, metrics, log },
-        send: ({ message, tenantId, destination }, signal) =>
-          this.send(message, tenantId, destination, signal),
-      }),
-      new Housekeeper({ config, acceptBehindMs, connect, metrics, log }),
-    ];
+    this.relay = new Relay({
+      ...{ config, connect, sessions, db, metrics, log },
+      send: ({ message, tenantId, destination }, signal) => this.send(message, tenantId, destination, signal),
+    });
+    this.housekeeper = new Housekeeper({ config, acceptBehindMs, connect, metrics, log });
   }
 
   start(): void {
-    for (const loop of this.loops) loop.start();
+    this.relay.start();
+    this.housekeeper.start();
   }
 
   /** Has what is waiting looked at now. */
   wake(): void {
-    for (const loop of this.loops) if (loop instanceof Relay) loop.wake();
+    this.relay.wake();
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.loops.map((loop) => loop.stop()));
+    await Promise.all([this.relay.stop(), this.housekeeper.stop()]);
     this.webhooks.close();
     this.streams.close();
   }

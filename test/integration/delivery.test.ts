@@ -3,7 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Config } from '../../src/config.ts';
 import { describeEngine } from '../support/database.ts';
-import { FAST_DELIVERY, newSecret, subscribe, writeMessages } from '../support/messages.ts';
+import {
+  allSettled,
+  deliveriesTo,
+  FAST_DELIVERY,
+  newSecret,
+  subscribe,
+  writeMessages,
+} from '../support/messages.ts';
 import { type Received, Receiver } from '../support/receiver.ts';
 import { startServiceOn, startTestService, type TestService, until } from '../support/service.ts';
 
@@ -43,17 +50,9 @@ describeEngine('messages', () => {
   });
   afterAll(() => t.stop());
 
-  const deliveries = async (subscription: string) =>
-    (
-      await t.sql.query('select * from delivery where subscription_id = $1 order by outbox_id', [
-        subscription,
-      ])
-    ).rows;
+  const deliveries = (subscription: string) => deliveriesTo(t.sql, subscription);
   const settled = (subscription: string, n = 1, withinMs = 10_000) =>
-    until(async () => {
-      const rows = await deliveries(subscription);
-      return rows.length === n && rows.every(({ state }) => state !== 'pending');
-    }, withinMs);
+    allSettled(t.sql, subscription, n, withinMs);
   const attemptsOf = async (deliveryId: string) =>
     (await t.sql.query('select * from delivery_attempt where delivery_id = $1 order by id', [deliveryId]))
       .rows;

@@ -10,7 +10,14 @@ import { addressRule } from '../../src/delivery/webhook/addressRules.ts';
 import { checkEndpoint } from '../../src/delivery/webhook/checkEndpoint.ts';
 import { GuardedLookup, type Resolve } from '../../src/delivery/webhook/guardedLookup.ts';
 import { describeEngine } from '../support/database.ts';
-import { deadDelivery, FAST_DELIVERY, subscribe, writeMessages } from '../support/messages.ts';
+import {
+  allSettled,
+  deadDelivery,
+  deliveriesTo,
+  FAST_DELIVERY,
+  subscribe,
+  writeMessages,
+} from '../support/messages.ts';
 import { Receiver } from '../support/receiver.ts';
 import { type RedisServer, startRedis } from '../support/redisServer.ts';
 import { startServiceOn, startTestService, type TestService, until } from '../support/service.ts';
@@ -51,17 +58,8 @@ describeEngine('endpoints', () => {
   });
   afterAll(() => t.stop());
 
-  const stateOf = async (subscription: string) =>
-    (
-      await t.sql.query('select * from delivery where subscription_id = $1 order by outbox_id', [
-        subscription,
-      ])
-    ).rows;
-  const settled = (subscription: string, n = 1) =>
-    until(async () => {
-      const rows = await stateOf(subscription);
-      return rows.length === n && rows.every(({ state }) => state !== 'pending');
-    });
+  const stateOf = (subscription: string) => deliveriesTo(t.sql, subscription);
+  const settled = (subscription: string, n = 1) => allSettled(t.sql, subscription, n);
   const call = (method: string, path: string) => t.call(method, path, { key: tenant.key });
 
   describe('that are not public', () => {

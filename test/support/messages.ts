@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
+import { until } from './service.ts';
 
 /** Configuration that reaches receivers on this machine, and does not wait. */
 export const FAST_DELIVERY = { RELAY_INTERVAL_MS: '50', WEBHOOK_ALLOWED_NETWORKS: '127.0.0.0/8' };
@@ -69,4 +70,25 @@ export async function deadDelivery(
     [tenantId, subscriptionId, type, customerId],
   );
   return rows[0]!.id;
+}
+
+/** Deliveries to a subscription, as they are stored, in the order of their messages. */
+export async function deliveriesTo(sql: pg.Pool, subscriptionId: string) {
+  const { rows } = await sql.query('select * from delivery where subscription_id = $1 order by outbox_id', [
+    subscriptionId,
+  ]);
+  return rows;
+}
+
+/** Waits until a subscription has so many deliveries, and all are delivered or dead. */
+export function allSettled(
+  sql: pg.Pool,
+  subscriptionId: string,
+  n: number,
+  withinMs?: number,
+): Promise<void> {
+  return until(async () => {
+    const rows = await deliveriesTo(sql, subscriptionId);
+    return rows.length === n && rows.every(({ state }) => state !== 'pending');
+  }, withinMs);
 }
