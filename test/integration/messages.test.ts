@@ -263,7 +263,8 @@ describeEngine('messages', () => {
     await t.call('DELETE', `/v1/subscriptions/${quiet}`, { key });
     await post(key, aRecord('positive', '1'), anEvent());
     const { rows } = await t.sql.query(
-      `select (select count(*)::int from outbox where tenant_id = $1) as messages,
+      // An earlier test closed these windows ahead of the clock: they may have been announced while somebody listened.
+      `select (select count(*)::int from outbox where tenant_id = $1 and type <> 'window.closed') as messages,
          (select count(*)::int from record_tally where tenant_id = $1) as tallies`,
       [id],
     );
