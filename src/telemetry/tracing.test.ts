@@ -167,7 +167,7 @@ describe('the samplers', () => {
     sampler: ReturnType<typeof createSampler>,
     context = ROOT_CONTEXT,
     links = 0,
-    traceId = '0'.repeat(31) + '1',
+    traceId = `${'0'.repeat(31)}1`,
   ) => {
     const linked = Array.from({ length: links }, () => ({ context: trace.getSpanContext(parent(true))! }));
     const { decision } = sampler.shouldSample(context, traceId, 'span', SpanKind.INTERNAL, {}, linked);
