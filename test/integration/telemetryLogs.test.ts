@@ -46,7 +46,7 @@ describeEngine('the log', () => {
     anEvent({
       customerId: `${MARK}-customer`,
       apiEndpoint: `/${MARK}`,
-      metadata: { tokens: 1, model: MARK, note: MARK },
+      metadata: { tokens: 1, model: MARK, ...{ note: MARK } },
       ...overrides,
     });
   const post = (body: unknown, headers: Record<string, string> = {}) =>
