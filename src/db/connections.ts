@@ -167,7 +167,17 @@ function inTransactions(pool: pg.Pool, statementTimeoutMs: number): QueryPool {
 export function connectionSettings(
   url: string,
   database: DatabaseConfig,
-  use: 'ingest' | 'read' | 'admin' | 'closer' | 'refresher' | 'relay' | 'migrate' | 'import' | 'probe',
+  use:
+    | 'ingest'
+    | 'read'
+    | 'admin'
+    | 'closer'
+    | 'refresher'
+    | 'relay'
+    | 'retention'
+    | 'migrate'
+    | 'import'
+    | 'probe',
   breaker?: CircuitBreaker,
 ): ConnectionSettings {
   return {
