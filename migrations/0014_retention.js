@@ -27,6 +27,24 @@ export const up = async (pgm) => {
              ('idempotent_increment');
     update retention set keep = interval '35 days' where relation in ('event_identity', 'idempotent_increment');
 
+    /*
+     * Notes how long what is to be kept: what is said last holds. One at a time, and not while advance_retention is at
+     * it. wanted: [{relation, keep, compress_after}] in days. Returns what has changed.
+     */
+    create function settle_retention(wanted jsonb) returns setof retention language plpgsql as $$
+    begin
+      perform pg_advisory_xact_lock(hashtext('tidemark.retention'));
+      return query
+        update retention r
+          set keep = make_interval(days => w.keep), compress_after = make_interval(days => w.compress_after),
+              updated_at = now()
+          from jsonb_to_recordset(wanted) as w (relation text, keep integer, compress_after integer)
+          where r.relation = w.relation
+            and (r.keep, r.compress_after)
+              is distinct from (make_interval(days => w.keep), make_interval(days => w.compress_after))
+        returning r.*;
+    end $$;
+
     /* Whether nothing older than a moment is still to be brought in anywhere, or to be told of. */
     create function settled_before(at timestamptz) returns boolean language sql as $$
       select c.covered_until >= at and a.announced_until >= at
@@ -153,7 +171,7 @@ export const up = async (pgm) => {
         where relation = walked;
     end $$;
 
-    revoke execute on function settled_before(timestamptz), advance_retention(),
+    revoke execute on function settle_retention(jsonb), settled_before(timestamptz), advance_retention(),
       prune_pages(text, integer, interval, out bigint, out boolean) from public;
   `);
 };

@@ -36,10 +36,10 @@ export const up = async (pgm) => {
 
     /*
      * Drops the oldest chunks of a relation that lie wholly before its kept_from, at most 'most' of them. Waits no longer
-     * than a second for those who read them, since others queue behind it. Returns how many it has dropped.
+     * than two seconds for those who read them, since others queue behind it; autovacuum gives way after one. Returns how many it has dropped.
      */
     create function drop_old_chunks(pruned text, most integer) returns integer
-    language plpgsql set lock_timeout = '1s' as $$
+    language plpgsql set lock_timeout = '2s' as $$
     declare
       until timestamptz;
     begin

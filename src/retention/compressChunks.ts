@@ -25,7 +25,7 @@ export type Compressed = 'done' | 'gave way' | 'busy';
  *
  * @param watch another connection, which sees who waits.
  * @returns 'busy' when another instance is at one.
- * @throws 55P03 when the chunk is read or written for longer than a second.
+ * @throws 55P03 when the chunk is read or written for longer than two seconds; autovacuum gives way after one.
  */
 export async function compressChunk(
   client: pg.Client,
@@ -35,7 +35,7 @@ export async function compressChunk(
 ): Promise<Compressed> {
   await client.query('begin');
   try {
-    await client.query(`set local lock_timeout = '1s'`);
+    await client.query(`set local lock_timeout = '2s'`);
     const { rows } = await client.query<{ free: boolean; pid: number }>(
       `select pg_try_advisory_xact_lock(hashtext('tidemark.retention.columnstore')) as free, pg_backend_pid() as pid`,
     );
@@ -76,7 +76,7 @@ async function giveWay(
     // Only who works on this chunk: behind a pooler the process may have become another's meanwhile.
     await watch.query(
       `select pg_cancel_backend(mine.pid) from pg_locks mine
-       where mine.pid = $1 and mine.relation = $2::regclass and mine.mode = 'ExclusiveLock' and mine.granted
+       where mine.pid = $1 and mine.relation = $2::regclass and mine.mode = 'ExclusiveLock'
          and ($3 or exists (select from pg_locks waiting
                             where waiting.relation = mine.relation and not waiting.granted
                               and waiting.mode = 'RowExclusiveLock' and waiting.pid <> mine.pid))`,

@@ -6,8 +6,8 @@ import { refuseForeignPolicies } from './foreignPolicies.ts';
 import { COMPRESSED, RETAINED } from './retained.ts';
 
 /**
- * Writes how long what is kept into the database, where every loop and tool reads it: what was started last holds. One
- * statement that changes rows in the order of their names, so that instances may start at once.
+ * Writes how long what is kept into the database, where every loop and tool reads it: what was started last holds.
+ * Instances may start at once.
  *
  * @throws {StartupError} where TimescaleDB has been told to do what only the service may.
  */
@@ -24,18 +24,8 @@ export async function reconcileRetention(
     compress_after: engine === 'timescale' && COMPRESSED.includes(relation) ? columnstoreAfterDays : null,
   }));
   const { rows: changes } = await db.query(
-    `with wanted as (
-       select relation, make_interval(days => keep) as keep, make_interval(days => compress_after) as compress_after
-       from jsonb_to_recordset($1) as w (relation text, keep integer, compress_after integer)
-     ), changed as materialized (
-       select r.relation from retention r join wanted w using (relation)
-       where (r.keep, r.compress_after) is distinct from (w.keep, w.compress_after)
-       order by r.relation for update of r
-     )
-     update retention r set keep = w.keep, compress_after = w.compress_after, updated_at = now()
-     from wanted w join changed using (relation)
-     where r.relation = w.relation
-     returning r.relation, extract(day from r.keep)::int as days, extract(day from r.compress_after)::int as columns_after`,
+    `select relation, extract(day from keep)::int as days, extract(day from compress_after)::int as columnstore_after
+     from settle_retention($1)`,
     [JSON.stringify(wanted)],
   );
   if (changes.length > 0) log.info({ retention: changes }, 'retention changed; null days: for ever');
