@@ -71,16 +71,18 @@ async function giveWay(
     working = false;
   });
   while (working) {
-    await Promise.race([ended, sleep(signal.aborted ? 0 : LOOK_MS, undefined, { ref: false })]);
+    await Promise.race([ended, sleep(signal.aborted ? LOOK_MS / 10 : LOOK_MS, undefined, { ref: false })]);
     if (!working) return;
     // Only who works on this chunk: behind a pooler the process may have become another's meanwhile.
-    await watch.query(
+    const look = watch.query(
       `select pg_cancel_backend(mine.pid) from pg_locks mine
        where mine.pid = $1 and mine.relation = $2::regclass and mine.mode = 'ExclusiveLock'
+         and mine.database = (select oid from pg_database where datname = current_database())
          and ($3 or exists (select from pg_locks waiting
-                            where waiting.relation = mine.relation and not waiting.granted
-                              and waiting.mode = 'RowExclusiveLock' and waiting.pid <> mine.pid))`,
+                            where waiting.database = mine.database and waiting.relation = mine.relation
+                              and not waiting.granted and waiting.mode = 'RowExclusiveLock'))`,
       [pid, chunk, signal.aborted],
     );
+    await look.catch(() => undefined); // the work goes on, and the next look may succeed
   }
 }
