@@ -27,6 +27,9 @@ import { BatchSums } from './live/batchSums.ts';
 import { createLiveCounters } from './live/createLiveCounters.ts';
 import type { LiveCounters } from './live/liveCounters.ts';
 import { MeteredLiveCounters } from './live/meteredLiveCounters.ts';
+import { reconcileRetention } from './retention/reconcileRetention.ts';
+import { RetentionLoop } from './retention/retentionLoop.ts';
+import { RetentionMetrics } from './retention/retentionMetrics.ts';
 import { createSources } from './sources/createSources.ts';
 import type { Logger } from './telemetry/logger.ts';
 import { createRegistry, registerBuildInfo, registerTracing } from './telemetry/metrics.ts';
@@ -90,12 +93,13 @@ export async function createService(
   });
   registerTracing(registry, parts.tracing ?? NO_TRACING);
   const databaseMetrics = new DatabaseMetrics(registry, breaker);
-  const settings = (use: 'ingest' | 'read' | 'admin' | 'closer' | 'refresher' | 'relay') =>
+  const settings = (use: 'ingest' | 'read' | 'admin' | 'closer' | 'refresher' | 'relay' | 'retention') =>
     connectionSettings(url, config.database, use, { breaker, metrics: databaseMetrics });
   const reads = createTenantReads(settings('read'), config.database.readPoolSize, log);
   const admin = createPool(settings('admin'), ADMIN_POOL_SIZE, log);
   const engine = await readEngine(admin);
   registerBuildInfo(registry, engine);
+  await reconcileRetention(admin, engine, config.retention, log);
   const frontier = new ClosedFrontier();
   const counters =
     parts.live ??
@@ -127,7 +131,7 @@ export async function createService(
       : log.warn({ err: cause }, 'rate limits are of this instance alone: Redis is away'),
   );
   const metrics = new WindowMetrics(registry, frontier);
-  const windows = [
+  const loops = [
     new Closer({
       config: config.windows,
       connect: () => connect(settings('closer'), log),
@@ -140,6 +144,14 @@ export async function createService(
       engine,
       connect: () => connectRefresher(settings('refresher'), log),
       metrics,
+      log,
+    }),
+    new RetentionLoop({
+      config: config.retention,
+      engine,
+      connect: () => connect(settings('retention'), log),
+      watch: admin,
+      metrics: new RetentionMetrics(registry),
       log,
     }),
   ];
@@ -185,7 +197,7 @@ export async function createService(
     accepting: () => accepting,
   });
   breaker.start();
-  for (const loop of windows) loop.start();
+  for (const loop of loops) loop.start();
   for (const source of sources) source.start();
   delivery.start();
 
@@ -205,7 +217,7 @@ export async function createService(
       await sourcesStopped;
       breaker.stop();
       probe.end();
-      await Promise.all([...windows.map((loop) => loop.stop()), delivery.stop()]);
+      await Promise.all([...loops.map((loop) => loop.stop()), delivery.stop()]);
       await Promise.all([live.close(), limiter.close()]);
       await Promise.all([reads.end(), admin.end(), results.end()]);
       return ingest.lostEvents;

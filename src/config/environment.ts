@@ -5,6 +5,7 @@ import { httpVariables } from './http.ts';
 import { ingestVariables } from './ingest.ts';
 import { limitsVariables } from './limits.ts';
 import { liveVariables } from './live.ts';
+import { retentionVariables } from './retention.ts';
 import { sourcesVariables } from './sources.ts';
 import { telemetryVariables } from './telemetry.ts';
 import { redisUrl } from './values.ts';
@@ -29,6 +30,7 @@ export const ENVIRONMENT = z.object({
   ...windowsVariables,
   ...limitsVariables,
   ...deliveryVariables,
+  ...retentionVariables,
   ...liveVariables,
   ...sourcesVariables,
   ...telemetryVariables,

@@ -27,6 +27,7 @@ export type DatabaseUse =
   | 'closer'
   | 'refresher'
   | 'relay'
+  | 'retention'
   | 'migrate'
   | 'import'
   | 'probe';

@@ -8,6 +8,8 @@ export function errorCode(error: unknown): string | undefined {
 export const WINDOW_CLOSED = 'TM001';
 /** Raised by enter_batch: the writer does not know who listens now. */
 export const INTEREST_CHANGED = 'TM004';
+/** Raised where something is to be read, or refreshed, that is no longer kept. */
+export const NOT_KEPT = 'TM005';
 export const UNIQUE_VIOLATION = '23505';
 /** Among others: the server does not know a time zone. */
 export const INVALID_PARAMETER_VALUE = '22023';

@@ -1,6 +1,7 @@
 import type { Queryable } from '../db/connections.ts';
 import { decodeCursor, type List, type Page, pageOf } from '../db/paging.ts';
 import { instant, SqlParameters } from '../db/sqlParameters.ts';
+import { requireKept } from '../retention/requireKept.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
 import { formatTimestamp } from './timestamp.ts';
 
@@ -57,6 +58,7 @@ const EVENTS: List = { name: 'events', key: ['micros', 'uuid'] };
  * Raw events, newest first.
  *
  * @throws {TidemarkError} `cursor_invalid`.
+ * @throws TM005 where events are no longer kept that far back.
  */
 export async function listEvents(
   db: Queryable,
@@ -75,6 +77,7 @@ export async function listEvents(
     conditions.push(`ts <= ${ts}::timestamptz`);
     conditions.push(`(ts, event_id) < (${ts}::timestamptz, ${parameters.add(after[1])}::uuid)`);
   }
+  await requireKept(db, 'event', query.from);
   const { rows } = await db.query<Row>(
     `select (extract(epoch from ts) * 1000000)::bigint as ts_micros,
        (extract(epoch from received_at) * 1000000)::bigint as received_micros,

@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { errorCode, remedyFor } from '../db/sqlstate.ts';
+import { errorCode, NOT_KEPT, remedyFor } from '../db/sqlstate.ts';
 import { type ErrorCode, TidemarkError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { AppEnv } from './appEnv.ts';
@@ -39,6 +39,7 @@ const STATUS: Record<ErrorCode, ContentfulStatusCode> = {
   empty_batch: 400,
   range_invalid: 400,
   range_too_large: 400,
+  range_not_kept: 400,
   cursor_invalid: 400,
   timezone_invalid: 400,
   granularity_invalid: 400,
@@ -129,6 +130,13 @@ function fromDatabase(error: unknown): TidemarkError {
       retryAfterSeconds: 1,
       cause: error,
     });
+  }
+  if (code === NOT_KEPT) {
+    return new TidemarkError(
+      'range_not_kept',
+      `${message}; begin later, or with a whole bucket of a coarser granularity`,
+      { cause: error },
+    );
   }
   const disconnected =
     code === undefined ? /connect|terminat|timeout/i.test(message) : remedyFor(error) === 'reconnect';
