@@ -167,7 +167,18 @@ function inTransactions(pool: pg.Pool, statementTimeoutMs: number): QueryPool {
 export function connectionSettings(
   url: string,
   database: DatabaseConfig,
-  use: 'ingest' | 'read' | 'admin' | 'closer' | 'refresher' | 'relay' | 'migrate' | 'import' | 'probe',
+  use:
+    | 'ingest'
+    | 'read'
+    | 'admin'
+    | 'closer'
+    | 'refresher'
+    | 'relay'
+    | 'migrate'
+    | 'import'
+    | 'export'
+    | 'doctor'
+    | 'probe',
   breaker?: CircuitBreaker,
 ): ConnectionSettings {
   return {
@@ -175,7 +186,8 @@ export function connectionSettings(
     breaker,
     pooler: database.pooler,
     connectTimeoutMs: use === 'probe' ? database.probeTimeoutMs : database.connectTimeoutMs,
-    statementTimeoutMs: use === 'read' || use === 'admin' || use === 'relay' ? database.readTimeoutMs : 0,
+    statementTimeoutMs:
+      use === 'read' || use === 'admin' || use === 'relay' || use === 'doctor' ? database.readTimeoutMs : 0,
     applicationName: `tidemark ${use}`,
   };
 }
