@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
 import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -29,19 +30,13 @@ export async function writeOutput(
   const target = await targetOf(path);
   const folder = dirname(target);
   const temporary = join(folder, `.${basename(target)}.${randomBytes(6).toString('hex')}.partial`);
-  const file = await open(temporary, 'wx').catch((error) => {
-    throw outputFault(path, error);
-  });
   try {
-    const sink = file.createWriteStream({ autoClose: false });
+    const sink = createWriteStream(temporary, { flags: 'wx', flush: true }); // on disk before it is closed
     if (target.endsWith('.gz')) await pipeline(lines, createGzip(), sink, { signal });
     else await pipeline(lines, sink, { signal });
-    await file.sync();
-    await file.close();
     await rename(temporary, target);
     await syncFolder(folder);
   } catch (error) {
-    await file.close().catch(() => undefined);
     await rm(temporary, { force: true });
     throw outputFault(path, error);
   }

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -306,7 +306,9 @@ describe('seed', () => {
 });
 
 describe('export', () => {
-  const leftovers = async () => (await readdir(folder)).filter((name) => name.includes('.partial'));
+  /** What is written for a file of this name and does not have it yet. */
+  const leftovers = async (of: string) =>
+    (await readdir(folder)).filter((name) => name.startsWith(`.${basename(of)}.`));
 
   test('many rows, in little memory', async () => {
     const file = join(folder, 'all.ndjson');
@@ -323,12 +325,12 @@ describe('export', () => {
     const file = join(folder, `old-${signal}.ndjson`);
     await writeFile(file, 'old\n');
     const program = start(['export', 'events', ...RANGE, '--out', file]);
-    await until(async () => (await leftovers()).length > 0);
+    await until(async () => (await leftovers(file)).length > 0);
     program.child.kill(signal);
     expect([await program.exited, program.stdout()]).toEqual([130, '']);
     expect(program.stderr()).toBe(`interrupted; ${file} is not written\n`);
     expect(await readFile(file, 'utf8')).toBe('old\n');
-    expect(await leftovers()).toEqual([]);
+    expect(await leftovers(file)).toEqual([]);
     const waiting = `select from pg_stat_activity where application_name = 'tidemark export' and state <> 'idle'`;
     await until(async () => (await sql.query(waiting)).rowCount === 0, 5_000);
   }, 30_000);
@@ -336,11 +338,11 @@ describe('export', () => {
   test('a database that goes away: one line, and no file', async () => {
     const file = join(folder, 'lost.csv.gz');
     const program = start(['export', 'events', ...RANGE, '--out', file]);
-    await until(async () => (await leftovers()).length > 0);
+    await until(async () => (await leftovers(file)).length > 0);
     await sql.query(`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tidemark export'`);
     expect([await program.exited, program.stdout()]).toEqual([1, '']);
     expect(program.stderr()).toMatch(/^tidemark: the database at .* cannot be used: .*terminat.*\n$/);
-    expect(await leftovers()).toEqual([]);
+    expect(await leftovers(file)).toEqual([]);
     expect(await readdir(folder)).not.toContain('lost.csv.gz');
   }, 30_000);
 
