@@ -313,7 +313,7 @@ describe('export', () => {
   test('many rows, in little memory', async () => {
     const file = join(folder, 'all.ndjson');
     const args = ['export', 'events', ...RANGE, '--out', file];
-    const { code, err } = await run(args, { NODE_OPTIONS: '--max-old-space-size=40' });
+    const { code, err } = await run(args, { NODE_OPTIONS: '--max-old-space-size=64' });
     expect(code, err).toBe(0);
     expect(err).toMatch(/^exported 200,000 events to .*all\.ndjson in [\d.]+ s\n$/);
     const lines = (await readFile(file, 'utf8')).trimEnd().split('\n');
