@@ -30,6 +30,8 @@ export type DatabaseUse =
   | 'retention'
   | 'migrate'
   | 'import'
+  | 'export'
+  | 'doctor'
   | 'probe';
 
 export interface ConnectionSettings {
@@ -213,7 +215,8 @@ export function connectionSettings(
     metrics,
     pooler: database.pooler,
     connectTimeoutMs: use === 'probe' ? database.probeTimeoutMs : database.connectTimeoutMs,
-    statementTimeoutMs: use === 'read' || use === 'admin' || use === 'relay' ? database.readTimeoutMs : 0,
+    statementTimeoutMs:
+      use === 'read' || use === 'admin' || use === 'relay' || use === 'doctor' ? database.readTimeoutMs : 0,
     applicationName: `tidemark ${use}`,
   };
 }

@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { VERSION } from '../version.ts';
 import type { Tracing } from './tracing.ts';
-import { VERSION } from './version.ts';
 
 /**
  * A registry of its own per service, so that two services in one process (tests) do not share counts.

@@ -11,10 +11,10 @@ import {
 } from '@opentelemetry/sdk-trace-base';
 import { ATTR_SERVICE_NAME, ATTR_SERVICE_VERSION } from '@opentelemetry/semantic-conventions';
 import type { TelemetryConfig } from '../config/telemetry.ts';
+import { VERSION } from '../version.ts';
 import type { Logger } from './logger.ts';
 import { createSampler } from './sampler.ts';
 import type { Tracing } from './tracing.ts';
-import { VERSION } from './version.ts';
 
 type TracesConfig = NonNullable<TelemetryConfig['traces']>;
 

@@ -36,7 +36,7 @@ beforeEach(async () => {
 afterAll(() => database.drop());
 
 async function start(env: Record<string, string> = {}): Promise<string> {
-  program = runProgram('main.js', {
+  program = runProgram(['serve'], {
     TIDEMARK_PROFILE: 'test',
     DATABASE_URL: database.url,
     ADMIN_KEY,
@@ -115,7 +115,7 @@ it('without a collector the SDK is not loaded; with one it is', async () => {
 });
 
 it('what cannot be is refused at the start, in one line', async () => {
-  program = runProgram('main.js', {
+  program = runProgram(['serve'], {
     DATABASE_URL: database.url,
     OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4318',
     OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
