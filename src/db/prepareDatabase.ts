@@ -30,7 +30,8 @@ export async function prepareDatabase(
     if (rows[0]!.version < OLDEST_SERVER) throw new StartupError('PostgreSQL 15 or newer is needed');
     const applied = await migrate(client);
     const adopted = await adoptRestored(client);
-    if (adopted > 0) log.info({ rows: adopted }, 'this database was restored from a backup of another server');
+    if (adopted > 0)
+      log.info({ rows: adopted }, 'this database was restored from a backup of another server');
     return applied;
   } catch (error) {
     if (error instanceof StartupError) throw error;

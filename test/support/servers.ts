@@ -7,7 +7,7 @@ import { startRedis } from './redisServer.ts';
 import { startTimescale } from './timescaleServer.ts';
 
 /** The Redis that production runs on. */
-export const REDIS_IMAGE = 'redis:7.4-alpine';
+export const REDIS_IMAGE = 'redis:8.10.1';
 
 const OLDEST_POSTGRES = 15;
 /** Two test files at a time, with several instances each. */
