@@ -163,7 +163,12 @@ function fieldsOf(schema: Any, prefix: string): string[][] {
     const path = `${prefix}${name}`;
     const inner = field.type === 'array' ? field.items : field;
     const within = inner?.properties ? fieldsOf(inner, `${path}${field.type === 'array' ? '[]' : ''}.`) : [];
-    const type = `${typeOf(field)}${limitsOf(field)}`;
+    const type =
+      within.length > 0
+        ? field.type === 'array'
+          ? 'array of objects'
+          : 'object'
+        : `${typeOf(field)}${limitsOf(field)}`;
     return [[`\`${path}\`${required.has(name) ? '' : '?'}`, type, field.description ?? ''], ...within];
   });
 }

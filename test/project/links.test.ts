@@ -14,13 +14,17 @@ const pages = execFileSync('git', ['ls-files', '--cached', '--others', '--exclud
 
 /** Without code, whose brackets are no links. */
 const proseOf = (markdown: string) =>
-  markdown.replaceAll(/^ *```[\s\S]*?^ *```/gm, '').replaceAll(/`[^`\n]+`/g, (code) => code.replaceAll(/[[\]()]/g, '·'));
+  markdown
+    .replaceAll(/^ *```[\s\S]*?^ *```/gm, '')
+    .replaceAll(/`[^`\n]+`/g, (code) => code.replaceAll(/[[\]()]/g, '·'));
 
 /** Headings as GitHub names them, a number behind those that are there twice. */
 function anchorsOf(markdown: string): Set<string> {
   const anchors = new Set<string>();
   const seen = new Map<string, number>();
-  for (const [, heading] of markdown.replaceAll(/^ *```[\s\S]*?^ *```/gm, '').matchAll(/^#{1,6} +(.+?) *#*$/gm)) {
+  for (const [, heading] of markdown
+    .replaceAll(/^ *```[\s\S]*?^ *```/gm, '')
+    .matchAll(/^#{1,6} +(.+?) *#*$/gm)) {
     const anchor = anchorOf(heading!.replaceAll(/\[([^\]]+)\]\([^)]*\)/g, '$1'));
     const times = seen.get(anchor) ?? 0;
     seen.set(anchor, times + 1);
@@ -30,7 +34,9 @@ function anchorsOf(markdown: string): Set<string> {
 }
 
 it('finds the pages', () => {
-  expect(pages).toEqual(expect.arrayContaining(['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/README.md']));
+  expect(pages).toEqual(
+    expect.arrayContaining(['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/README.md']),
+  );
 });
 
 describe.each(pages)('%s', (page) => {

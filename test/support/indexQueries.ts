@@ -3,7 +3,7 @@ export interface IndexQuery {
   index: string;
   /** Who asks, in words: a route or a part of the service. */
   serves: string;
-  /** What is asked, as the service does; parameters in `${}` of seedForPlans. Left out: the index only keeps a rule. */
+  /** What is asked, as the service does. Left out where no query of ours needs the index. */
   sql?: string;
   /** `read`: as the role that sees the views, for tenant-1. */
   as?: 'read';
@@ -50,7 +50,7 @@ where tenant_id = 'tenant-1' and reference = 'order-7' and ts >= ':day' and ts <
     index: 'event_identity_pkey',
     serves: 'the dedup: a COPY fails on it, and then this says which ids are new',
     sql: `insert into event_identity (event_id, tenant_id) values (':uuid', 'tenant-1')
-on conflict do nothing returning event_id`,
+on conflict (event_id, tenant_id) do nothing returning event_id`,
   },
   {
     index: 'counter_pkey',
@@ -91,6 +91,16 @@ on conflict do nothing returning event_id`,
       sql: HOUR_OF_30S(level, ':day', level === '1d' ? ':next' : ':hour'),
     },
   ]),
+  {
+    index: 'usage_30s_bucket_idx',
+    only: 'timescale',
+    serves: 'bringing windows of all tenants into the activity tables (made by TimescaleDB)',
+    sql: `select tenant_id, bucket, customer_id, event_type, calls from usage_30s
+where bucket >= ':day' and bucket < ':day'::timestamptz + interval '1 minute'`,
+  },
+  ...['usage_1h', 'usage_1d', 'reference_1d'].map((rollup): IndexQuery => {
+    return { index: `${rollup}_bucket_idx`, only: 'timescale', serves: 'refreshes (made by TimescaleDB)' };
+  }),
   {
     index: 'reference_1d_reference',
     only: 'timescale',
@@ -246,7 +256,7 @@ where tenant_id = 'tenant-1' and at >= ':start' and at < ':end' order by at desc
   {
     index: 'alert_rule_tenant',
     serves: '`GET /v1/alert-rules`',
-    sql: `select id, threshold from alert_rule where tenant_id = 'tenant-7' order by created_at`,
+    sql: `select id, threshold from alert_rule where tenant_id = 'tenant-7'`,
   },
   {
     index: 'tally_state_pkey',
@@ -335,7 +345,7 @@ where subscription_id = ':subscription' and state = 'dead' order by created_at, 
     index: 'delivery_lane_due',
     serves: 'the relay: lanes that are due',
     sql: `select customer_id from delivery_lane
-where subscription_id = ':subscription' and due_at <= now() - interval '1 day' order by due_at limit 8`,
+where subscription_id = ':subscription' and due_at <= now() order by due_at limit 8`,
   },
   {
     index: 'delivery_lane_leased',

@@ -56,9 +56,9 @@ export async function seedForPlans(sql: pg.ClientBase, events: number): Promise<
     alter table subscription disable trigger user;
     alter table alert_rule disable trigger user;
     insert into subscription (id, tenant_id, message_types, url)
-      select md5('subscription ' || n)::uuid, 'tenant-' || n, '{usage.threshold}', 'https://example.test/' from generate_series(0, 1999) as n;
+      select md5('subscription ' || n)::uuid, 'tenant-' || n % 20, '{usage.threshold}', 'https://example.test/' from generate_series(0, 1999) as n;
     insert into alert_rule (id, tenant_id, kind, measure, period, threshold)
-      select md5('rule ' || n)::uuid, 'tenant-' || n, 'usage', 'calls', 'day', 1 from generate_series(0, 1999) as n;
+      select md5('rule ' || n)::uuid, 'tenant-' || n % 20, 'usage', 'calls', 'day', 1 from generate_series(0, 1999) as n;
     alter table subscription enable trigger user;
     alter table alert_rule enable trigger user;
     insert into tally_state select 'tenant-' || n, true, 1, true from generate_series(0, 1999) as n;
@@ -68,7 +68,7 @@ export async function seedForPlans(sql: pg.ClientBase, events: number): Promise<
       from generate_series(0, 19999) as n;
     insert into outbox (type, tenant_id, customer_id, payload, fanned_out_at)
       select 'usage.threshold', 'tenant-' || n % 20, 'customer-' || n / 20 % 200, '{}',
-        case when n % 200 > 0 then now() - n * interval '30 seconds' end from generate_series(1, 30000) as n;
+        case when n % 200 > 0 then now() - n * interval '21 seconds' end from generate_series(1, 30000) as n;
     insert into delivery (id, subscription_id, outbox_id, message_id, type, tenant_id, customer_id, state, created_at, pending_since, settled_at)
       select md5('delivery ' || id)::uuid, md5('subscription ' || id % 20)::uuid, id, message_id, type, tenant_id, customer_id,
         case when id % 41 = 0 then 'pending' when id % 43 = 0 then 'dead' else 'delivered' end,
@@ -76,7 +76,7 @@ export async function seedForPlans(sql: pg.ClientBase, events: number): Promise<
       from outbox where fanned_out_at is not null;
     insert into delivery_attempt (delivery_id, status, duration_ms) select id, 204, 5 from delivery;
     insert into delivery_lane (subscription_id, customer_id, due_at, lease)
-      select md5('subscription ' || n % 20)::uuid, 'customer-' || n / 20, now() - (n % 1440) * interval '2 minutes',
+      select md5('subscription ' || n % 20)::uuid, 'customer-' || n / 20, now() + (n % 1440 - 720) * interval '1 minute',
         case when n % 100 = 0 then gen_random_uuid() end
       from generate_series(0, 19999) as n;
     insert into endpoint_health (subscription_id, failures) select md5('subscription ' || n)::uuid, 1 from generate_series(0, 1999) as n;
@@ -105,7 +105,7 @@ export async function seedForPlans(sql: pg.ClientBase, events: number): Promise<
 
 /** A statement with its placeholders filled in. */
 export function fillIn(statement: string, values: Placeholders): string {
-  return statement.replaceAll(/:(start|day|hour|next|end|uuid|subscription|outbox)\b/g, (_, name) => {
+  return statement.replaceAll(/(?<!:):(start|day|hour|next|end|uuid|subscription|outbox)\b/g, (_, name) => {
     return values[name as keyof Placeholders];
   });
 }
@@ -128,4 +128,25 @@ export async function inContext<Result>(
 
 function iso(ms: number): string {
   return new Date(ms).toISOString();
+}
+
+/**
+ * The indexes that the plan of a statement uses, by the names that the migrations gave them. Those of chunks have the
+ * chunk before it, and the one that TimescaleDB makes for each rollup is named after a number.
+ */
+export async function usedIndexes(sql: pg.ClientBase, statement: string): Promise<string[]> {
+  const { rows } = await sql.query(`explain (format json) ${statement}`);
+  const named = JSON.stringify(rows[0]).matchAll(
+    /"(?:Index Name|Conflict Arbiter Indexes)":\s*\[?"([^"]+)"/g,
+  );
+  return [...named].map(([, name]) => migrationName(name!));
+}
+
+const ROLLUPS = ['usage_30s', 'usage_1h', 'usage_1d', 'reference_1d'];
+
+/** The rollups are the hypertables 2 to 5: the migrations make them in this order, after `event`. */
+export function migrationName(index: string): string {
+  return index
+    .replace(/^_hyper_\d+_\d+_chunk_/, '')
+    .replace(/^_materialized_hypertable_(\d+)_/, (_, number) => `${ROLLUPS[Number(number) - 2]}_`);
 }
