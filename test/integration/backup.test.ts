@@ -71,9 +71,9 @@ describeEngine(`backup and restore, as docs/operations.md has it (seed ${seed})`
     pool.on('error', () => undefined); // the server stops before it when a test fails
     return pool;
   };
-  const prepare = (cluster: OwnCluster) => {
+  const prepare = (cluster: OwnCluster, database = 'tidemark') => {
     const config = loadConfig({ LOG_LEVEL: 'silent' });
-    return prepareDatabase(databaseOf(cluster).url, config.database, createLogger(config));
+    return prepareDatabase(withDatabase(cluster.url, database), config.database, createLogger(config));
   };
   const serve = async (cluster: OwnCluster) => {
     await prepare(cluster);
@@ -245,4 +245,36 @@ describeEngine(`backup and restore, as docs/operations.md has it (seed ${seed})`
     await expectSummed(service, [...sent, late]);
     await sql.end();
   }, 120_000);
+
+  it('from the postgres engine to TimescaleDB: keys go on working', async (ctx) => {
+    if (!programs || engine === 'postgres') return ctx.skip();
+    const plain = (await OwnCluster.make('postgres', join(dir, 'plain'), {}, programs.binaries))!;
+    clusters.push(plain);
+    const databases = [plain, source].map((cluster) => withDatabase(cluster.url, 'moving'));
+    const [OLD_URL, NEW_URL] = databases as [string, string];
+    for (const cluster of [plain, source]) {
+      const server = new pg.Client(cluster.url);
+      await server.connect();
+      await server.query('create database moving');
+      await server.end();
+      await prepare(cluster, 'moving');
+    }
+    const on = async (url: string) => {
+      const service = await startServiceOn({ url, engine, drop: async () => undefined }, ENV);
+      services.push(service);
+      return service;
+    };
+    const before = await on(OLD_URL);
+    expect((await before.sql.query('select engine from installation')).rows[0].engine).toBe('postgres');
+    const moved = await before.tenant();
+    await before.call('POST', '/v1/events', { key: moved.key, body: anEvent() });
+    await before.service.close();
+    await sh('move', { OLD_URL, NEW_URL });
+
+    const after = await on(NEW_URL);
+    const { status, body } = await after.call('GET', '/v1/customers', { key: moved.key });
+    expect([status, body.data]).toEqual([200, [expect.objectContaining({ customerId: 'customer-1' })]]);
+    const entries = await after.call('GET', '/v1/audit-log', { key: moved.key });
+    expect(entries.body.data.map(({ action }: { action: string }) => action)).toContain('tenant.created');
+  }, 60_000);
 });
