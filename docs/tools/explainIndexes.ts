@@ -21,7 +21,7 @@ import { providePostgres, provideTimescale, type Server } from '../../test/suppo
 
 const PAGE = fileURLToPath(new URL('../data-model.md', import.meta.url));
 const [BEGIN, END] = ['<!-- plans: made by npm run docs:plans -->', '<!-- end of plans -->'];
-const EVENTS = 500_000;
+const EVENTS = 300_000;
 
 type Engine = 'postgres' | 'timescale';
 type Plans = Map<string, string>;

@@ -11,7 +11,7 @@ export interface IndexQuery {
   only?: 'postgres' | 'timescale';
 }
 
-const HOUR_OF_30S = (level: string, from: string, to: string, more = '') =>
+const usageBetween = (level: string, from: string, to: string, more = '') =>
   `select bucket, customer_id, endpoint, model, calls, tokens from tenant_data.usage_${level}
 where tenant_id = 'tenant-1' and bucket >= '${from}' and bucket < '${to}'${more}`;
 const CUSTOMER = ` and customer_id = 'customer-7'`;
@@ -33,11 +33,9 @@ where tenant_id = 'tenant-1' and customer_id = 'customer-7' and ts >= ':day' and
   },
   {
     index: 'event_ts',
-    serves: '`GET /v1/events` of all customers, newest first; refreshes',
-    as: 'read',
-    sql: `select ts, event_id, customer_id, event_type, tokens from tenant_data.event
-where tenant_id = 'tenant-1' and ts >= ':day' and ts < ':day'::timestamptz + interval '1 day'
-order by ts desc, event_id desc limit 101`,
+    serves: 'refreshes; `GET /v1/events` of all customers, where the tenant has much of the traffic',
+    sql: `select tenant_id, customer_id, event_type, count(*), sum(tokens) from event
+where ts >= ':day' and ts < ':day'::timestamptz + interval '30 seconds' group by 1, 2, 3`,
   },
   {
     index: 'event_reference',
@@ -74,7 +72,7 @@ on conflict (event_id, tenant_id) do nothing returning event_id`,
           ? '`GET /v1/windows?customerId=`, `/v1/usage?customerId=`; upserts of the trigger (postgres)'
           : `\`GET /v1/usage?customerId=\`, for whole ${level === '1h' ? 'hours' : 'days'}`,
       as: 'read',
-      sql: HOUR_OF_30S(
+      sql: usageBetween(
         level,
         level === '30s' ? ':day' : ':start',
         level === '30s' ? ':hour' : ':end',
@@ -88,7 +86,7 @@ on conflict (event_id, tenant_id) do nothing returning event_id`,
           ? '`GET /v1/windows`, `/v1/usage`'
           : `\`GET /v1/usage\`, for whole ${level === '1h' ? 'hours' : 'days'}`,
       as: 'read',
-      sql: HOUR_OF_30S(level, ':day', level === '1d' ? ':next' : ':hour'),
+      sql: usageBetween(level, ':start', ':end'),
     },
   ]),
   {
