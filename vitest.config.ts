@@ -23,7 +23,7 @@ export default defineConfig({
     maxWorkers: 2,
     teardownTimeout: 30_000,
     projects: [
-      { test: { name: 'unit', include: ['{src,deploy}/**/*.test.ts'], ...limits } },
+      { test: { name: 'unit', include: ['{src,deploy,test/project}/**/*.test.ts'], ...limits } },
       {
         test: {
           name: 'services',
