@@ -22,7 +22,13 @@ export default defineConfig({
     maxWorkers: 2,
     teardownTimeout: 30_000,
     projects: [
-      { test: { name: 'unit', include: ['{src,seeds,deploy}/**/*.test.ts'], ...limits } },
+      {
+        test: {
+          name: 'unit',
+          include: ['{src,seeds,deploy}/**/*.test.ts', 'artillery/*.test.ts'],
+          ...limits,
+        },
+      },
       {
         test: {
           name: 'services',
