@@ -41,9 +41,9 @@ export async function openAccess(env: NodeJS.ProcessEnv, root: string, run: stri
 async function requireService(url: string): Promise<void> {
   if (!URL.canParse(url)) throw new LoadError(`TIDEMARK_URL is not a URL: ${url}`);
   const { status, text } = await ask(`${url}/readyz`).catch((error: Error) => {
-    const { code } = (error.cause ?? {}) as { code?: string };
+    const { code, message } = (error.cause ?? {}) as { code?: string; message?: string };
     throw new LoadError(
-      `no service answers at ${url} (${code ?? error.message}): start it with npm start, or name it in TIDEMARK_URL`,
+      `no service answers at ${url} (${code ?? message ?? error.message}): start it with npm start, or name it in TIDEMARK_URL`,
     );
   });
   if (!/^\{.*"status":"(not_)?ready"/.test(text)) {

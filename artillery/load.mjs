@@ -16,8 +16,9 @@ if (!tsx) process.exit(1);
 const run = spawn(process.execPath, [tsx, join(here, 'run.ts'), ...process.argv.slice(2)], {
   stdio: 'inherit',
 });
-// From a terminal run.ts gets them as well; it ends in order, and this after it.
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => run.kill(signal));
+// It ends in order, and this after it. Ctrl-C reaches both of them.
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => run.kill('SIGTERM'));
 run.on('exit', (code) => {
   process.exitCode = code ?? 1;
 });

@@ -56,7 +56,10 @@ export async function runArtillery(
       ARTILLERY_DISABLE_TELEMETRY: 'true',
     },
   });
+  const stop = () => artillery.kill('SIGTERM'); // Ctrl-C reaches it by itself
+  process.once('SIGTERM', stop);
   const [code] = (await once(artillery, 'exit')) as [number | null];
+  process.off('SIGTERM', stop);
   const after = machineTime();
   const text = await readFile(report, 'utf8').catch(() => '{}');
   const { aggregate = null, intermediate = [] } = JSON.parse(text) as Partial<Ran>;

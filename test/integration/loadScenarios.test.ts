@@ -1,16 +1,18 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { openAccess } from '../../artillery/access.ts';
 import type { Ledger } from '../../artillery/ledger.ts';
 import type { Context, Request, Response } from '../../artillery/processor.ts';
 import { readRun } from '../../artillery/readRun.ts';
 import { readScenario, scenarioNames } from '../../artillery/scenario.ts';
 import { verify } from '../../artillery/verify.ts';
+import { listen } from '../../src/http/server.ts';
 import { CLOSED_BY_HAND, closeUpTo } from '../support/closing.ts';
 import { describeEngine } from '../support/database.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { ADMIN_KEY, startTestService, type TestService } from '../support/service.ts';
 
 /*
  * The scenarios of artillery/, walked step by step by a few users each, without Artillery: what they send and expect
@@ -172,6 +174,46 @@ describeEngine('load scenarios', () => {
     } finally {
       t.call = call;
     }
+  });
+
+  describe('access', () => {
+    let url: string;
+    let server: Awaited<ReturnType<typeof listen>>;
+    beforeAll(async () => {
+      server = await listen(t.service.app, '127.0.0.1', 0, t.config.http.limits);
+      url = server.address;
+    });
+    afterAll(() => server.close(1_000));
+
+    const open = (env: NodeJS.ProcessEnv) => openAccess({ TIDEMARK_URL: url, ...env }, folder, 'load-access');
+
+    it('makes a tenant with the admin key, and ends what it made', async () => {
+      const { key: made, source, close } = await open({ ADMIN_KEY });
+      expect(source).toContain('load-access');
+      expect((await t.call('GET', '/v1/windows', { key: made })).status).toBe(200);
+      await close();
+      expect((await t.call('GET', '/v1/windows', { key: made })).body.code).toBe('key_revoked');
+      const { body } = await t.call('GET', '/v1/tenants?limit=1000');
+      expect(body.data.find(({ id }: { id: string }) => id === 'load-access').active).toBe(false);
+    });
+
+    it('uses the demo key of a local installation, and no other', async () => {
+      writeFileSync(join(folder, 'keys.json'), JSON.stringify({ demoKey: key }));
+      try {
+        expect((await open({ DATA_DIR: folder })).key).toBe(key);
+      } finally {
+        rmSync(join(folder, 'keys.json'));
+      }
+      await expect(open({ DATA_DIR: folder })).rejects.toThrow('no key');
+    });
+
+    it('says what is wrong with a key', async () => {
+      await expect(open({ TIDEMARK_KEY: 'tm_wrong' })).rejects.toThrow(/TIDEMARK_KEY.* is not right .*401/);
+      await expect(open({ TIDEMARK_KEY: ADMIN_KEY })).rejects.toThrow('tenant_required');
+      await expect(open({ ADMIN_KEY: key })).rejects.toThrow('ADMIN_KEY is not a platform key here');
+      const { body } = await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } });
+      await expect(open({ TIDEMARK_KEY: body.key })).rejects.toThrow('scope_missing');
+    });
   });
 
   describe('files', () => {
