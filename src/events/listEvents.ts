@@ -73,12 +73,13 @@ export async function listEvents(
   const most = query.limit + 1;
   const rows: Row[] = [];
   let end = after ? Math.min(query.to, Math.floor(after[0] / 1_000) + 1) : query.to;
-  let sliceMs = Math.max(FIRST_SLICE_MS, end - Date.now()); // what is ahead of the clock is little, and read at once
-  while (end > query.from && rows.length < most) {
+  // What is ahead of the clock is little: it is read with the first stretch.
+  let sliceMs = FIRST_SLICE_MS + Math.max(0, end - Date.now());
+  for (let growth = SLICE_GROWTH; end > query.from && rows.length < most; growth *= SLICE_GROWTH) {
     const from = Math.max(query.from, end - sliceMs);
     rows.push(...(await readSlice(db, context, { ...query, from, to: end }, after, most - rows.length)));
-    sliceMs = end > Date.now() ? FIRST_SLICE_MS : sliceMs * SLICE_GROWTH;
     end = from;
+    sliceMs = FIRST_SLICE_MS * growth;
   }
   const page = pageOf(rows, query.limit, EVENTS, (row) => [Number(row.ts_micros), row.event_id]);
   return { data: page.data.map((row) => toEvent(context.tenantId, row)), nextCursor: page.nextCursor };

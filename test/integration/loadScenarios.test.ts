@@ -169,7 +169,7 @@ describeEngine('load scenarios', () => {
     };
     try {
       const { misread } = await users(file, 'load-misread', 1);
-      expect(misread[0]).toMatch(/^usage 30s of load-misread-\S+ at \S+: calls 9, acknowledged 10$/);
+      expect(misread[0]).toMatch(/^usage 30s of load-misread-\S+ at \S+: calls 19, acknowledged 20$/);
       expect(emitted.get('tidemark.wrong_reads')).toBeGreaterThan(before);
     } finally {
       t.call = call;
