@@ -20,7 +20,7 @@ import { ADMIN_KEY, startTestService, type TestService } from '../support/servic
  */
 
 const WINDOW = 30_000;
-const USERS = 3;
+const USERS = 2;
 
 interface Step {
   post?: Call;
