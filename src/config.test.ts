@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { ENVIRONMENT, loadConfig } from './config.ts';
+import { ENVIRONMENT } from './config/environment.ts';
+import { loadConfig } from './config.ts';
 import { StartupError } from './errors.ts';
 
 const VARIABLES = Object.keys(ENVIRONMENT.shape) as (keyof typeof ENVIRONMENT.shape)[];

@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { ENVIRONMENT, loadConfig } from '../../src/config.ts';
+import { ENVIRONMENT } from '../../src/config/environment.ts';
+import { loadConfig } from '../../src/config.ts';
 import { addressRule } from '../../src/delivery/webhook/addressRules.ts';
 import {
   buildKustomization,

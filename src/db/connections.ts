@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { Config } from '../config.ts';
+import type { DatabaseConfig } from '../config/database.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { CircuitBreaker } from './circuitBreaker.ts';
 import { remedyFor } from './sqlstate.ts';
@@ -21,7 +21,7 @@ export interface QueryPool extends Queryable {
 export interface ConnectionSettings {
   url: string;
   /** `transaction`: nothing may outlive a transaction, neither settings nor prepared statements. */
-  pooler: Config['database']['pooler'];
+  pooler: DatabaseConfig['pooler'];
   connectTimeoutMs: number;
   /** Bound of one statement, on the server, in ms. */
   statementTimeoutMs: number;
@@ -166,7 +166,7 @@ function inTransactions(pool: pg.Pool, statementTimeoutMs: number): QueryPool {
 /** Settings for one use of the configured database. */
 export function connectionSettings(
   url: string,
-  database: Config['database'],
+  database: DatabaseConfig,
   use: 'ingest' | 'read' | 'admin' | 'closer' | 'refresher' | 'relay' | 'migrate' | 'import' | 'probe',
   breaker?: CircuitBreaker,
 ): ConnectionSettings {

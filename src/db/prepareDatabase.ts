@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { Config } from '../config.ts';
+import type { DatabaseConfig } from '../config/database.ts';
 import { StartupError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { connect, connectionSettings } from './connections.ts';
@@ -15,11 +15,7 @@ const OLDEST_SERVER = 150_000;
  * @returns the names of the migrations applied.
  * @throws {StartupError} when the server cannot be reached, is too old, or its schema is newer than this version.
  */
-export async function prepareDatabase(
-  url: string,
-  database: Config['database'],
-  log: Logger,
-): Promise<string[]> {
+export async function prepareDatabase(url: string, database: DatabaseConfig, log: Logger): Promise<string[]> {
   let client: pg.Client | undefined;
   try {
     client = await connect(connectionSettings(url, database, 'migrate'), log);

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { Registry } from 'prom-client';
-import type { DeliveryConfig } from '../config.ts';
+import type { DeliveryConfig } from '../config/delivery.ts';
 import type { Queryable } from '../db/connections.ts';
 import { TidemarkError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { HttpLimits } from '../config.ts';
+import type { HttpLimits } from '../config/http.ts';
 import { TidemarkError } from '../errors.ts';
 
 /** Header lines of one request; what a proxy adds included. */

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
-import type { HttpLimits } from '../config.ts';
+import type { HttpLimits } from '../config/http.ts';
 import { StartupError, TidemarkError } from '../errors.ts';
 import type { App } from './appEnv.ts';
 import { parserFault, refusalOf, refuse, refuseOnSocket } from './refuse.ts';

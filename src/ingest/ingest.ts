@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { Registry } from 'prom-client';
-import type { Config } from '../config.ts';
+import type { IngestConfig } from '../config/ingest.ts';
 import { Interest } from '../delivery/interest.ts';
 import type { UsageEvent } from '../events/usageEvent.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -19,7 +19,7 @@ const LANE_ROWS = 200;
 const SHARED_BATCH_ROWS = 500;
 
 export interface IngestOptions {
-  config: Config['ingest'];
+  config: IngestConfig;
   connect(): Promise<pg.Client>;
   /** Throws what a request is to be refused with, at once, while the database is known to be away. */
   assertAvailable?(): void;

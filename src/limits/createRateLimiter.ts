@@ -1,12 +1,12 @@
 import { Counter, type Registry } from 'prom-client';
-import type { Config } from '../config.ts';
+import type { LimitsConfig } from '../config/limits.ts';
 import type { RateLimiter } from './rateLimiter.ts';
 import { RedisUsage, type RedisUsageOptions } from './sharedUsage.ts';
 import { TokenBuckets } from './tokenBuckets.ts';
 
 /** The limiter that the configuration asks for: shared through Redis where there is one. */
 export function createRateLimiter(
-  { redisUrl, redisTimeoutMs }: Config['limits'],
+  { redisUrl, redisTimeoutMs }: LimitsConfig,
   registry: Registry,
   onHealth: RedisUsageOptions['onHealth'],
 ): RateLimiter {

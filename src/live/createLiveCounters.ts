@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts';
+import type { LiveConfig } from '../config/live.ts';
 import type { LiveCounters } from './liveCounters.ts';
 import { MemoryLiveCounters } from './memory.ts';
 import { NoLiveCounters } from './none.ts';
@@ -17,7 +17,7 @@ export interface LiveCountersOptions {
 }
 
 /** The live counters the configuration asks for. Does not wait for Redis: `healthy()` says when it is there. */
-export function createLiveCounters(live: Config['live'], options: LiveCountersOptions = {}): LiveCounters {
+export function createLiveCounters(live: LiveConfig, options: LiveCountersOptions = {}): LiveCounters {
   const { store, redisUrl, maxFields, timeoutMs } = live;
   switch (store) {
     case 'none':

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { Config } from '../config.ts';
+import type { WindowsConfig } from '../config/windows.ts';
 import { BackgroundLoop } from '../db/backgroundLoop.ts';
 import { errorCode, LOCK_NOT_AVAILABLE } from '../db/sqlstate.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -8,7 +8,7 @@ import { type Closing, closeWindows } from './closeWindows.ts';
 import type { WindowMetrics } from './windowMetrics.ts';
 
 export interface CloserOptions {
-  config: Config['windows'];
+  config: WindowsConfig;
   connect(): Promise<pg.Client>;
   frontier: ClosedFrontier;
   metrics: WindowMetrics;

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { Config } from '../config.ts';
+import type { WindowsConfig } from '../config/windows.ts';
 import { BackgroundLoop } from '../db/backgroundLoop.ts';
 import type { Engine } from '../db/engine.ts';
 import { errorCode, LOCK_NOT_AVAILABLE } from '../db/sqlstate.ts';
@@ -13,7 +13,7 @@ import { type Refresh, refreshRollup } from './refreshRollup.ts';
 import type { WindowMetrics } from './windowMetrics.ts';
 
 export interface RefresherOptions {
-  config: Config['windows'];
+  config: WindowsConfig;
   engine: Engine;
   connect(): Promise<pg.Client>;
   metrics: WindowMetrics;

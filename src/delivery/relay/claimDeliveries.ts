@@ -1,4 +1,4 @@
-import type { DeliveryConfig } from '../../config.ts';
+import type { DeliveryConfig } from '../../config/delivery.ts';
 import type { Queryable } from '../../db/connections.ts';
 import { type Outgoing, type OutgoingRow, toOutgoing } from './outgoing.ts';
 

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { DeliveryConfig } from '../../config.ts';
+import type { DeliveryConfig } from '../../config/delivery.ts';
 import { BackgroundLoop } from '../../db/backgroundLoop.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import { pruneTallies } from '../pruneTallies.ts';

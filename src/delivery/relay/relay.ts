@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
-import type { DeliveryConfig } from '../../config.ts';
+import type { DeliveryConfig } from '../../config/delivery.ts';
 import { BackgroundLoop } from '../../db/backgroundLoop.ts';
 import type { Queryable } from '../../db/connections.ts';
 import type { Logger } from '../../telemetry/logger.ts';

@@ -1,4 +1,4 @@
-import type { DeliveryConfig } from '../../config.ts';
+import type { DeliveryConfig } from '../../config/delivery.ts';
 import type { AttemptResult, Outgoing } from './outgoing.ts';
 
 /** What an attempt's result means for its delivery. */

@@ -1,0 +1,25 @@
+import type { Environment } from './environment.ts';
+import { wholeNumber } from './values.ts';
+
+export const limitsVariables = {
+  RATE_LIMIT_REQUESTS_PER_SECOND: wholeNumber(0, 1_000_000_000).default(0),
+  RATE_LIMIT_EVENTS_PER_SECOND: wholeNumber(0, 1_000_000_000).default(0),
+};
+
+export interface LimitsConfig {
+  /** Of each tenant that has none of its own; 0: no limit. */
+  requestsPerSecond: number;
+  eventsPerSecond: number;
+  /** Where instances add up what tenants send; undefined: each on its own. */
+  redisUrl: string | undefined;
+  redisTimeoutMs: number;
+}
+
+export function limitsConfig(e: Environment): LimitsConfig {
+  return {
+    requestsPerSecond: e.RATE_LIMIT_REQUESTS_PER_SECOND,
+    eventsPerSecond: e.RATE_LIMIT_EVENTS_PER_SECOND,
+    redisUrl: e.REDIS_URL,
+    redisTimeoutMs: e.LIVE_TIMEOUT_MS,
+  };
+}
