@@ -72,6 +72,7 @@ export async function listEvents(
   query: EventQuery,
 ): Promise<Page<StoredEvent>> {
   const after = query.cursor === undefined ? null : (decodeCursor(query.cursor, EVENTS) as EventPosition);
+  await requireKept(db, 'event', query.from);
   const most = query.limit + 1;
   const rows: Row[] = [];
   let end = after ? Math.min(query.to, Math.floor(after[0] / 1_000) + 1) : query.to;
@@ -106,7 +107,6 @@ async function readSlice(
     conditions.push(`ts <= ${ts}::timestamptz`);
     conditions.push(`(ts, event_id) < (${ts}::timestamptz, ${parameters.add(after[1])}::uuid)`);
   }
-  await requireKept(db, 'event', query.from);
   const { rows } = await db.query<Row>(
     `select (extract(epoch from ts) * 1000000)::bigint as ts_micros,
        (extract(epoch from received_at) * 1000000)::bigint as received_micros,
