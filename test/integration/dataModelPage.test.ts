@@ -12,7 +12,7 @@ import {
   usedIndexes,
 } from '../support/seedForPlans.ts';
 
-const EVENTS = 300_000;
+const EVENTS = 100_000;
 
 describeEngine('docs/data-model.md', () => {
   const engine = inject('engine');
@@ -27,7 +27,7 @@ describeEngine('docs/data-model.md', () => {
     sql = new pg.Client(database.url);
     await sql.connect();
     values = await seedForPlans(sql, EVENTS);
-  }, 120_000);
+  }, 240_000);
   afterAll(async () => {
     await sql?.end();
     await database?.drop();
