@@ -6,6 +6,7 @@ import { type IngestConfig, ingestConfig } from './config/ingest.ts';
 import { type LimitsConfig, limitsConfig } from './config/limits.ts';
 import { type LiveConfig, liveConfig } from './config/live.ts';
 import { type SourcesConfig, sourcesConfig } from './config/sources.ts';
+import { type TelemetryConfig, telemetryConfig } from './config/telemetry.ts';
 import { type WindowsConfig, windowsConfig } from './config/windows.ts';
 import { StartupError } from './errors.ts';
 
@@ -25,6 +26,7 @@ export interface Config {
   delivery: DeliveryConfig;
   live: LiveConfig;
   sources: SourcesConfig;
+  telemetry: TelemetryConfig;
 }
 
 /**
@@ -62,6 +64,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     delivery: deliveryConfig(e),
     live: liveConfig(e),
     sources: sourcesConfig(e),
+    telemetry: telemetryConfig(e),
   };
 }
 

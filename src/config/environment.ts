@@ -6,6 +6,7 @@ import { ingestVariables } from './ingest.ts';
 import { limitsVariables } from './limits.ts';
 import { liveVariables } from './live.ts';
 import { sourcesVariables } from './sources.ts';
+import { telemetryVariables } from './telemetry.ts';
 import { redisUrl } from './values.ts';
 import { windowsVariables } from './windows.ts';
 
@@ -30,5 +31,6 @@ export const ENVIRONMENT = z.object({
   ...deliveryVariables,
   ...liveVariables,
   ...sourcesVariables,
+  ...telemetryVariables,
 });
 export type Environment = z.infer<typeof ENVIRONMENT>;
