@@ -22,7 +22,7 @@ export default defineConfig({
     maxWorkers: 2,
     teardownTimeout: 30_000,
     projects: [
-      { test: { name: 'unit', include: ['{src,seeds,deploy}/**/*.test.ts'], ...limits } },
+      { test: { name: 'unit', include: ['{src,deploy}/**/*.test.ts'], ...limits } },
       {
         test: {
           name: 'services',

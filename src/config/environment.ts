@@ -23,6 +23,7 @@ export const ENVIRONMENT = z.object({
   ADMIN_KEY: adminKey,
   ADMIN_KEY_PREVIOUS: adminKey,
   REDIS_URL: redisUrl.optional(),
+  TIDEMARK_URL: z.url({ protocol: /^https?$/ }).optional(),
   ...httpVariables,
   ...databaseVariables,
   ...ingestVariables,

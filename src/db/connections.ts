@@ -29,6 +29,8 @@ export type DatabaseUse =
   | 'relay'
   | 'migrate'
   | 'import'
+  | 'export'
+  | 'doctor'
   | 'probe';
 
 export interface ConnectionSettings {
@@ -212,7 +214,8 @@ export function connectionSettings(
     metrics,
     pooler: database.pooler,
     connectTimeoutMs: use === 'probe' ? database.probeTimeoutMs : database.connectTimeoutMs,
-    statementTimeoutMs: use === 'read' || use === 'admin' || use === 'relay' ? database.readTimeoutMs : 0,
+    statementTimeoutMs:
+      use === 'read' || use === 'admin' || use === 'relay' || use === 'doctor' ? database.readTimeoutMs : 0,
     applicationName: `tidemark ${use}`,
   };
 }

@@ -35,8 +35,8 @@ async function file(name: string, content: string): Promise<string> {
 }
 
 function start(tool: 'import' | 'migrate', args: string[], env: Record<string, string> = {}) {
-  const program = fileURLToPath(new URL(`../../src/cli/${tool}.ts`, import.meta.url));
-  const child = spawn(process.execPath, ['--import', TSX, program, ...args], {
+  const program = fileURLToPath(new URL('../../src/cli/tidemark.ts', import.meta.url));
+  const child = spawn(process.execPath, ['--import', TSX, program, tool, ...args], {
     env: { ...process.env, DATABASE_URL: database.url, DATA_DIR: join(folder, 'data'), ...env },
   });
   let out = '';
@@ -82,18 +82,18 @@ test('no database: one line and exit code 1', async () => {
   }
 });
 
-test('wrong flags and files: one line and exit code 1', async () => {
+test('wrong flags and files: one line, and exit code 2 where the command line itself is wrong', async () => {
   const path = await file('one.csv', 'time,n\n2024-03-01 00:00:00,1\n');
-  const cases: [string[], string][] = [
-    [[path], "error: required option '--tenant <id>' not specified\n"],
-    [[path, ...FLAGS, '--delimiter', 'ab'], 'one character is needed'],
-    [[path, ...FLAGS, '--map', 'colour=n'], 'tidemark: --map: colour is none of'],
-    [[path, '--tenant', 'none', ...FLAGS.slice(3)], 'tidemark: there is no tenant none; --create-tenant'],
-    [[join(folder, 'missing.csv'), ...FLAGS], 'there is no such file'],
+  const cases: [string[], string, number][] = [
+    [[path], "error: required option '--tenant <id>' not specified\n", 2],
+    [[path, ...FLAGS, '--delimiter', 'ab'], 'one character is needed', 2],
+    [[path, ...FLAGS, '--map', 'colour=n'], 'tidemark: --map: colour is none of', 2],
+    [[path, '--tenant', 'none', ...FLAGS.slice(3)], 'tidemark: there is no tenant none; --create-tenant', 1],
+    [[join(folder, 'missing.csv'), ...FLAGS], 'there is no such file', 1],
   ];
-  for (const [args, message] of cases) {
+  for (const [args, message, status] of cases) {
     const { code, out, err } = await run('import', args);
-    expect({ code, out }).toEqual({ code: 1, out: '' });
+    expect({ code, out }).toEqual({ code: status, out: '' });
     expect(err).toContain(message);
     expect(err.trimEnd()).not.toContain('\n');
   }
@@ -148,7 +148,7 @@ test.each(['SIGINT', 'SIGTERM'] as const)(
 test('the help tells the rules of ids and exit codes', async () => {
   const { code, out } = await run('import', ['--help']);
   expect(code).toBe(0);
-  for (const part of ['Event ids.', 'Exit code.', '--from-line', '--map timestamp=TIMESTAMP']) {
+  for (const part of ['Event ids.', 'Exit codes:', '--from-line', '--map timestamp=TIMESTAMP']) {
     expect(out).toContain(part);
   }
 });

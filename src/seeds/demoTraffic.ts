@@ -1,62 +1,38 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Command, InvalidArgumentError } from 'commander';
 import { v7 as uuidV7 } from 'uuid';
-import { type Config, loadConfig } from '../src/config.ts';
-import { StartupError } from '../src/errors.ts';
-import { loadKeyring } from '../src/local/keyring.ts';
 import { Client, Refused } from './client.ts';
-import { parseDuration } from './durations.ts';
 import { Random } from './random.ts';
 import { noSums, Sender, type Sums } from './sender.ts';
 import { type Arrival, arrivals, type PostedEvent, type TenantModel, tenantModels } from './trafficModel.ts';
 
 const DAY_MS = 86_400_000;
 const TICK_MS = 250;
-const REPORT_MS = 5_000;
 /** History is made, and posted, a minute of it at a time. */
 const HISTORY_STEP_MS = 60_000;
 const HISTORY_REQUEST_EVENTS = 1_000;
 const LIVE_REQUEST_EVENTS = 50;
 const REQUESTS_AT_A_TIME = 4;
 
-interface Flags {
-  url?: string;
-  adminKey?: string;
-  duration: number;
-  minutes?: number;
+export interface SeedOptions {
+  /** Of the service. */
+  url: string;
+  /** A platform key. */
+  adminKey: string;
+  /** How long to send live traffic, in ms; 0: not at all. */
+  durationMs: number;
+  /** Events per second of all tenants together, as a mean over the day. */
   rate: number;
   tenants: number;
-  backfill: number;
+  /** How much history to post first, in ms. */
+  backfillMs: number;
   seed: number;
+  /** Ends it early; what was sent is compared all the same. */
+  signal: AbortSignal;
+  /** Told in a line what is being done, and what went wrong. */
+  say(line: string): void;
+  /** Given, before anything is posted, what says how far it is. */
+  onStart(progress: () => string): void;
 }
-
-new Command('seed')
-  .description(
-    'Posts plausible traffic of several tenants over HTTP: a curve over the day, bursts, late events, requests that ' +
-      'are sent twice, several models and endpoints, clicks and impressions. Makes the tenants, and keys that it ' +
-      'revokes at its end. Then compares what was acknowledged with what the service says. Ctrl-C ends it early.',
-  )
-  .option('--url <url>', 'the service (default: the local one, at PORT)')
-  .option('--admin-key <key>', 'a platform key (default: ADMIN_KEY, else that of the local installation)')
-  .option(
-    '--duration <time>',
-    'how long to send live traffic: 90s, 10m, 2h; 0s for none',
-    parseDuration,
-    60_000,
-  )
-  .option('--minutes <n>', 'the same in minutes', number)
-  .option('--rate <n>', 'events per second of all tenants together, as a mean over the day', number, 20)
-  .option('--tenants <n>', 'how many tenants', wholeNumber, 3)
-  .option('--backfill <time>', 'first post this much history, as fast as it is accepted', parseDuration, 0)
-  .option('--seed <n>', 'the same seed gives the same traffic for the same time', wholeNumber, 1)
-  .action(async (flags: Flags) => {
-    process.exitCode = await run(flags).catch((error: Error) => {
-      const known = error instanceof StartupError || error instanceof Refused;
-      process.stderr.write(`seed: ${known ? error.message : error.stack}\n`);
-      return 1;
-    });
-  })
-  .parse();
 
 interface Tenant {
   model: TenantModel;
@@ -66,32 +42,39 @@ interface Tenant {
   before: Sums;
 }
 
-async function run(flags: Flags): Promise<number> {
-  const config = loadConfig();
-  const url = flags.url ?? `http://127.0.0.1:${config.http.port}`;
-  const admin = new Client(url, await adminKey(flags, url, config));
+/** What was acknowledged, beside what the service has counted since. */
+export interface SeedOutcome {
+  /** For people. */
+  table: string;
+  /** Tenants of which the two differ, or of which requests have failed. */
+  wrong: number;
+}
+
+/**
+ * Posts plausible traffic of several tenants over HTTP, and compares what was acknowledged with what the service says.
+ * Makes the tenants, and keys that it revokes at its end.
+ *
+ * @throws {Refused} when the service does not take what it is sent.
+ */
+export async function postDemoTraffic(options: SeedOptions): Promise<SeedOutcome> {
+  const { url, say } = options;
+  const admin = new Client(url, options.adminKey);
   const started = Date.now();
-  const signal = interruption();
   /** Whole days, so that they are compared as the service sums them up. */
   const days = {
-    from: Math.floor((started - flags.backfill) / DAY_MS) * DAY_MS,
-    to: Math.ceil((started + duration(flags) + DAY_MS) / DAY_MS) * DAY_MS,
+    from: Math.floor((started - options.backfillMs) / DAY_MS) * DAY_MS,
+    to: Math.ceil((started + options.durationMs + DAY_MS) / DAY_MS) * DAY_MS,
   };
   const tenants: Tenant[] = [];
   try {
-    for (const [i, model] of tenantModels(flags.tenants).entries()) {
-      tenants.push(await prepare(admin, url, model, new Random(flags.seed + i), days));
+    for (const [i, model] of tenantModels(options.tenants).entries()) {
+      tenants.push(await prepare(admin, url, model, new Random(options.seed + i), days));
     }
-    const report = setInterval(() => say(progress(tenants)), REPORT_MS);
-    try {
-      if (flags.backfill > 0) await postHistory(tenants, started, flags, signal);
-      await postLive(tenants, Date.now() + duration(flags), flags, signal);
-      await Promise.all(tenants.map(({ sender }) => sender.settled()));
-    } finally {
-      clearInterval(report);
-    }
-    say(progress(tenants));
-    return await compare(tenants, days);
+    options.onStart(() => progress(tenants));
+    if (options.backfillMs > 0) await postHistory(tenants, started, options);
+    await postLive(tenants, Date.now() + options.durationMs, options);
+    await Promise.all(tenants.map(({ sender }) => sender.settled()));
+    return await compare(tenants, days, say);
   } finally {
     for (const { keyId } of tenants) await admin.call('DELETE', `/v1/keys/${keyId}`).catch(() => undefined);
   }
@@ -118,14 +101,16 @@ async function prepare(
 }
 
 /** All tenants at once, each in order of time. */
-async function postHistory(tenants: Tenant[], now: number, flags: Flags, signal: AbortSignal): Promise<void> {
-  say(`posting ${flags.backfill / 3_600_000} h of history, about ${amount(flags)} events`);
+async function postHistory(tenants: Tenant[], now: number, options: SeedOptions): Promise<void> {
+  const { backfillMs, rate, seed, signal, say } = options;
+  const amount = Math.round((backfillMs / 1_000) * rate).toLocaleString('en');
+  say(`posting ${backfillMs / 3_600_000} h of history, about ${amount} events`);
   await Promise.all(
     tenants.map(async ({ model, sender }, i) => {
-      const options = { ...flags, random: new Random(flags.seed + 1_000 + i), newId };
+      const traffic = { rate, seed, random: new Random(seed + 1_000 + i), newId };
       let waiting: PostedEvent[] = [];
-      for (let at = now - flags.backfill; at < now && !signal.aborted; at += HISTORY_STEP_MS) {
-        const step = arrivals(model, at, Math.min(now, at + HISTORY_STEP_MS), options);
+      for (let at = now - backfillMs; at < now && !signal.aborted; at += HISTORY_STEP_MS) {
+        const step = arrivals(model, at, Math.min(now, at + HISTORY_STEP_MS), traffic);
         waiting.push(...step.map(({ event }) => event));
         for (; waiting.length >= HISTORY_REQUEST_EVENTS; waiting = waiting.slice(HISTORY_REQUEST_EVENTS)) {
           await sender.post(waiting.slice(0, HISTORY_REQUEST_EVENTS));
@@ -138,18 +123,18 @@ async function postHistory(tenants: Tenant[], now: number, flags: Flags, signal:
 }
 
 /** As it happens, until `end` (ms since the epoch); what is then still to come late is sent at once. */
-async function postLive(tenants: Tenant[], end: number, flags: Flags, signal: AbortSignal): Promise<void> {
-  const options = { ...flags, newId };
-  const random = new Random(flags.seed + 2_000);
+async function postLive(tenants: Tenant[], end: number, options: SeedOptions): Promise<void> {
+  const { rate, seed, signal } = options;
+  const random = new Random(seed + 2_000);
   await Promise.all(
     tenants.map(async ({ model, sender }, i) => {
-      const own = new Random(flags.seed + 3_000 + i);
+      const traffic = { rate, seed, random: new Random(seed + 3_000 + i), newId };
       let delayed: Arrival[] = [];
       let from = Date.now();
       while (from < end && !signal.aborted) {
         await sleep(TICK_MS);
         const to = Math.min(end, Date.now());
-        delayed.push(...arrivals(model, from, to, { ...options, random: own }));
+        delayed.push(...arrivals(model, from, to, traffic));
         const due = delayed.filter(({ sendAt }) => sendAt <= to);
         delayed = delayed.filter(({ sendAt }) => sendAt > to);
         await postInParts(sender, due, random);
@@ -191,8 +176,11 @@ async function served(client: Client, days: { from: number; to: number }): Promi
   return sums;
 }
 
-/** Prints what was acknowledged beside what the service has counted since. @returns the exit code. */
-async function compare(tenants: Tenant[], days: { from: number; to: number }): Promise<number> {
+async function compare(
+  tenants: Tenant[],
+  days: { from: number; to: number },
+  say: (line: string) => void,
+): Promise<SeedOutcome> {
   let wrong = 0;
   const rows: string[][] = [['tenant', 'requests', 'sent twice', '', ...Object.keys(noSums())]];
   for (const { model, client, sender, before } of tenants) {
@@ -209,11 +197,7 @@ async function compare(tenants: Tenant[], days: { from: number; to: number }): P
     for (const failure of sender.failures.slice(0, 5)) say(`${model.id}: ${failure}`);
     if (sender.failures.length > 5) say(`${model.id}: ${sender.failures.length} requests failed in all`);
   }
-  process.stdout.write(table(rows));
-  process.stdout.write(
-    wrong === 0 ? 'everything acknowledged is counted, once\n' : `${wrong} tenants do not add up\n`,
-  );
-  return wrong === 0 ? 0 : 1;
+  return { table: table(rows), wrong };
 }
 
 function table(rows: string[][]): string {
@@ -225,24 +209,6 @@ function table(rows: string[][]): string {
   return `${rows.map((row) => line(row).trimEnd()).join('\n')}\n`;
 }
 
-/** A key of the local installation is not handed to another machine. */
-async function adminKey(flags: Flags, url: string, config: Config): Promise<string> {
-  const given = flags.adminKey ?? config.adminKey;
-  if (given !== undefined) return given;
-  const { hostname } = new URL(url);
-  if (!['localhost', '127.0.0.1', '[::1]'].includes(hostname)) {
-    throw new StartupError('name a platform key of that service: --admin-key');
-  }
-  return (await loadKeyring(config.dataDir)).adminKey;
-}
-
-function interruption(): AbortSignal {
-  const controller = new AbortController();
-  process.once('SIGINT', () => controller.abort());
-  process.once('SIGTERM', () => controller.abort());
-  return controller.signal;
-}
-
 function progress(tenants: Tenant[]): string {
   const total = (of: (sender: Sender) => number) => tenants.reduce((sum, { sender }) => sum + of(sender), 0);
   const acknowledged = total((sender) => sender.acknowledged.events).toLocaleString('en');
@@ -250,30 +216,6 @@ function progress(tenants: Tenant[]): string {
   return `${acknowledged} events acknowledged${failures === 0 ? '' : `, ${failures} requests failed`}`;
 }
 
-function amount({ backfill, rate }: Flags): string {
-  return Math.round((backfill / 1_000) * rate).toLocaleString('en');
-}
-
-function duration({ duration, minutes }: Flags): number {
-  return minutes === undefined ? duration : minutes * 60_000;
-}
-
 function newId(ms: number): string {
   return uuidV7({ msecs: ms });
-}
-
-function say(line: string): void {
-  process.stderr.write(`${line}\n`);
-}
-
-function number(text: string): number {
-  if (!/^\d+(\.\d+)?$/.test(text) || Number(text) <= 0)
-    throw new InvalidArgumentError('a number above 0 is needed');
-  return Number(text);
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d{1,9}$/.test(text) || Number(text) === 0)
-    throw new InvalidArgumentError('a whole number is needed');
-  return Number(text);
 }

@@ -1,19 +1,18 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { loadConfig } from '../config.ts';
-import { prepareDatabase } from '../db/prepareDatabase.ts';
-import { type ImportOutcome, importFile } from '../importing/importFile.ts';
-import { type BadLine, ImportCounts } from '../importing/importRows.ts';
-import { parseMapping, TARGETS } from '../importing/mapping.ts';
-import { openSource, type Source } from '../importing/openSource.ts';
-import { showProgress } from '../importing/progress.ts';
-import { runTool, toolLogger } from './runTool.ts';
-import { withDatabase } from './withDatabase.ts';
+import { loadConfig } from '../../config.ts';
+import { prepareDatabase } from '../../db/prepareDatabase.ts';
+import { type ImportOutcome, importFile } from '../../importing/importFile.ts';
+import { type BadLine, ImportCounts } from '../../importing/importRows.ts';
+import { parseMapping, TARGETS } from '../../importing/mapping.ts';
+import { openSource, type Source } from '../../importing/openSource.ts';
+import { showProgress } from '../../importing/progress.ts';
+import { count, delimiter, joined } from '../arguments.ts';
+import { EXIT_CODES, INTERRUPTED } from '../exitCodes.ts';
+import { interruption, runCommand, toolLogger } from '../runCommand.ts';
+import { withDatabase } from '../withDatabase.ts';
 
 /** Bad lines that are printed; the others are counted. */
 const BAD_LINES_PRINTED = 20;
-const INTERRUPTED = 130;
-/** A second signal sooner than this is the same one: npm may pass on what the terminal has sent already. In ms. */
-const SAME_SIGNAL_MS = 1_000;
 
 const HELP = `
 Columns that --map knows: ${Object.keys(TARGETS).join(', ')}.
@@ -26,15 +25,16 @@ also when it was renamed or compressed, when rows have been appended, or with an
 corrected in place is a new event, the rows around it are not; insert or remove no lines. After a change to the
 header or the first row, pass the prefix that the first import printed as --id-prefix.
 
-Exit code. 0: every row is stored, but for bad lines, if there are no more than --max-errors. 1: stopped, the reason
-and the line to resume from are printed. ${INTERRUPTED}: interrupted (Ctrl-C, SIGTERM); what was under way is finished and the line
-to resume from is printed.
+Bad lines up to --max-errors are no failure. An import that fails or is interrupted finishes what is under way and
+prints the line to resume from.
 
 The database is DATABASE_URL, else the local one in DATA_DIR, whether the service runs or not.
 
 Example:
-  npm run import -- trace.csv --tenant demo --customer acme --endpoint /api/completion --model gpt-4 \\
-    --map timestamp=TIMESTAMP,inputTokens=ContextTokens,outputTokens=GeneratedTokens`;
+  npx tidemark import trace.csv --tenant demo --customer acme --endpoint /api/completion --model gpt-4 \\
+    --map timestamp=TIMESTAMP,inputTokens=ContextTokens,outputTokens=GeneratedTokens
+
+${EXIT_CODES}`;
 
 interface Flags {
   tenant: string;
@@ -55,29 +55,31 @@ interface Flags {
   idPrefix?: string;
 }
 
-new Command('import')
-  .usage('FILE --tenant ID [options]')
-  .description('Streams a CSV or NDJSON file (also .gz) of any size and any age into the database.')
-  .argument('<file>', 'the file; UTF-8')
-  .requiredOption('--tenant <id>', 'tenant that the events belong to')
-  .option('--create-tenant', 'make the tenant where there is none', false)
-  .option('--customer <id>', 'customer of every event')
-  .option('--endpoint <path>', 'endpoint of every event')
-  .option('--model <name>', 'model of every event')
-  .option('--event-type <type>', 'type of every event (default: api.request)')
-  .option('--source-id <id>', 'source of every event')
-  .option('--reference <id>', 'reference of every event')
-  .option('--unit <unit>', 'unit of every value')
-  .option('--map <target=COLUMN,…>', 'which column is what', joined, '')
-  .option('--metadata <COLUMN,…>', 'columns to keep as metadata', joined, '')
-  .addOption(new Option('--format <format>', 'default: by the name of the file').choices(['csv', 'ndjson']))
-  .option('--delimiter <character>', 'between the fields of CSV; tab for tabs', delimiter, ',')
-  .option('--from-line <n>', 'pass over rows that begin before this line', wholeNumber, 1)
-  .option('--max-errors <n>', 'bad lines to go on after', wholeNumber, 100)
-  .option('--id-prefix <digits>', 'what event ids begin with, as an import has printed it', idPrefix)
-  .addHelpText('after', HELP)
-  .action((file: string, flags: Flags) => runTool(() => run(file, flags)))
-  .parse();
+export function importCommand(): Command {
+  return new Command('import')
+    .usage('FILE --tenant ID [options]')
+    .summary('import events from a file')
+    .description('Streams a CSV or NDJSON file (also .gz) of any size and any age into the database.')
+    .argument('<file>', 'the file; UTF-8')
+    .requiredOption('--tenant <id>', 'tenant that the events belong to')
+    .option('--create-tenant', 'make the tenant where there is none', false)
+    .option('--customer <id>', 'customer of every event')
+    .option('--endpoint <path>', 'endpoint of every event')
+    .option('--model <name>', 'model of every event')
+    .option('--event-type <type>', 'type of every event (default: api.request)')
+    .option('--source-id <id>', 'source of every event')
+    .option('--reference <id>', 'reference of every event')
+    .option('--unit <unit>', 'unit of every value')
+    .option('--map <target=COLUMN,…>', 'which column is what', joined, '')
+    .option('--metadata <COLUMN,…>', 'columns to keep as metadata', joined, '')
+    .addOption(new Option('--format <format>', 'default: by the name of the file').choices(['csv', 'ndjson']))
+    .option('--delimiter <character>', 'between the fields of CSV; tab for tabs', delimiter, ',')
+    .option('--from-line <n>', 'pass over rows that begin before this line', count, 1)
+    .option('--max-errors <n>', 'bad lines to go on after', count, 100)
+    .option('--id-prefix <digits>', 'what event ids begin with, as an import has printed it', idPrefix)
+    .addHelpText('after', HELP)
+    .action((file: string, flags: Flags) => runCommand(() => run(file, flags)));
+}
 
 async function run(path: string, flags: Flags): Promise<number> {
   const config = loadConfig();
@@ -147,15 +149,15 @@ function printer(counts: ImportCounts, print: (line: string) => void): (fault: B
 
 function summary(path: string, source: Source, counts: ImportCounts, outcome: ImportOutcome): string {
   const seconds = outcome.importMs / 1_000;
-  const count = (value: number) => value.toLocaleString('en');
+  const figure = (value: number) => value.toLocaleString('en');
   const lines: [string, string][] = [
-    ['rows read', count(counts.rows)],
-    ['stored', count(counts.stored)],
-    ['duplicates', count(counts.duplicates)],
-    ['bad lines', count(counts.badLines)],
+    ['rows read', figure(counts.rows)],
+    ['stored', figure(counts.stored)],
+    ['duplicates', figure(counts.duplicates)],
+    ['bad lines', figure(counts.badLines)],
     [
       'seconds',
-      `${seconds.toFixed(2)} (${count(Math.round(counts.rows / Math.max(seconds, 0.001)))} rows/s)`,
+      `${seconds.toFixed(2)} (${figure(Math.round(counts.rows / Math.max(seconds, 0.001)))} rows/s)`,
     ],
   ];
   if (outcome.refreshMs !== null)
@@ -196,37 +198,6 @@ function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const cause = error.cause instanceof Error ? ` (${error.cause.message})` : '';
   return `${error.message}${cause}`;
-}
-
-/** Aborts with the first SIGINT or SIGTERM; another one later ends the process at once. */
-function interruption(): AbortSignal {
-  const controller = new AbortController();
-  let first = 0;
-  const onSignal = () => {
-    if (controller.signal.aborted && Date.now() - first > SAME_SIGNAL_MS) process.exit(INTERRUPTED);
-    first ||= Date.now();
-    controller.abort();
-  };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
-  return controller.signal;
-}
-
-function joined(value: string, previous: string): string {
-  return previous === '' ? value : `${previous},${value}`;
-}
-
-function wholeNumber(value: string): number {
-  if (!/^\d{1,15}$/.test(value)) throw new InvalidArgumentError('a whole number is needed');
-  return Number(value);
-}
-
-function delimiter(value: string): string {
-  const character = value === 'tab' || value === '\\t' ? '\t' : value;
-  if (character.length !== 1 || /["\r\n]/.test(character)) {
-    throw new InvalidArgumentError('one character is needed');
-  }
-  return character;
 }
 
 function idPrefix(value: string): string {

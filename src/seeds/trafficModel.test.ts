@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { toUsageEvent } from '../src/events/toUsageEvent.ts';
+import { toUsageEvent } from '../events/toUsageEvent.ts';
 import { noise, Random } from './random.ts';
 import { arrivals, intensity, type PostedEvent, tenantModels } from './trafficModel.ts';
 
