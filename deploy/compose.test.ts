@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { ENVIRONMENT, loadConfig } from '../src/config.ts';
+import { ENVIRONMENT } from '../src/config/environment.ts';
+import { loadConfig } from '../src/config.ts';
 import { TIMESCALE_IMAGE } from '../test/support/timescaleServer.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -246,10 +247,10 @@ describe.skipIf(!client)('docker compose config', () => {
     const [program, ...args] = client!;
     const flags = ['--env-file', envFile, '-f', join(root, 'docker-compose.yml')];
     for (const profile of profiles) flags.push('--profile', profile);
-    const { PATH, HOME } = process.env;
+    const { PATH, HOME, DOCKER_CONFIG } = process.env; // and none of our variables
     return spawnSync(program!, [...args, ...flags, 'config', '--format', 'json'], {
       encoding: 'utf8',
-      env: { PATH, HOME },
+      env: { PATH, HOME, ...(DOCKER_CONFIG && { DOCKER_CONFIG }) },
     });
   };
   const base = ['migrate', 'postgres', 'proxy', 'redis', 'tidemark'];

@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join, matchesGlob } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ENVIRONMENT } from '../src/config.ts';
+import { ENVIRONMENT } from '../src/config/environment.ts';
 
 const root = join(import.meta.dirname, '..');
 const read = (file: string) => readFileSync(join(root, file), 'utf8');
@@ -87,7 +87,8 @@ describe('.dockerignore', () => {
     let included = true;
     for (const pattern of patterns) {
       const glob = pattern.replace(/^!/, '');
-      if (above.some((path) => matchesGlob(path, glob))) included = pattern.startsWith('!');
+      // '*' is everything for Docker, dot files too
+      if (glob === '*' || above.some((path) => matchesGlob(path, glob))) included = pattern.startsWith('!');
     }
     return included;
   };
