@@ -10,6 +10,7 @@ const integration = [
 /** Tests that do not depend on the rollup engine. */
 const services = [
   'test/integration/**/*.contract.test.ts',
+  'test/integration/httpHygiene.test.ts',
   'test/faults/redisFaults.test.ts',
   'test/faults/limitsRedis.test.ts',
 ];

@@ -96,6 +96,7 @@ describe('without any variable', () => {
       },
       live: { store: 'memory', redisUrl: undefined, maxFields: 200, timeoutMs: 200 },
       sources: { redisStreams: [], tenantId: null },
+      telemetry: { traces: null },
     });
   });
 
@@ -134,6 +135,18 @@ describe('profiles', () => {
     expect(loadConfig({ REDIS_URL }).live.store).toBe('redis');
     expect(loadConfig(prod).live.store).toBe('none');
     expect(loadConfig({ TIDEMARK_PROFILE: 'test' }).live.store).toBe('memory');
+  });
+});
+
+describe('traces', () => {
+  it('go where a collector is named, and not otherwise', () => {
+    expect(loadConfig({ OTEL_TRACES_SAMPLER: 'always_on' }).telemetry).toEqual({ traces: null });
+    const endpoint = 'http://collector:4318';
+    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint };
+    const byDefault = { endpoint, protocol: 'http/protobuf', sampler: 'parentbased_always_on', ratio: 1 };
+    expect(loadConfig(env).telemetry.traces).toEqual(byDefault);
+    const some = { ...env, OTEL_TRACES_SAMPLER: 'traceidratio', OTEL_TRACES_SAMPLER_ARG: '0.25' };
+    expect(loadConfig(some).telemetry.traces).toEqual({ ...byDefault, sampler: 'traceidratio', ratio: 0.25 });
   });
 });
 
@@ -193,6 +206,10 @@ describe('bad values', () => {
       '::1/-1',
       '10.0.0.1/8/8',
     ],
+    OTEL_EXPORTER_OTLP_ENDPOINT: ['collector:4318', 'grpc://collector:4317', '4318'],
+    OTEL_EXPORTER_OTLP_PROTOCOL: ['grpc', 'json'],
+    OTEL_TRACES_SAMPLER: ['always', 'ratio', 'jaeger_remote'],
+    OTEL_TRACES_SAMPLER_ARG: ['-0.1', '1.1', 'half'],
     CORS_ORIGINS: [
       '*',
       'null',

@@ -11,7 +11,9 @@ export type { BatchItem } from './fairQueue.ts';
  *
  * Each flow that waits gets a fair share (fairQueue.ts). A batch under way cannot be interrupted, so while items of more
  * than one flow come in, what goes ahead of the others is not in one batch with them, and one lane is kept for it: a
- * request of a flow that asks for little waits for nobody who asks for much. One flow alone has everything.
+ * request of a flow that asks for little waits for nobody who asks for much. And while such flows are there, those that
+ * take turns rest after each batch for as long as it took: they leave the processors and the database to the others.
+ * One flow alone has everything.
  *
  * Invariants:
  * - an item is in exactly one place: the queue, one running batch, or settled;
@@ -66,6 +68,10 @@ const SWEEP_MS = 20;
 const LANE_WAIT_MS = 20;
 /** How long a batch of those who take turns keeps the others of them out of the last lane, in ms: one that hangs must not. */
 const TURN_MS = 250;
+/** How long after a flow that asks for little those that take turns rest between their batches, in ms. */
+const GIVE_WAY_MS = 1_000;
+/** How long they rest at most, in ms: a batch that took long says nothing of the next. */
+const MAX_REST_MS = 100;
 
 interface Running<E> {
   readonly batch: E[];
@@ -85,6 +91,10 @@ export class Batcher<Item extends BatchItem, Result> {
   private latestFlow: string | undefined;
   /** Until when items of several flows are expected, ms since the epoch. */
   private sharedUntil = 0;
+  /** Until when flows that ask for little are expected, ms since the epoch. */
+  private giveWayUntil = 0;
+  /** Until when those that take turns rest, ms since the epoch. */
+  private restUntil = 0;
   private pumpScheduled = false;
   private closed = false;
   /** Settles, after `close`, when nothing waits or runs. */
@@ -187,6 +197,9 @@ export class Batcher<Item extends BatchItem, Result> {
       if (!share) break;
       const bounds = sharing && share !== 'ahead' ? this.sharedBatch : this.wholeBatch;
       const batch = this.queue.take(bounds, share);
+      if (share === 'ahead' && batch.some(({ item }) => !this.queue.holds(item.flow))) {
+        this.giveWayUntil = now + GIVE_WAY_MS;
+      }
       if (batch.length > 0) void this.run(batch, share, this.idle.pop()!);
     }
     if (this.queue.length === 0 && this.running.size === 0) this.onIdle?.();
@@ -201,9 +214,10 @@ export class Batcher<Item extends BatchItem, Result> {
     const rowsInTurn = rows - rowsAhead;
     let turns = 0;
     for (const { share, since } of this.running) if (share !== 'ahead' && since > now - TURN_MS) turns++;
-    if (rowsInTurn > 0 && turns === 0) return 'turns';
+    const resting = now < this.restUntil && !this.closed;
+    if (rowsInTurn > 0 && turns === 0 && !resting) return 'turns';
     if (rowsAhead > 0) return worthALane || turns > 0 ? 'ahead' : undefined;
-    return worthALane && turns < lanes - 1 ? 'turns' : undefined;
+    return worthALane && turns < lanes - 1 && !resting ? 'turns' : undefined;
   }
 
   private async run(batch: Waiting<Item, Result>[], share: Share, lane: number): Promise<void> {
@@ -223,8 +237,17 @@ export class Batcher<Item extends BatchItem, Result> {
     }
     for (const [i, entry] of batch.entries()) settle(entry, results[i]!);
     this.running.delete(running);
+    if (share === 'turns') this.rest(Date.now() - running.since);
     this.idle.push(lane);
     this.pump();
+  }
+
+  private rest(tookMs: number): void {
+    const now = Date.now();
+    if (now >= this.giveWayUntil) return;
+    const restMs = Math.min(tookMs, MAX_REST_MS);
+    this.restUntil = now + restMs;
+    setTimeout(() => this.pump(), restMs);
   }
 
   /** Settles what is past its deadline, and uses another lane for what waits behind a slow one. */

@@ -236,6 +236,37 @@ describe('while flows share the lanes', () => {
     await end();
   });
 
+  it('turns rest after each batch for as long as it took, while somebody asks for little', async () => {
+    const { batches, add, done, end } = sharing({ deadlineMs: 60_000 });
+    await add(...several('flood', 20, 250), of('small', 0));
+    expect(namesIn(batches)).toEqual([
+      ['flood0', 'small0'],
+      ['flood1', 'flood2'],
+    ]);
+    await done('small0');
+    vi.setSystemTime(Date.now() + 40);
+    await done('flood1');
+    expect(batches.length).toBe(2);
+    await add(of('small', 1));
+    expect(batches[2]!.names).toEqual(['small1']);
+    vi.setSystemTime(Date.now() + 39);
+    await sleep(60); // the queue is looked at meanwhile
+    expect(batches.length).toBe(3);
+    vi.setSystemTime(Date.now() + 1);
+    await vi.waitFor(() => expect(batches[3]!.names).toEqual(['flood3', 'flood4']));
+    await end();
+  });
+
+  it('turns do not rest where everybody asks for much', async () => {
+    const { batches, add, done, end } = sharing({ deadlineMs: 60_000 });
+    await add(...several('a', 20, 500), ...several('b', 20, 500));
+    expect(namesIn(batches)).toEqual([['a0']]);
+    vi.setSystemTime(Date.now() + 40);
+    await done('a0');
+    expect(batches[1]!.names).toEqual(['b0']);
+    await end();
+  });
+
   it('a small request has a lane beside turns at once, though nothing else waits', async () => {
     const { batches, add, done, end } = sharing({});
     await add(of('small', 0), ...several('flood', 2, 250));

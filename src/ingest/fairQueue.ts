@@ -111,6 +111,11 @@ export class FairQueue<E extends Entry> {
     return flow.rows + rows <= SHARE_OF_FREE * freeRows && flow.bytes + bytes <= SHARE_OF_FREE * freeBytes;
   }
 
+  /** Whether anything of a flow waits. */
+  holds(key: string): boolean {
+    return this.flows.get(key)?.first !== undefined;
+  }
+
   push(entry: E): void {
     const { item } = entry;
     const flow = this.flowOf(item.flow);

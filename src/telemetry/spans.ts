@@ -16,7 +16,8 @@ import {
  * names, counts and statements with placeholders, never values: no span tells what an event says.
  */
 
-export const tracer = trace.getTracer('tidemark');
+/** Asked for each time: one that is kept stays with the first SDK it has met. */
+export const tracer = () => trace.getTracer('tidemark');
 
 /** Whose span a caller is in; undefined without tracing. */
 export function callingSpan(): SpanContext | undefined {
@@ -29,7 +30,7 @@ export function inSpan<Result>(
   options: SpanOptions,
   work: (span: Span) => Promise<Result>,
 ): Promise<Result> {
-  return tracer.startActiveSpan(name, options, async (span) => {
+  return tracer().startActiveSpan(name, options, async (span) => {
     try {
       return await work(span);
     } catch (error) {

@@ -138,7 +138,7 @@ function inClientSpan(
   url: string | null,
   work: () => Promise<AttemptResult>,
 ): Promise<AttemptResult> {
-  return tracer.startActiveSpan('POST', { kind: SpanKind.CLIENT }, async (span) => {
+  return tracer().startActiveSpan('POST', { kind: SpanKind.CLIENT }, async (span) => {
     if (span.isRecording()) span.setAttributes(attributesOf(message, url));
     try {
       const result = await work();

@@ -31,7 +31,7 @@ export function requestTracing(operations: () => OperationNames) {
       'tidemark.request.id': c.get('requestId'),
     };
     const parent = propagation.extract(ROOT_CONTEXT, c, HEADERS);
-    return tracer.startActiveSpan(method, { kind: SpanKind.SERVER, attributes }, parent, async (span) => {
+    return tracer().startActiveSpan(method, { kind: SpanKind.SERVER, attributes }, parent, async (span) => {
       try {
         await next();
       } finally {
