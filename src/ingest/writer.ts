@@ -124,9 +124,11 @@ export class Writer {
           continue;
         }
         const remedy = code === INTEREST_CHANGED ? 'unavailable' : remedyFor(error);
-        if (remedy === 'reject') return this.isolate(path, requests, error);
+        if (remedy === 'reject' || (remedy === 'suspect' && requests.length > 1)) {
+          return this.isolate(path, requests, error);
+        }
         if (remedy === 'reconnect') this.drop();
-        if (remedy === 'unavailable' || Date.now() >= this.until) {
+        if (remedy === 'unavailable' || remedy === 'suspect' || Date.now() >= this.until) {
           this.options.log.error({ err: error, rows: batch.rows.length }, 'batch not written');
           return requests.map(() => unavailable(error));
         }
