@@ -62,7 +62,9 @@ describe('the schema check', () => {
 
 describe('the migration job', () => {
   it('runs a command that the program has', () => {
-    const job = baseFiles.find(({ kind, metadata }) => kind === 'Job' && metadata.name === 'tidemark-migrate')!;
+    const job = baseFiles.find(
+      ({ kind, metadata }) => kind === 'Job' && metadata.name === 'tidemark-migrate',
+    )!;
     const [node, program, ...args] = job.spec.template.spec.containers[0].command;
     const source = program.replace('dist/', 'src/').replace(/\.js$/, '.ts');
     expect([node, existsSync(join(here, '../..', source))]).toEqual(['node', true]);
