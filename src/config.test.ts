@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { ENVIRONMENT } from './config/environment.ts';
-import { loadConfig } from './config.ts';
+import { loadClientConfig, loadConfig } from './config.ts';
 import { StartupError } from './errors.ts';
 
 const VARIABLES = Object.keys(ENVIRONMENT.shape) as (keyof typeof ENVIRONMENT.shape)[];
@@ -299,4 +299,28 @@ it('README.md lists exactly these variables, with these defaults', async () => {
   const defaults = ENVIRONMENT.parse({}) as Record<string, unknown>;
   const expected = VARIABLES.map((name) => [name, String(defaults[name] ?? '')]);
   expect(listed.sort()).toEqual(expected.sort());
+});
+
+describe('a client of the service', () => {
+  it('goes by a URL, or the port of this machine, and by nothing that only the service needs', () => {
+    const dataDir = '.tidemark';
+    expect(loadClientConfig({ PORT: '9090', TIDEMARK_PROFILE: 'prod', DATABASE_URL: 'mysql://x' })).toEqual({
+      url: 'http://127.0.0.1:9090',
+      adminKey: undefined,
+      dataDir,
+    });
+    const adminKey = 'x'.repeat(16);
+    expect(loadClientConfig({ TIDEMARK_URL: 'https://usage.example', ADMIN_KEY: adminKey })).toEqual({
+      url: 'https://usage.example',
+      adminKey,
+      dataDir,
+    });
+  });
+
+  it('is told in one line what is wrong, without the value', () => {
+    const wrong = { TIDEMARK_URL: 'ftp://secret@x', ADMIN_KEY: 'short' };
+    expect(() => loadClientConfig(wrong)).toThrow(/ADMIN_KEY: needs at least 16 characters/);
+    expect(() => loadClientConfig(wrong)).toThrow(/TIDEMARK_URL: /);
+    expect(() => loadClientConfig(wrong)).not.toThrow(/secret/);
+  });
 });

@@ -4,7 +4,7 @@ import { connect, connectionSettings } from '../db/connections.ts';
 import { unusable } from '../db/prepareDatabase.ts';
 import { requireSchema } from '../db/schemaState.ts';
 import { connectionLost } from '../db/sqlstate.ts';
-import { toolLogger } from './runCommand.ts';
+import { silentLogger } from './runCommand.ts';
 import { withDatabase } from './withDatabase.ts';
 
 /**
@@ -19,7 +19,7 @@ export function withSchema<Result>(
 ): Promise<Result> {
   const config = loadConfig();
   return withDatabase(config, async (url) => {
-    const client = await connect(connectionSettings(url, config.database, use), toolLogger()).catch(
+    const client = await connect(connectionSettings(url, config.database, use), silentLogger()).catch(
       (error) => {
         throw unusable(url, error);
       },

@@ -10,6 +10,7 @@ import { loadConfig } from '../../src/config.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { examine } from '../../src/doctor/examine.ts';
 import type { Finding, Status } from '../../src/doctor/finding.ts';
+import { buildProgram } from '../support/buildProgram.ts';
 import { describeEngine } from '../support/database.ts';
 import { newRedis } from '../support/newRedis.ts';
 import { OwnCluster } from '../support/ownCluster.ts';
@@ -67,6 +68,7 @@ async function silentPort(): Promise<number> {
 
 describeEngine('doctor', () => {
   beforeAll(async () => {
+    await buildProgram();
     folder = await mkdtemp(join(await runFolder(), 'doctor-'));
     await chmod(folder, 0o755); // the server runs as somebody else where the tests run as root
     const own = await OwnCluster.make(inject('engine'), folder, { max_connections: '60' });
@@ -76,7 +78,7 @@ describeEngine('doctor', () => {
     sql.on('error', () => undefined);
     await sql.connect();
     await migrate(sql);
-  }, 60_000);
+  }, 180_000);
   afterAll(async () => {
     await sql?.end();
     await cluster?.stop('immediate');

@@ -7,6 +7,7 @@ import { ExportCounts } from '../../src/exporting/exportCounts.ts';
 import { exportEvents } from '../../src/exporting/exportEvents.ts';
 import { beginSnapshot } from '../../src/exporting/snapshot.ts';
 import { tenantContext } from '../../src/tenancy/tenantContext.ts';
+import { buildProgram } from '../support/buildProgram.ts';
 import { createTestDatabase, describeEngine, type TestDatabase } from '../support/database.ts';
 import { runFolder } from '../support/runFolder.ts';
 import { runTidemark } from '../support/runTidemark.ts';
@@ -52,6 +53,7 @@ const range = (id: string) => ['--tenant', id, '--from', FROM, '--to', TO];
 
 describeEngine('export', () => {
   beforeAll(async () => {
+    await buildProgram();
     service = await startTestService({ WINDOW_GRACE_MS: '0' });
     folder = await mkdtemp(join(await runFolder(), 'export-'));
     [tenant, other] = [await service.tenant(), await service.tenant()];
@@ -95,7 +97,7 @@ describeEngine('export', () => {
       const headers = { 'idempotency-key': `"${key}"` };
       await post(tenant.key, { key: 'visits', value: '2.5' }, '/v1/counters/increment', headers);
     }
-  }, 120_000);
+  }, 180_000);
   afterAll(async () => {
     await service?.stop();
     if (folder) await rm(folder, { recursive: true, force: true });

@@ -1,28 +1,26 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { buildProgram } from '../support/buildProgram.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { withDatabase } from '../support/databaseUrl.ts';
 import { runFolder } from '../support/runFolder.ts';
+import { startTidemark } from '../support/runTidemark.ts';
 
 /* The command line tools as processes: what they print, and their exit codes. */
-
-const TSX = import.meta.resolve('tsx');
 
 let database: TestDatabase;
 let folder: string;
 let big: string;
 
 beforeAll(async () => {
+  await buildProgram();
   database = await createTestDatabase();
   folder = await mkdtemp(join(await runFolder(), 'tools-'));
   const rows = Array.from({ length: 300_000 }, (_, i) => `2024-03-01 00:00:00,${i}\n`);
   big = await file('big.csv', `time,n\n${rows.join('')}`);
-});
+}, 180_000);
 afterAll(async () => {
   await database.drop();
   await rm(folder, { recursive: true, force: true });
@@ -35,16 +33,8 @@ async function file(name: string, content: string): Promise<string> {
 }
 
 function start(tool: 'import' | 'migrate', args: string[], env: Record<string, string> = {}) {
-  const program = fileURLToPath(new URL('../../src/cli/tidemark.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', TSX, program, tool, ...args], {
-    env: { ...process.env, DATABASE_URL: database.url, DATA_DIR: join(folder, 'data'), ...env },
-  });
-  let out = '';
-  let err = '';
-  child.stdout.on('data', (chunk) => (out += chunk));
-  child.stderr.on('data', (chunk) => (err += chunk));
-  const ended = once(child, 'close').then(([code]) => ({ code, out, err }));
-  return { child, ended };
+  const ours = { DATABASE_URL: database.url, DATA_DIR: join(folder, 'data') };
+  return startTidemark([tool, ...args], { ...ours, ...env });
 }
 
 const run = (...args: Parameters<typeof start>) => start(...args).ended;

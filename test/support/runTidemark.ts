@@ -2,8 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-const TSX = import.meta.resolve('tsx');
-const PROGRAM = fileURLToPath(new URL('../../src/cli/tidemark.ts', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../../dist/cli/tidemark.js', import.meta.url));
 
 export interface Ended {
   code: number | string;
@@ -11,12 +10,12 @@ export interface Ended {
   err: string;
 }
 
-/** Starts `tidemark` from its sources, with nothing of our environment but what is needed to run. */
+/** Starts `tidemark` as `buildProgram` has built it, with nothing of our environment but what is needed to run. */
 export function startTidemark(
   args: string[],
   env: Record<string, string>,
 ): { child: ChildProcess; ended: Promise<Ended> } {
-  const child = spawn(process.execPath, ['--import', TSX, PROGRAM, ...args], {
+  const child = spawn(process.execPath, ['--enable-source-maps', PROGRAM, ...args], {
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
