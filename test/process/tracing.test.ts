@@ -94,6 +94,7 @@ it('a collector that never answers delays no request, and a stop by no more than
 it('a collector that is not there ends nothing', async () => {
   const address = await start({
     OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9',
+    OTEL_EXPORTER_OTLP_TIMEOUT: '500', // it tries again for so long
     OTEL_BSP_SCHEDULE_DELAY: '50',
   });
   await send(address);
