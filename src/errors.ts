@@ -32,6 +32,7 @@ export const ERROR_CODES = [
   'empty_batch',
   'range_invalid',
   'range_too_large',
+  'range_not_kept',
   'cursor_invalid',
   'timezone_invalid',
   'granularity_invalid',
@@ -87,5 +88,13 @@ export class StartupError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'StartupError';
+  }
+}
+
+/** A command line that cannot be meant: nothing has been done. */
+export class UsageError extends StartupError {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'UsageError';
   }
 }

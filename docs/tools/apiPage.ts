@@ -3,8 +3,11 @@ import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../../src/config.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import { createApp } from '../../src/http/app.ts';
+import { HttpMetrics } from '../../src/http/httpMetrics.ts';
 import { statusOf } from '../../src/http/problem.ts';
 import type { Services } from '../../src/http/services.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
+import { createRegistry } from '../../src/telemetry/metrics.ts';
 
 /*
  * npm run docs:api: docs/api.md from the service's own OpenAPI description. A test says when it is out of date.
@@ -22,7 +25,13 @@ type Any = any;
 /** The page as Markdown. */
 export async function renderApiPage(): Promise<string> {
   // Routes are described without anything behind them.
-  const app = createApp({ config: loadConfig({}), accepting: () => true } as unknown as Services);
+  const services = {
+    config: loadConfig({}),
+    accepting: () => true,
+    httpMetrics: new HttpMetrics(createRegistry(), () => true),
+    log: createLogger({ logLevel: 'fatal' }),
+  };
+  const app = createApp(services as unknown as Services);
   const made = Date.now();
   const text = await (await app.request('/openapi.json')).text();
   const still = text.replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g, (time) =>

@@ -5,7 +5,9 @@ import { httpVariables } from './http.ts';
 import { ingestVariables } from './ingest.ts';
 import { limitsVariables } from './limits.ts';
 import { liveVariables } from './live.ts';
+import { retentionVariables } from './retention.ts';
 import { sourcesVariables } from './sources.ts';
+import { telemetryVariables } from './telemetry.ts';
 import { redisUrl } from './values.ts';
 import { windowsVariables } from './windows.ts';
 
@@ -22,13 +24,16 @@ export const ENVIRONMENT = z.object({
   ADMIN_KEY: adminKey,
   ADMIN_KEY_PREVIOUS: adminKey,
   REDIS_URL: redisUrl.optional(),
+  TIDEMARK_URL: z.url({ protocol: /^https?$/ }).optional(),
   ...httpVariables,
   ...databaseVariables,
   ...ingestVariables,
   ...windowsVariables,
   ...limitsVariables,
   ...deliveryVariables,
+  ...retentionVariables,
   ...liveVariables,
   ...sourcesVariables,
+  ...telemetryVariables,
 });
 export type Environment = z.infer<typeof ENVIRONMENT>;

@@ -8,7 +8,7 @@ import { migrate } from './migrate.ts';
 import { errorCode } from './sqlstate.ts';
 
 /** The oldest server the SQL is written for: `nulls not distinct` came with it. */
-const OLDEST_SERVER = 150_000;
+export const OLDEST_SERVER = 150_000;
 
 /**
  * Connects, migrates, and puts right what a restore leaves behind.
@@ -31,19 +31,26 @@ export async function prepareDatabase(url: string, database: DatabaseConfig, log
     return applied;
   } catch (error) {
     if (error instanceof StartupError) throw error;
-    throw new StartupError(`${where(url)}: ${reason(error)}`, { cause: error });
+    throw unusable(url, error);
   } finally {
     await client?.end().catch(() => undefined);
   }
 }
 
-/** The server and database without user and password. */
-function where(url: string): string {
-  const { host, pathname } = new URL(url);
-  return `the database at ${host}${pathname} cannot be used`;
+/** Why the database cannot be used, in one line and without user and password. */
+export function unusable(url: string, error: unknown): StartupError {
+  return new StartupError(`the database at ${placeOf(url)} cannot be used: ${reasonOf(error)}`, {
+    cause: error,
+  });
 }
 
-function reason(error: unknown): string {
+/** The server and database of a connection string, without user and password. */
+export function placeOf(url: string): string {
+  const { host, pathname } = new URL(url);
+  return `${host}${pathname}`;
+}
+
+export function reasonOf(error: unknown): string {
   const code = errorCode(error);
   if (code === 'ECONNREFUSED') return 'nothing answers there';
   if (code === 'ENOTFOUND') return 'there is no such host';
