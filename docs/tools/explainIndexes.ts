@@ -109,7 +109,7 @@ function sections(plans: Record<Engine, Plans>): string {
     '| index | what it serves |\n|---|---|',
     ...rows,
     '',
-    `### Plans\n\nOf a database with ${EVENTS.toLocaleString('en')} events of 20 tenants over four days (\`npm run docs:plans\`); behind each node: rows × loops. \`:day\` and the like are values.\n`,
+    `### Plans\n\nOf a database with ${EVENTS.toLocaleString('en')} events of 200 tenants over four days (\`npm run docs:plans\`); behind each node: rows × loops. \`:day\` and the like are values.\n`,
     '<details>\n<summary>The plan of every query</summary>\n',
     ...details,
     '</details>\n',

@@ -86,7 +86,7 @@ on conflict (event_id, tenant_id) do nothing returning event_id`,
           ? '`GET /v1/windows`, `/v1/usage`'
           : `\`GET /v1/usage\`, for whole ${level === '1h' ? 'hours' : 'days'}`,
       as: 'read',
-      sql: usageBetween(level, ':start', ':end'),
+      sql: usageBetween(level, ':start', ':next'),
     },
   ]),
   {

@@ -9,7 +9,7 @@ export type Placeholders = Record<
 >;
 
 /**
- * Fills a migrated database with `events` events of 20 tenants over four days, all closed and refreshed, and every other
+ * Fills a migrated database with `events` events of 200 tenants over four days, all closed and refreshed, and every other
  * table with enough rows that an index is worth it.
  */
 export async function seedForPlans(sql: pg.ClientBase, events: number): Promise<Placeholders> {
@@ -21,8 +21,8 @@ export async function seedForPlans(sql: pg.ClientBase, events: number): Promise<
   const start = end - 4 * DAY;
   await sql.query(
     `insert into event (ts, event_id, tenant_id, customer_id, event_type, endpoint, model, reference, tokens, value, latency_ms)
-     select timestamptz '${iso(start)}' + n * (interval '4 days' / ${events}), md5('event ' || n)::uuid, 'tenant-' || n % 20,
-       'customer-' || n / 20 % 200, 'api.request', '/api/' || n % 3, 'model-' || n % 2,
+     select timestamptz '${iso(start)}' + n * (interval '4 days' / ${events}), md5('event ' || n)::uuid, 'tenant-' || n % 200,
+       'customer-' || n / 200 % 20, 'api.request', '/api/' || n % 3, 'model-' || n % 2,
        case when n % 10 = 1 then 'order-' || n / 200 % 500 end, n % 1000, n % 7, n % 900
      from generate_series(0, ${events} - 1) as n`,
   );
