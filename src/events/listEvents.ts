@@ -32,7 +32,8 @@ export interface StoredEvent {
   metadata: Record<string, unknown>;
 }
 
-interface Row {
+/** An event as it is read: bigint and numeric as text. */
+export interface EventRow {
   ts_micros: string;
   received_micros: string;
   event_id: string;
@@ -74,7 +75,7 @@ export async function listEvents(
   const after = query.cursor === undefined ? null : (decodeCursor(query.cursor, EVENTS) as EventPosition);
   await requireKept(db, 'event', query.from);
   const most = query.limit + 1;
-  const rows: Row[] = [];
+  const rows: EventRow[] = [];
   let end = after ? Math.min(query.to, Math.floor(after[0] / 1_000) + 1) : query.to;
   // What is ahead of the clock is little: it is read with the first stretch.
   let sliceMs = FIRST_SLICE_MS + Math.max(0, end - Date.now());
@@ -95,7 +96,7 @@ async function readSlice(
   { from, to, customerId, eventType, reference }: EventQuery,
   after: EventPosition | null,
   most: number,
-): Promise<Row[]> {
+): Promise<EventRow[]> {
   const parameters = new SqlParameters();
   const conditions = [`tenant_id = ${parameters.add(context.tenantId)}`];
   conditions.push(`ts >= ${instant(from)}`, `ts < ${instant(to)}`);
@@ -107,7 +108,7 @@ async function readSlice(
     conditions.push(`ts <= ${ts}::timestamptz`);
     conditions.push(`(ts, event_id) < (${ts}::timestamptz, ${parameters.add(after[1])}::uuid)`);
   }
-  const { rows } = await db.query<Row>(
+  const { rows } = await db.query<EventRow>(
     `select (extract(epoch from ts) * 1000000)::bigint as ts_micros,
        (extract(epoch from received_at) * 1000000)::bigint as received_micros,
        event_id, external_id, customer_id, event_type, endpoint, model, source_id, reference, unit, value,
@@ -121,7 +122,7 @@ async function readSlice(
   return rows;
 }
 
-function toEvent(tenantId: string, row: Row): StoredEvent {
+function toEvent(tenantId: string, row: EventRow): StoredEvent {
   return {
     eventId: row.external_id ?? row.event_id,
     timestamp: formatTimestamp(Number(row.ts_micros)),

@@ -1,26 +1,11 @@
 import { decimalOf } from '../db/numbers.ts';
 import { identify } from '../events/eventId.ts';
+import type { EventRow } from '../events/listEvents.ts';
 import { formatTimestamp } from '../events/timestamp.ts';
 import { csvLine } from './csvLine.ts';
 
-/** A row of the export: bigint and numeric as text, metadata as JSON text. */
-export interface ExportedEvent {
-  ts_micros: string;
-  received_micros: string;
-  event_id: string;
-  external_id: string | null;
-  customer_id: string;
-  event_type: string;
-  endpoint: string | null;
-  model: string | null;
-  source_id: string | null;
-  reference: string | null;
-  unit: string | null;
-  value: string | null;
-  tokens: string | null;
-  input_tokens: string | null;
-  output_tokens: string | null;
-  latency_ms: number | null;
+/** A row of the export: as it is read for the API, but for its metadata, which are JSON text. */
+export interface ExportedEvent extends Omit<EventRow, 'metadata'> {
   /** An object; null: empty. */
   metadata: string | null;
 }

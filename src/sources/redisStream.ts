@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Redis, ReplyError } from 'ioredis';
+import type { RedisStreamConfig } from '../config/sources.ts';
 import type { Rejection, Source, SourceEntry, SourceStatus } from './source.ts';
 
 /** Longest wait for new entries, and so for an orderly stop, in ms. */
@@ -17,15 +18,7 @@ const OURS = 'tidemark-';
 /** Before the attributes of a CloudEvent in binary mode, as in HTTP. */
 const CE = 'ce-';
 
-export interface RedisStreamOptions {
-  url: string;
-  stream: string;
-  group: string;
-  deadLetterStream: string;
-  /** How long an entry may be with a consumer before another one takes it over, in ms. */
-  claimAfterMs: number;
-  /** Entries of one read. */
-  batchEntries: number;
+export interface RedisStreamOptions extends RedisStreamConfig {
   /** Bytes of one read, as far as the sizes of those before foretell them. */
   batchBytes: number;
 }
