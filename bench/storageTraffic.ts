@@ -1,9 +1,9 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { Random } from '../seeds/random.ts';
-import { arrivals, type PostedEvent, tenantModels } from '../seeds/trafficModel.ts';
 import { toUsageEvent } from '../src/events/toUsageEvent.ts';
 import type { UsageEvent } from '../src/events/usageEvent.ts';
+import { Random } from '../src/seeds/random.ts';
+import { arrivals, type PostedEvent, tenantModels } from '../src/seeds/trafficModel.ts';
 
 /** Events to be stored, in order of time, a batch at a time. */
 export interface Feed {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { ENVIRONMENT } from './config/environment.ts';
-import { loadConfig } from './config.ts';
+import { loadClientConfig, loadConfig } from './config.ts';
 import { StartupError } from './errors.ts';
 
 const VARIABLES = Object.keys(ENVIRONMENT.shape) as (keyof typeof ENVIRONMENT.shape)[];
@@ -111,6 +111,7 @@ describe('without any variable', () => {
       },
       live: { store: 'memory', redisUrl: undefined, maxFields: 200, timeoutMs: 200 },
       sources: { redisStreams: [], tenantId: null },
+      telemetry: { traces: null },
     });
   });
 
@@ -149,6 +150,18 @@ describe('profiles', () => {
     expect(loadConfig({ REDIS_URL }).live.store).toBe('redis');
     expect(loadConfig(prod).live.store).toBe('none');
     expect(loadConfig({ TIDEMARK_PROFILE: 'test' }).live.store).toBe('memory');
+  });
+});
+
+describe('traces', () => {
+  it('go where a collector is named, and not otherwise', () => {
+    expect(loadConfig({ OTEL_TRACES_SAMPLER: 'always_on' }).telemetry).toEqual({ traces: null });
+    const endpoint = 'http://collector:4318';
+    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint };
+    const byDefault = { endpoint, protocol: 'http/protobuf', sampler: 'parentbased_always_on', ratio: 1 };
+    expect(loadConfig(env).telemetry.traces).toEqual(byDefault);
+    const some = { ...env, OTEL_TRACES_SAMPLER: 'traceidratio', OTEL_TRACES_SAMPLER_ARG: '0.25' };
+    expect(loadConfig(some).telemetry.traces).toEqual({ ...byDefault, sampler: 'traceidratio', ratio: 0.25 });
   });
 });
 
@@ -260,6 +273,10 @@ describe('bad values', () => {
       '::1/-1',
       '10.0.0.1/8/8',
     ],
+    OTEL_EXPORTER_OTLP_ENDPOINT: ['collector:4318', 'grpc://collector:4317', '4318'],
+    OTEL_EXPORTER_OTLP_PROTOCOL: ['grpc', 'json'],
+    OTEL_TRACES_SAMPLER: ['always', 'ratio', 'jaeger_remote'],
+    OTEL_TRACES_SAMPLER_ARG: ['-0.1', '1.1', 'half'],
     CORS_ORIGINS: [
       '*',
       'null',
@@ -349,4 +366,28 @@ it('README.md lists exactly these variables, with these defaults', async () => {
   const defaults = ENVIRONMENT.parse({}) as Record<string, unknown>;
   const expected = VARIABLES.map((name) => [name, String(defaults[name] ?? '')]);
   expect(listed.sort()).toEqual(expected.sort());
+});
+
+describe('a client of the service', () => {
+  it('goes by a URL, or the port of this machine, and by nothing that only the service needs', () => {
+    const dataDir = '.tidemark';
+    expect(loadClientConfig({ PORT: '9090', TIDEMARK_PROFILE: 'prod', DATABASE_URL: 'mysql://x' })).toEqual({
+      url: 'http://127.0.0.1:9090',
+      adminKey: undefined,
+      dataDir,
+    });
+    const adminKey = 'x'.repeat(16);
+    expect(loadClientConfig({ TIDEMARK_URL: 'https://usage.example', ADMIN_KEY: adminKey })).toEqual({
+      url: 'https://usage.example',
+      adminKey,
+      dataDir,
+    });
+  });
+
+  it('is told in one line what is wrong, without the value', () => {
+    const wrong = { TIDEMARK_URL: 'ftp://secret@x', ADMIN_KEY: 'short' };
+    expect(() => loadClientConfig(wrong)).toThrow(/ADMIN_KEY: needs at least 16 characters/);
+    expect(() => loadClientConfig(wrong)).toThrow(/TIDEMARK_URL: /);
+    expect(() => loadClientConfig(wrong)).not.toThrow(/secret/);
+  });
 });

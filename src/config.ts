@@ -1,3 +1,4 @@
+import type { z } from 'zod';
 import { type DatabaseConfig, databaseConfig } from './config/database.ts';
 import { type DeliveryConfig, deliveryConfig } from './config/delivery.ts';
 import { ENVIRONMENT, type Environment } from './config/environment.ts';
@@ -7,6 +8,7 @@ import { type LimitsConfig, limitsConfig } from './config/limits.ts';
 import { type LiveConfig, liveConfig } from './config/live.ts';
 import { type RetentionConfig, retentionConfig } from './config/retention.ts';
 import { type SourcesConfig, sourcesConfig } from './config/sources.ts';
+import { type TelemetryConfig, telemetryConfig } from './config/telemetry.ts';
 import { type WindowsConfig, windowsConfig } from './config/windows.ts';
 import { StartupError } from './errors.ts';
 
@@ -27,6 +29,7 @@ export interface Config {
   retention: RetentionConfig;
   live: LiveConfig;
   sources: SourcesConfig;
+  telemetry: TelemetryConfig;
 }
 
 /**
@@ -35,13 +38,7 @@ export interface Config {
  * @throws {StartupError} naming every variable that is wrong, in one line.
  */
 export function loadConfig(env: Record<string, string | undefined> = process.env): Config {
-  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
-  const parsed = ENVIRONMENT.safeParse(present);
-  if (!parsed.success) {
-    const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
-    throw new StartupError(`configuration is invalid: ${faults.join('; ')}`);
-  }
-  const e = parsed.data;
+  const e = parse(ENVIRONMENT, env);
   if (e.TIDEMARK_PROFILE === 'prod') {
     if (!e.DATABASE_URL) throw new StartupError('the prod profile needs DATABASE_URL');
     if (!e.ADMIN_KEY) throw new StartupError('the prod profile needs ADMIN_KEY');
@@ -65,7 +62,37 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     retention: retentionConfig(e),
     live: liveConfig(e),
     sources: sourcesConfig(e),
+    telemetry: telemetryConfig(e),
   };
+}
+
+/** What a client of the service on this machine goes by: nothing is asked of the service's own configuration. */
+export interface ClientConfig {
+  url: string;
+  adminKey: string | undefined;
+  dataDir: string;
+}
+
+/** @throws {StartupError} naming every variable that is wrong, in one line. */
+export function loadClientConfig(env: Record<string, string | undefined> = process.env): ClientConfig {
+  const variables = ENVIRONMENT.pick({ TIDEMARK_URL: true, PORT: true, ADMIN_KEY: true, DATA_DIR: true });
+  const e = parse(variables, env);
+  return {
+    url: e.TIDEMARK_URL ?? `http://127.0.0.1:${e.PORT}`,
+    adminKey: e.ADMIN_KEY,
+    dataDir: e.DATA_DIR,
+  };
+}
+
+function parse<Variables extends z.ZodType>(
+  variables: Variables,
+  env: Record<string, string | undefined>,
+): z.infer<Variables> {
+  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const parsed = variables.safeParse(present);
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+  throw new StartupError(`configuration is invalid: ${faults.join('; ')}`);
 }
 
 /** What programs that this one starts get of its environment: how to be found and run, and no secrets. */

@@ -90,3 +90,11 @@ export class StartupError extends Error {
     this.name = 'StartupError';
   }
 }
+
+/** A command line that cannot be meant: nothing has been done. */
+export class UsageError extends StartupError {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'UsageError';
+  }
+}

@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { migrateCommand } from '../../src/cli/commands/migrate.ts';
 import { ENVIRONMENT } from '../../src/config/environment.ts';
 import { loadConfig } from '../../src/config.ts';
 import { addressRule } from '../../src/delivery/webhook/addressRules.ts';
@@ -56,6 +57,18 @@ describe('the schema check', () => {
   it('passes every file of the base', async () => {
     expect(baseFiles.length).toBeGreaterThan(10);
     expect(await schemaFaults(baseFiles)).toEqual([]);
+  });
+});
+
+describe('the migration job', () => {
+  it('runs a command that the program has', () => {
+    const job = baseFiles.find(
+      ({ kind, metadata }) => kind === 'Job' && metadata.name === 'tidemark-migrate',
+    )!;
+    const [node, program, ...args] = job.spec.template.spec.containers[0].command;
+    const source = program.replace('dist/', 'src/').replace(/\.js$/, '.ts');
+    expect([node, existsSync(join(here, '../..', source))]).toEqual(['node', true]);
+    expect(args).toEqual([migrateCommand().name()]);
   });
 });
 

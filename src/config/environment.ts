@@ -7,6 +7,7 @@ import { limitsVariables } from './limits.ts';
 import { liveVariables } from './live.ts';
 import { retentionVariables } from './retention.ts';
 import { sourcesVariables } from './sources.ts';
+import { telemetryVariables } from './telemetry.ts';
 import { redisUrl } from './values.ts';
 import { windowsVariables } from './windows.ts';
 
@@ -23,6 +24,7 @@ export const ENVIRONMENT = z.object({
   ADMIN_KEY: adminKey,
   ADMIN_KEY_PREVIOUS: adminKey,
   REDIS_URL: redisUrl.optional(),
+  TIDEMARK_URL: z.url({ protocol: /^https?$/ }).optional(),
   ...httpVariables,
   ...databaseVariables,
   ...ingestVariables,
@@ -32,5 +34,6 @@ export const ENVIRONMENT = z.object({
   ...retentionVariables,
   ...liveVariables,
   ...sourcesVariables,
+  ...telemetryVariables,
 });
 export type Environment = z.infer<typeof ENVIRONMENT>;

@@ -1,11 +1,8 @@
-import { readdir } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { runner } from 'node-pg-migrate';
 import type pg from 'pg';
-import { StartupError } from '../errors.ts';
 import { ensureRoles } from './roles.ts';
+import { MIGRATIONS, refuseNewerSchema } from './schemaState.ts';
 
-const MIGRATIONS = fileURLToPath(new URL('../../migrations', import.meta.url));
 /** Lets instances starting together migrate one after the other. */
 const MIGRATION_LOCK = "hashtext('tidemark.migrate')";
 
@@ -37,19 +34,5 @@ export async function migrate(client: pg.Client): Promise<string[]> {
     return applied.map((migration) => migration.name);
   } finally {
     await client.query('commit').catch(() => undefined); // after a failure that is a rollback
-  }
-}
-
-async function refuseNewerSchema(client: pg.Client): Promise<void> {
-  const { rows: tables } = await client.query(`select to_regclass('schema_migration') is not null as there`);
-  if (!tables[0].there) return;
-  const known = (await readdir(MIGRATIONS)).map((file) => file.replace(/\.[a-z]+$/, ''));
-  const { rows } = await client.query('select name from schema_migration where name <> all($1) limit 1', [
-    known,
-  ]);
-  if (rows.length > 0) {
-    throw new StartupError(
-      `the database has a newer schema than this version of Tidemark (migration ${rows[0].name}); upgrade Tidemark`,
-    );
   }
 }

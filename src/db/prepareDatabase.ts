@@ -2,15 +2,16 @@ import type pg from 'pg';
 import type { DatabaseConfig } from '../config/database.ts';
 import { StartupError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { adoptRestored } from './adoptRestored.ts';
 import { connect, connectionSettings } from './connections.ts';
 import { migrate } from './migrate.ts';
 import { errorCode } from './sqlstate.ts';
 
 /** The oldest server the SQL is written for: `nulls not distinct` came with it. */
-const OLDEST_SERVER = 150_000;
+export const OLDEST_SERVER = 150_000;
 
 /**
- * Connects and migrates.
+ * Connects, migrates, and puts right what a restore leaves behind.
  *
  * @returns the names of the migrations applied.
  * @throws {StartupError} when the server cannot be reached, is too old, or its schema is newer than this version.
@@ -23,22 +24,33 @@ export async function prepareDatabase(url: string, database: DatabaseConfig, log
       `select current_setting('server_version_num')::int as version`,
     );
     if (rows[0]!.version < OLDEST_SERVER) throw new StartupError('PostgreSQL 15 or newer is needed');
-    return await migrate(client);
+    const applied = await migrate(client);
+    const adopted = await adoptRestored(client);
+    if (adopted > 0)
+      log.info({ rows: adopted }, 'this database was restored from a backup of another server');
+    return applied;
   } catch (error) {
     if (error instanceof StartupError) throw error;
-    throw new StartupError(`${where(url)}: ${reason(error)}`, { cause: error });
+    throw unusable(url, error);
   } finally {
     await client?.end().catch(() => undefined);
   }
 }
 
-/** The server and database without user and password. */
-function where(url: string): string {
-  const { host, pathname } = new URL(url);
-  return `the database at ${host}${pathname} cannot be used`;
+/** Why the database cannot be used, in one line and without user and password. */
+export function unusable(url: string, error: unknown): StartupError {
+  return new StartupError(`the database at ${placeOf(url)} cannot be used: ${reasonOf(error)}`, {
+    cause: error,
+  });
 }
 
-function reason(error: unknown): string {
+/** The server and database of a connection string, without user and password. */
+export function placeOf(url: string): string {
+  const { host, pathname } = new URL(url);
+  return `${host}${pathname}`;
+}
+
+export function reasonOf(error: unknown): string {
   const code = errorCode(error);
   if (code === 'ECONNREFUSED') return 'nothing answers there';
   if (code === 'ENOTFOUND') return 'there is no such host';

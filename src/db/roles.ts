@@ -25,6 +25,16 @@ export async function ensureRoles(client: pg.Client): Promise<void> {
     exception when undefined_object or insufficient_privilege then null;
     end $$`);
   }
+  const { login, statements } = await missingRights(client);
+  if (statements.length === 0) return;
+  throw new StartupError(
+    `the user ${login} lacks rights that an administrator has to give, once: ${statements.join('; ')};`,
+  );
+}
+
+/** The statements that an administrator has to run before the login may do what the service does. */
+export async function missingRights(client: pg.Client): Promise<{ login: string; statements: string[] }> {
+  const membership = await membershipOf(client);
   const { rows } = await client.query<{ login: string; statements: string[] }>(`
     select quote_ident(current_user) as login, array_remove(array[
       ${ROLES.map(
@@ -37,11 +47,7 @@ export async function ensureRoles(client: pg.Client): Promise<void> {
       case when not has_schema_privilege(current_schema(), 'create with grant option')
            then format('grant all on schema %I to %I with grant option', current_schema(), current_user) end
     ], null) as statements`);
-  const { login, statements } = rows[0]!;
-  if (statements.length === 0) return;
-  throw new StartupError(
-    `the user ${login} lacks rights that an administrator has to give, once: ${statements.join('; ')};`,
-  );
+  return rows[0]!;
 }
 
 /** What membership takes. From PostgreSQL 16 on it says what it is good for. */

@@ -1,4 +1,4 @@
-import { StartupError } from '../errors.ts';
+import { StartupError, UsageError } from '../errors.ts';
 
 type Kind = 'text' | 'time' | 'number' | 'decimal';
 
@@ -46,18 +46,18 @@ export interface Mapping {
 /**
  * Reads `target=COLUMN,…` and the list of columns for metadata.
  *
- * @throws {StartupError} for an unknown target, one that is given twice, or a metadata name that has a target.
+ * @throws {UsageError} for an unknown target, one that is given twice, or a metadata name that has a target.
  */
 export function parseMapping(map: string, metadata: string): Mapping {
   const columns = list(map).map(parseEntry);
   const twice = columns.find(({ target }, i) =>
     columns.slice(0, i).some((other) => other.target.name === target.name),
   );
-  if (twice) throw new StartupError(`--map: ${twice.target.name} is given twice`);
+  if (twice) throw new UsageError(`--map: ${twice.target.name} is given twice`);
   const kept = list(metadata);
   const reserved = kept.find((name) => TARGETS[name]?.in === 'metadata');
   if (reserved !== undefined) {
-    throw new StartupError(`--metadata: ${reserved} has a meaning of its own; use --map ${reserved}=COLUMN`);
+    throw new UsageError(`--metadata: ${reserved} has a meaning of its own; use --map ${reserved}=COLUMN`);
   }
   return { columns, metadata: kept };
 }
@@ -66,10 +66,10 @@ function parseEntry(entry: string): MappedColumn {
   const at = entry.indexOf('=');
   const name = entry.slice(0, at).trim();
   const column = entry.slice(at + 1).trim();
-  if (at < 0 || column === '') throw new StartupError(`--map: write target=COLUMN, not ${entry}`);
+  if (at < 0 || column === '') throw new UsageError(`--map: write target=COLUMN, not ${entry}`);
   const target = Object.hasOwn(TARGETS, name) ? TARGETS[name] : undefined;
   if (!target) {
-    throw new StartupError(`--map: ${name} is none of ${Object.keys(TARGETS).join(', ')}`);
+    throw new UsageError(`--map: ${name} is none of ${Object.keys(TARGETS).join(', ')}`);
   }
   return { target, column };
 }

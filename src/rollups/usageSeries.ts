@@ -1,6 +1,6 @@
 import type { Queryable } from '../db/connections.ts';
 import { decimalOf, numberOf } from '../db/numbers.ts';
-import { decodeCursor, type List, type Page, pageOf } from '../db/paging.ts';
+import { decodeCursor, type List, type Page, type Position, pageOf } from '../db/paging.ts';
 import { instant, SqlParameters } from '../db/sqlParameters.ts';
 import { errorCode, INVALID_PARAMETER_VALUE } from '../db/sqlstate.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
@@ -25,13 +25,17 @@ const GROUP_COLUMN: Record<Grouping, string> = {
   eventType: 'event_type',
 };
 
-export interface UsageQuery extends UsageFilters {
+/** What a series is of, all of it. */
+export interface SeriesQuery extends UsageFilters {
   /** [from, to) in ms since the epoch, to the millisecond: the first and the last bucket may be partial. */
   from: number;
   to: number;
   granularity: Granularity;
   timezone: string;
   groupBy: Grouping[];
+}
+
+export interface UsageQuery extends SeriesQuery {
   cursor?: string | undefined;
   limit: number;
 }
@@ -61,6 +65,10 @@ export interface UsagePoint {
   };
 }
 
+/** The same with sums as the database has them, in decimal digits: however large, none is rounded to a double. */
+export type ExactUsagePoint = Omit<UsagePoint, ExactSum> & Record<ExactSum, string>;
+type ExactSum = 'calls' | 'tokens' | 'inputTokens' | 'outputTokens';
+
 /** The field of a point that holds what was grouped by. */
 export const GROUP_FIELD: Record<Grouping, 'customerId' | 'endpoint' | 'model' | 'eventType'> = {
   customer: 'customerId',
@@ -79,7 +87,7 @@ const SUMS = [
   'latency_count',
 ];
 
-interface Row {
+export interface SeriesRow {
   bucket_ms: string;
   bucket_end_ms: string;
   latency_max: number | null;
@@ -98,12 +106,36 @@ export async function usageSeries(
   context: TenantContext,
   query: UsageQuery,
 ): Promise<Page<UsagePoint>> {
-  const { granularity, timezone, groupBy } = query;
+  const { granularity, groupBy } = query;
   const list: List = {
     name: ['usage', granularity, ...groupBy].join(' '),
     key: ['ms', ...groupBy.map(() => 'text' as const)],
   };
   const after = query.cursor === undefined ? null : decodeCursor(query.cursor, list);
+  const statement = await seriesStatement(db, context, query, { after, limit: query.limit + 1 });
+  const { rows } = await db.query<SeriesRow>(statement.text, statement.values).catch((error) => {
+    throw seriesFault(error, query);
+  });
+  const points = rows.map((row) => toPoint(row, groupBy));
+  return pageOf(points, query.limit, list, (point) => [
+    Date.parse(point.bucket),
+    ...groupBy.map((group) => point[GROUP_FIELD[group]] ?? ''),
+  ]);
+}
+
+/**
+ * The statement that reads a series, or a page of it. Which windows are stale is read here, before.
+ *
+ * @param page rows behind a position, so many at most; left out: all.
+ */
+export async function seriesStatement(
+  db: Queryable,
+  context: TenantContext,
+  query: SeriesQuery,
+  page: { after: Position | null; limit: number } | null = null,
+): Promise<{ text: string; values: unknown[] }> {
+  const { granularity, timezone, groupBy } = query;
+  const after = page?.after ?? null;
   const from = after ? Math.max(query.from, after[0] as number) : query.from;
   const coarsest = coarsestLevel(granularity, timezone, from, query.to);
   const range = { from, to: query.to };
@@ -128,8 +160,7 @@ export async function usageSeries(
   const skip = after
     ? `where (${key.join(', ')}) > (${[instant(after[0] as number), ...after.slice(1).map((part) => parameters.add(part))].join(', ')})`
     : '';
-  const answer = db.query<Row>(
-    `select extract(epoch from at) * 1000 as bucket_ms,
+  const text = `select extract(epoch from at) * 1000 as bucket_ms,
        extract(epoch from ${bucketEndOf(granularity, 'at', zone)}) * 1000 as bucket_end_ms, series.*
      from (
        select ${[`${bucketOf(granularity, zone)} as at`, ...groups].join(', ')},
@@ -140,20 +171,27 @@ export async function usageSeries(
      ) as series
      ${skip}
      order by ${key.join(', ')}
-     limit ${query.limit + 1}`,
-    parameters.values,
-  );
-  const { rows } = await answer.catch((error) => {
-    throw errorCode(error) === INVALID_PARAMETER_VALUE ? unknownTimezone(timezone) : error;
-  });
-  const points = rows.map((row) => toPoint(row, groupBy));
-  return pageOf(points, query.limit, list, (point) => [
-    Date.parse(point.bucket),
-    ...groupBy.map((group) => point[GROUP_FIELD[group]] ?? ''),
-  ]);
+     ${page ? `limit ${page.limit}` : ''}`;
+  return { text, values: parameters.values };
 }
 
-function toPoint(row: Row, groupBy: Grouping[]): UsagePoint {
+/** What a failure of the statement means: PostgreSQL may not know a time zone that Node knows. */
+export function seriesFault(error: unknown, { timezone }: SeriesQuery): unknown {
+  return errorCode(error) === INVALID_PARAMETER_VALUE ? unknownTimezone(timezone) : error;
+}
+
+/** @param row of the statement for the same groups. */
+export function toExactPoint(row: SeriesRow, groupBy: Grouping[]): ExactUsagePoint {
+  return {
+    ...toPoint(row, groupBy),
+    calls: String(row.calls),
+    tokens: String(row.tokens),
+    inputTokens: String(row.input_tokens),
+    outputTokens: String(row.output_tokens),
+  };
+}
+
+function toPoint(row: SeriesRow, groupBy: Grouping[]): UsagePoint {
   const count = numberOf(row.latency_count!);
   const cumulative = LATENCY_COLUMNS.map((column) => numberOf(row[column]!));
   const at = (quantile: number) => percentile(quantile, cumulative, count, row.latency_max);

@@ -205,9 +205,7 @@ describeEngine('what is older than it is kept', () => {
     }
     // What is asked for without a beginning reaches as far back as it is kept.
     for (const path of [
-      ...['30s', '1m', '5m', '15m', '1h'].map(
-        (granularity) => `/v1/usage?granularity=${granularity}`,
-      ),
+      ...['30s', '1m', '5m', '15m', '1h'].map((granularity) => `/v1/usage?granularity=${granularity}`),
       '/v1/windows',
       '/v1/events',
       '/v1/records',

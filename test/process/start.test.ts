@@ -50,10 +50,10 @@ afterEach(async () => {
 
 function start(
   env: Record<string, string>,
-  program = 'main.js',
+  command = 'serve',
   options: Parameters<typeof runProgram>[2] = {},
 ): Program {
-  const started = runProgram(program, env, options);
+  const started = runProgram([command], env, options);
   programs.push(started);
   return started;
 }
@@ -185,12 +185,12 @@ describe('npm start on a machine with nothing but Node', () => {
   it('has its schema brought up to date by npm run migrate, whether the service runs or not', async () => {
     const folder = await newFolder();
     const env = { DATA_DIR: join(folder, 'data'), PORT: '0', EMBEDDED_PG_PORT: String(await freePort()) };
-    const first = start(env, 'cli/migrate.js');
+    const first = start(env, 'migrate');
     expect([await first.exited, first.stderr()]).toEqual([0, '']);
     expect(first.stdout().match(/^applied \d{4}_\w+$/gm)).toHaveLength(MIGRATIONS);
     const service = start(env);
     await service.says(welcome, READY_MS);
-    const second = start(env, 'cli/migrate.js');
+    const second = start(env, 'migrate');
     expect([await second.exited, second.stdout()]).toEqual([0, 'the schema is up to date\n']);
     service.child.kill('SIGTERM');
     expect(await service.exited).toBe(0);
@@ -206,7 +206,7 @@ function expectOneLine(program: Program, pattern: RegExp): void {
 
 describe('a start that cannot succeed ends with one line and exit code 1', () => {
   const refused = async (env: Record<string, string>, pattern: RegExp, options = {}) => {
-    const program = start({ LOG_LEVEL: 'info', PORT: '0', ...env }, 'main.js', options);
+    const program = start({ LOG_LEVEL: 'info', PORT: '0', ...env }, 'serve', options);
     expect([await program.exited, program.stderr()]).toEqual([1, program.stderr()]);
     expectOneLine(program, pattern);
     return program.stderr();
@@ -287,7 +287,7 @@ describe('a start that cannot succeed ends with one line and exit code 1', () =>
     await query(url, `insert into schema_migration (name, run_on) values ('9999_from_the_future', now())`);
     const reason = /: the database has a newer schema .*9999_from_the_future.*; upgrade Tidemark$/;
     await refused(test(url), reason);
-    const migrate = start({ DATABASE_URL: url }, 'cli/migrate.js');
+    const migrate = start({ DATABASE_URL: url }, 'migrate');
     expect(await migrate.exited).toBe(1);
     expectOneLine(migrate, reason);
   });
@@ -326,7 +326,7 @@ describe('several instances', () => {
     const url = await emptyDatabase();
     const env = { TIDEMARK_PROFILE: 'prod', DATABASE_URL: url, ADMIN_KEY, PORT: '0', DRAIN_DELAY_MS: '0' };
     const instances = [start(env), start(env), start(env)];
-    const migrate = start(env, 'cli/migrate.js');
+    const migrate = start(env, 'migrate');
     const addresses = await Promise.all(instances.map(listening));
     expect(await migrate.exited).toBe(0);
     const names = (await query(url, 'select name from schema_migration order by id')).map(({ name }) => name);

@@ -1,28 +1,26 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { buildProgram } from '../support/buildProgram.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { withDatabase } from '../support/databaseUrl.ts';
 import { runFolder } from '../support/runFolder.ts';
+import { startTidemark } from '../support/runTidemark.ts';
 
 /* The command line tools as processes: what they print, and their exit codes. */
-
-const TSX = import.meta.resolve('tsx');
 
 let database: TestDatabase;
 let folder: string;
 let big: string;
 
 beforeAll(async () => {
+  await buildProgram();
   database = await createTestDatabase();
   folder = await mkdtemp(join(await runFolder(), 'tools-'));
   const rows = Array.from({ length: 300_000 }, (_, i) => `2024-03-01 00:00:00,${i}\n`);
   big = await file('big.csv', `time,n\n${rows.join('')}`);
-});
+}, 180_000);
 afterAll(async () => {
   await database.drop();
   await rm(folder, { recursive: true, force: true });
@@ -35,16 +33,8 @@ async function file(name: string, content: string): Promise<string> {
 }
 
 function start(tool: 'import' | 'migrate', args: string[], env: Record<string, string> = {}) {
-  const program = fileURLToPath(new URL(`../../src/cli/${tool}.ts`, import.meta.url));
-  const child = spawn(process.execPath, ['--import', TSX, program, ...args], {
-    env: { ...process.env, DATABASE_URL: database.url, DATA_DIR: join(folder, 'data'), ...env },
-  });
-  let out = '';
-  let err = '';
-  child.stdout.on('data', (chunk) => (out += chunk));
-  child.stderr.on('data', (chunk) => (err += chunk));
-  const ended = once(child, 'close').then(([code]) => ({ code, out, err }));
-  return { child, ended };
+  const ours = { DATABASE_URL: database.url, DATA_DIR: join(folder, 'data') };
+  return startTidemark([tool, ...args], { ...ours, ...env });
 }
 
 const run = (...args: Parameters<typeof start>) => start(...args).ended;
@@ -82,18 +72,18 @@ test('no database: one line and exit code 1', async () => {
   }
 });
 
-test('wrong flags and files: one line and exit code 1', async () => {
+test('wrong flags and files: one line, and exit code 2 where the command line itself is wrong', async () => {
   const path = await file('one.csv', 'time,n\n2024-03-01 00:00:00,1\n');
-  const cases: [string[], string][] = [
-    [[path], "error: required option '--tenant <id>' not specified\n"],
-    [[path, ...FLAGS, '--delimiter', 'ab'], 'one character is needed'],
-    [[path, ...FLAGS, '--map', 'colour=n'], 'tidemark: --map: colour is none of'],
-    [[path, '--tenant', 'none', ...FLAGS.slice(3)], 'tidemark: there is no tenant none; --create-tenant'],
-    [[join(folder, 'missing.csv'), ...FLAGS], 'there is no such file'],
+  const cases: [string[], string, number][] = [
+    [[path], "error: required option '--tenant <id>' not specified\n", 2],
+    [[path, ...FLAGS, '--delimiter', 'ab'], 'one character is needed', 2],
+    [[path, ...FLAGS, '--map', 'colour=n'], 'tidemark: --map: colour is none of', 2],
+    [[path, '--tenant', 'none', ...FLAGS.slice(3)], 'tidemark: there is no tenant none; --create-tenant', 1],
+    [[join(folder, 'missing.csv'), ...FLAGS], 'there is no such file', 1],
   ];
-  for (const [args, message] of cases) {
+  for (const [args, message, status] of cases) {
     const { code, out, err } = await run('import', args);
-    expect({ code, out }).toEqual({ code: 1, out: '' });
+    expect({ code, out }).toEqual({ code: status, out: '' });
     expect(err).toContain(message);
     expect(err.trimEnd()).not.toContain('\n');
   }
@@ -148,7 +138,7 @@ test.each(['SIGINT', 'SIGTERM'] as const)(
 test('the help tells the rules of ids and exit codes', async () => {
   const { code, out } = await run('import', ['--help']);
   expect(code).toBe(0);
-  for (const part of ['Event ids.', 'Exit code.', '--from-line', '--map timestamp=TIMESTAMP']) {
+  for (const part of ['Event ids.', 'Exit codes:', '--from-line', '--map timestamp=TIMESTAMP']) {
     expect(out).toContain(part);
   }
 });

@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { TidemarkError } from '../../errors.ts';
+import { usageCsv } from '../../exporting/usageCsv.ts';
 import { checkTimezone, GRANULARITIES, GRANULARITY_MS, type Granularity } from '../../rollups/granularity.ts';
 import { GROUPINGS, type Grouping, type UsageQuery, usageSeries } from '../../rollups/usageSeries.ts';
 import type { App } from '../appEnv.ts';
@@ -16,7 +17,6 @@ import {
   text,
 } from '../schemas.ts';
 import type { Services } from '../services.ts';
-import { usageCsv } from '../usageCsv.ts';
 
 const DAY_MS = 86_400_000;
 /** Buckets a range may have. */

@@ -15,17 +15,13 @@ export interface Program {
   says(pattern: RegExp, timeoutMs?: number): Promise<string[]>;
 }
 
-/**
- * Starts `node dist/…` with an environment of its own: nothing of ours but what is needed to run.
- *
- * @param program relative to dist/.
- */
+/** Starts `node dist/cli/tidemark.js …` with an environment of its own: nothing of ours but what is needed to run. */
 export function runProgram(
-  program: string,
+  args: string[],
   env: Record<string, string>,
   options: { uid?: number; gid?: number; cwd?: string } = {},
 ): Program {
-  const child = spawn(process.execPath, ['--enable-source-maps', `${ROOT}/dist/${program}`], {
+  const child = spawn(process.execPath, ['--enable-source-maps', `${ROOT}/dist/cli/tidemark.js`, ...args], {
     cwd: ROOT,
     ...options,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },

@@ -1,0 +1,45 @@
+import type pg from 'pg';
+import type { TenantContext } from '../tenancy/tenantContext.ts';
+
+/** Rows that are asked for at a time. While they are made into lines, the next ones are on their way. */
+const FETCH_ROWS = 1_000;
+
+/**
+ * Begins a transaction in which one tenant is seen, through the views and as the role that sees nothing else, as it is
+ * at this moment. It ends with its connection, or with `endSnapshot`. It keeps nobody from writing; but what is deleted
+ * meanwhile stays on disk, and chunks that are to be dropped wait for it.
+ */
+export async function beginSnapshot(client: pg.Client, { tenantId }: TenantContext): Promise<void> {
+  await client.query('begin transaction isolation level repeatable read, read only');
+  await client.query(
+    `select set_config('tidemark.tenant_id', $1, true), set_config('role', 'tidemark_read', true),
+            set_config('client_connection_check_interval', '1s', true),
+            set_config('cursor_tuple_fraction', '1', true), -- everything is read, so the whole is to be cheap
+            set_config('jit', 'off', true)`,
+    [tenantId],
+  );
+}
+
+export async function endSnapshot(client: pg.Client): Promise<void> {
+  await client.query('commit');
+}
+
+/** The rows of a statement in a snapshot, by a cursor of the server: neither end holds more than two portions. */
+export async function* readAll<Row>(
+  client: pg.Client,
+  statement: { text: string; values: unknown[] },
+): AsyncGenerator<Row[]> {
+  await client.query(`declare export_rows no scroll cursor for ${statement.text}`, statement.values);
+  const fetch = () => {
+    const portion = client.query(`fetch ${FETCH_ROWS} from export_rows`);
+    portion.catch(() => undefined); // met by whoever waits for it, if anybody still does
+    return portion;
+  };
+  let next = fetch();
+  for (;;) {
+    const { rows } = await next;
+    if (rows.length === 0) return;
+    next = fetch();
+    yield rows as Row[];
+  }
+}
