@@ -42,7 +42,6 @@ const ORDERS: Record<string, [segmentby: string, orderby: string][]> = {
     ['tenant_id', 'bucket, customer_id'],
     ['tenant_id', 'customer_id, bucket'],
     ['tenant_id, customer_id', 'bucket'],
-    ['tenant_id', 'customer_id, event_type, endpoint, model, bucket'],
   ],
 };
 
@@ -178,9 +177,11 @@ async function otherOrders(client: pg.Client): Promise<StorageReport['alternativ
   for (const [relation, orders] of Object.entries(ORDERS)) {
     for (const [segmentby, orderby] of orders) {
       interruption.throwIfAborted();
-      const kind = relation === 'event' ? 'table' : 'materialized view';
+      // Without the sparse indexes of the order before, which may be of columns that are now ordered by.
+      const [kind, more] =
+        relation === 'event' ? ['table', `, timescaledb.sparse_index = ''`] : ['materialized view', ''];
       await client.query(`alter ${kind} ${relation} set (timescaledb.enable_columnstore,
-        timescaledb.segmentby = '${segmentby}', timescaledb.orderby = '${orderby}')`);
+        timescaledb.segmentby = '${segmentby}', timescaledb.orderby = '${orderby}'${more})`);
       await client.query(
         'select compress_chunk(chunk::regclass, recompress => true) from retention_chunk where relation = $1',
         [relation],
