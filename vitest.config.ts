@@ -23,7 +23,14 @@ export default defineConfig({
     maxWorkers: 2,
     teardownTimeout: 30_000,
     projects: [
-      { test: { name: 'unit', include: ['{src,deploy}/**/*.test.ts'], ...limits } },
+      {
+        test: {
+          name: 'unit',
+          include: ['{src,deploy,artillery,test/project}/**/*.test.ts'],
+          exclude: ['**/node_modules/**'],
+          ...limits,
+        },
+      },
       {
         test: {
           name: 'services',

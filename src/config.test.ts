@@ -74,6 +74,21 @@ describe('without any variable', () => {
         lockTimeoutMs: 500,
         stalledMs: 5_000,
       },
+      retention: {
+        days: {
+          event: null,
+          usage_30s: null,
+          usage_1h: null,
+          usage_1d: null,
+          reference_1d: null,
+          event_identity: 35,
+          idempotent_increment: 35,
+        },
+        columnstoreAfterDays: 7,
+        intervalMs: 300_000,
+        removeAfterMs: 900_000,
+        passEveryMs: 86_400_000,
+      },
       limits: { requestsPerSecond: 0, eventsPerSecond: 0, redisUrl: undefined, redisTimeoutMs: 200 },
       delivery: {
         intervalMs: 250,
@@ -96,6 +111,7 @@ describe('without any variable', () => {
       },
       live: { store: 'memory', redisUrl: undefined, maxFields: 200, timeoutMs: 200 },
       sources: { redisStreams: [], tenantId: null },
+      telemetry: { traces: null },
     });
   });
 
@@ -137,6 +153,18 @@ describe('profiles', () => {
   });
 });
 
+describe('traces', () => {
+  it('go where a collector is named, and not otherwise', () => {
+    expect(loadConfig({ OTEL_TRACES_SAMPLER: 'always_on' }).telemetry).toEqual({ traces: null });
+    const endpoint = 'http://collector:4318';
+    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint };
+    const byDefault = { endpoint, protocol: 'http/protobuf', sampler: 'parentbased_always_on', ratio: 1 };
+    expect(loadConfig(env).telemetry.traces).toEqual(byDefault);
+    const some = { ...env, OTEL_TRACES_SAMPLER: 'traceidratio', OTEL_TRACES_SAMPLER_ARG: '0.25' };
+    expect(loadConfig(some).telemetry.traces).toEqual({ ...byDefault, sampler: 'traceidratio', ratio: 0.25 });
+  });
+});
+
 describe('queues', () => {
   const SOURCE_REDIS_URL = 'redis://queue';
 
@@ -173,6 +201,58 @@ describe('queues', () => {
   });
 });
 
+describe('retention', () => {
+  it('keeps all for ever, but the ids of events', () => {
+    expect(loadConfig({ EVENT_RETENTION_DAYS: '90', IDENTITY_HORIZON_DAYS: '0' }).retention.days).toEqual({
+      event: 90,
+      usage_30s: null,
+      usage_1h: null,
+      usage_1d: null,
+      reference_1d: null,
+      event_identity: null,
+      idempotent_increment: null,
+    });
+    expect(loadConfig({ COLUMNSTORE_AFTER_DAYS: '0' }).retention.columnstoreAfterDays).toBeNull();
+  });
+
+  it.each(['EVENT_RETENTION_DAYS', 'IDENTITY_HORIZON_DAYS'])('%s outlasts what is accepted', (name) => {
+    expect(refusal({ [name]: '30' })).toMatch(
+      new RegExp(`^${name} must be 0 or longer than ACCEPT_BEHIND_DAYS \\(30\\): `),
+    );
+    expect(refusal({ [name]: '31' })).toBe('accepted');
+    expect(refusal({ [name]: '31', ACCEPT_BEHIND_DAYS: '31' })).toContain(name);
+  });
+
+  it('keeps daily summaries for as long as alert rules need them', () => {
+    const finer = {
+      EVENT_RETENTION_DAYS: '31',
+      USAGE_30S_RETENTION_DAYS: '31',
+      USAGE_1H_RETENTION_DAYS: '31',
+    };
+    expect(refusal({ ...finer, USAGE_1D_RETENTION_DAYS: '61' })).toContain('alert rules');
+    expect(refusal({ ...finer, USAGE_1D_RETENTION_DAYS: '62' })).toBe('accepted');
+  });
+
+  it.each([
+    ['USAGE_30S_RETENTION_DAYS', 'EVENT_RETENTION_DAYS', {}],
+    ['USAGE_1H_RETENTION_DAYS', 'USAGE_30S_RETENTION_DAYS', { EVENT_RETENTION_DAYS: '100' }],
+    [
+      'USAGE_1D_RETENTION_DAYS',
+      'USAGE_1H_RETENTION_DAYS',
+      { EVENT_RETENTION_DAYS: '100', USAGE_30S_RETENTION_DAYS: '100' },
+    ],
+    ['REFERENCE_RETENTION_DAYS', 'EVENT_RETENTION_DAYS', {}],
+  ])('%s is at least %s', (name, source, others) => {
+    const env = (days: string, of: string) => ({ ...others, [source]: of, [name]: days });
+    expect(refusal(env('99', '100'))).toMatch(
+      new RegExp(`^${name} must be 0 or at least ${source} \\(100\\): `),
+    );
+    expect(refusal(env('99', '0'))).toContain(`${source} (for ever)`);
+    expect(refusal(env('100', '100'))).toBe('accepted');
+    expect(refusal(env('0', '100'))).toBe('accepted');
+  });
+});
+
 describe('bad values', () => {
   const bad: Record<string, string[]> = {
     TIDEMARK_PROFILE: ['production', 'DEV'],
@@ -193,6 +273,10 @@ describe('bad values', () => {
       '::1/-1',
       '10.0.0.1/8/8',
     ],
+    OTEL_EXPORTER_OTLP_ENDPOINT: ['collector:4318', 'grpc://collector:4317', '4318'],
+    OTEL_EXPORTER_OTLP_PROTOCOL: ['grpc', 'json'],
+    OTEL_TRACES_SAMPLER: ['always', 'ratio', 'jaeger_remote'],
+    OTEL_TRACES_SAMPLER_ARG: ['-0.1', '1.1', 'half'],
     CORS_ORIGINS: [
       '*',
       'null',

@@ -6,7 +6,9 @@ import { type HttpConfig, httpConfig } from './config/http.ts';
 import { type IngestConfig, ingestConfig } from './config/ingest.ts';
 import { type LimitsConfig, limitsConfig } from './config/limits.ts';
 import { type LiveConfig, liveConfig } from './config/live.ts';
+import { type RetentionConfig, retentionConfig } from './config/retention.ts';
 import { type SourcesConfig, sourcesConfig } from './config/sources.ts';
+import { type TelemetryConfig, telemetryConfig } from './config/telemetry.ts';
 import { type WindowsConfig, windowsConfig } from './config/windows.ts';
 import { StartupError } from './errors.ts';
 
@@ -24,8 +26,10 @@ export interface Config {
   windows: WindowsConfig;
   limits: LimitsConfig;
   delivery: DeliveryConfig;
+  retention: RetentionConfig;
   live: LiveConfig;
   sources: SourcesConfig;
+  telemetry: TelemetryConfig;
 }
 
 /**
@@ -55,8 +59,10 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     windows: windowsConfig(e),
     limits: limitsConfig(e),
     delivery: deliveryConfig(e),
+    retention: retentionConfig(e),
     live: liveConfig(e),
     sources: sourcesConfig(e),
+    telemetry: telemetryConfig(e),
   };
 }
 

@@ -32,6 +32,7 @@ export const ERROR_CODES = [
   'empty_batch',
   'range_invalid',
   'range_too_large',
+  'range_not_kept',
   'cursor_invalid',
   'timezone_invalid',
   'granularity_invalid',

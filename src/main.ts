@@ -8,6 +8,7 @@ import { type Keyring, loadKeyring } from './local/keyring.ts';
 import { type LocalDatabase, startLocalDatabase } from './local/localDatabase.ts';
 import { createService } from './service.ts';
 import { createLogger, type Logger } from './telemetry/logger.ts';
+import { startTracing } from './telemetry/tracing.ts';
 import { ensureDemoTenant } from './tenancy/demoTenant.ts';
 
 /** Configuration → database → service → listen; on SIGTERM or SIGINT drain and exit. */
@@ -23,14 +24,14 @@ async function main(): Promise<void> {
     const keyring = config.profile === 'dev' ? await loadKeyring(config.dataDir) : null;
     if (keyring) await makeDemo(config, url, keyring, log);
     const adminKey = config.adminKey ?? keyring?.adminKey;
-    const service = await createService({ ...config, adminKey }, url, log);
+    const tracing = await startTracing(config.telemetry, log);
+    const service = await createService({ ...config, adminKey }, url, log, { tracing });
     const stop = stopSignal(local); // before anybody can know that we listen
-    const server = await listen(service.app, config.http.host, config.http.port, config.http.limits).catch(
-      async (error) => {
-        await service.close();
-        throw error;
-      },
-    );
+    const { host, port, limits } = config.http;
+    const server = await listen(service.app, host, port, limits, service.onRefused).catch(async (error) => {
+      await service.close();
+      throw error;
+    });
     if (keyring) welcome(config, server.address, url, keyring, performance.now() - started);
     else log.info({ address: server.address }, 'listening');
 
@@ -41,6 +42,7 @@ async function main(): Promise<void> {
     const deadline = Date.now() + config.http.drainTimeoutMs;
     await server.close(config.http.drainTimeoutMs / 2);
     const lost = await Promise.race([service.close(), sleep(deadline - Date.now(), null, { ref: false })]);
+    await tracing.close(Math.max(0, deadline - Date.now()));
     if (lost === null)
       throw new StartupError('stopped, but not everything was written within DRAIN_TIMEOUT_MS');
     if (lost > 0) process.exitCode = 1;

@@ -9,24 +9,31 @@ import {
   createTenantReads,
   type Queryable,
 } from './db/connections.ts';
-import { registerDatabaseMetrics } from './db/databaseMetrics.ts';
+import { DatabaseMetrics } from './db/databaseMetrics.ts';
 import { DatabaseProbe } from './db/databaseProbe.ts';
 import { readEngine } from './db/engine.ts';
 import { retryingLost } from './db/retryLost.ts';
 import { Delivery } from './delivery/delivery.ts';
 import type { EndpointCheck } from './delivery/endpointCheck.ts';
 import type { Resolve } from './delivery/webhook/guardedLookup.ts';
+import type { ErrorCode } from './errors.ts';
 import { createApp } from './http/app.ts';
 import type { App } from './http/appEnv.ts';
 import { trustedProxies } from './http/clientAddress.ts';
+import { HttpMetrics } from './http/httpMetrics.ts';
 import { Ingest } from './ingest/ingest.ts';
 import { createRateLimiter } from './limits/createRateLimiter.ts';
 import { BatchSums } from './live/batchSums.ts';
 import { createLiveCounters } from './live/createLiveCounters.ts';
 import type { LiveCounters } from './live/liveCounters.ts';
+import { MeteredLiveCounters } from './live/meteredLiveCounters.ts';
+import { reconcileRetention } from './retention/reconcileRetention.ts';
+import { RetentionLoop } from './retention/retentionLoop.ts';
+import { RetentionMetrics } from './retention/retentionMetrics.ts';
 import { createSources } from './sources/createSources.ts';
 import type { Logger } from './telemetry/logger.ts';
-import { createRegistry } from './telemetry/metrics.ts';
+import { createRegistry, registerBuildInfo, registerTracing } from './telemetry/metrics.ts';
+import { NO_TRACING, type Tracing } from './telemetry/tracing.ts';
 import { Authenticator } from './tenancy/authenticator.ts';
 import { TenantDirectory } from './tenancy/tenantDirectory.ts';
 import { WrongKeys } from './tenancy/wrongKeys.ts';
@@ -44,6 +51,8 @@ const DELIVERY_POOL_SIZE = 2;
 
 export interface Service {
   app: App;
+  /** To be told of requests that were refused before they reached the app. */
+  onRefused(code: ErrorCode): void;
   /** Makes readiness answer 503, so that a load balancer sends no more, and leaves queues to other instances. */
   beginDrain(): void;
   /**
@@ -65,7 +74,12 @@ export async function createService(
   config: Config,
   url: string,
   log: Logger,
-  parts: { live?: LiveCounters; endpointCheck?: EndpointCheck | undefined; resolve?: Resolve } = {},
+  parts: {
+    live?: LiveCounters;
+    endpointCheck?: EndpointCheck | undefined;
+    resolve?: Resolve;
+    tracing?: Tracing;
+  } = {},
 ): Promise<Service> {
   const registry = createRegistry();
   const probe = new DatabaseProbe({
@@ -77,20 +91,24 @@ export async function createService(
     intervalMs: config.database.probeIntervalMs,
     log,
   });
-  registerDatabaseMetrics(registry, breaker);
-  const settings = (use: 'ingest' | 'read' | 'admin' | 'closer' | 'refresher' | 'relay') =>
-    connectionSettings(url, config.database, use, breaker);
+  registerTracing(registry, parts.tracing ?? NO_TRACING);
+  const databaseMetrics = new DatabaseMetrics(registry, breaker);
+  const settings = (use: 'ingest' | 'read' | 'admin' | 'closer' | 'refresher' | 'relay' | 'retention') =>
+    connectionSettings(url, config.database, use, { breaker, metrics: databaseMetrics });
   const reads = createTenantReads(settings('read'), config.database.readPoolSize, log);
   const admin = createPool(settings('admin'), ADMIN_POOL_SIZE, log);
   const engine = await readEngine(admin);
+  registerBuildInfo(registry, engine);
+  await reconcileRetention(admin, engine, config.retention, log);
   const frontier = new ClosedFrontier();
-  const live =
+  const counters =
     parts.live ??
     createLiveCounters(config.live, {
       latestEventMs: await latestEvent(admin),
       onHealth: (healthy, cause) =>
         healthy ? log.info('live counters are back') : log.warn({ err: cause }, 'live counters are away'),
     });
+  const live = new MeteredLiveCounters(counters, registry);
   const ingest = new Ingest({
     config: config.ingest,
     connect: () => connect(settings('ingest'), log),
@@ -112,8 +130,8 @@ export async function createService(
       ? log.info('rate limits are shared')
       : log.warn({ err: cause }, 'rate limits are of this instance alone: Redis is away'),
   );
-  const metrics = new WindowMetrics(registry);
-  const windows = [
+  const metrics = new WindowMetrics(registry, frontier);
+  const loops = [
     new Closer({
       config: config.windows,
       connect: () => connect(settings('closer'), log),
@@ -126,6 +144,14 @@ export async function createService(
       engine,
       connect: () => connectRefresher(settings('refresher'), log),
       metrics,
+      log,
+    }),
+    new RetentionLoop({
+      config: config.retention,
+      engine,
+      connect: () => connect(settings('retention'), log),
+      watch: admin,
+      metrics: new RetentionMetrics(registry),
       log,
     }),
   ];
@@ -142,6 +168,7 @@ export async function createService(
   });
 
   let accepting = true;
+  const httpMetrics = new HttpMetrics(registry, () => accepting && !breaker.open);
   const lookups = retryingLost(admin);
   const tenants = new TenantDirectory(lookups, config.limits);
   const sources = createSources({ config, ingest, tenants, reads, registry, log });
@@ -156,6 +183,7 @@ export async function createService(
     limiter,
     delivery,
     registry,
+    httpMetrics,
     log,
     tenants,
     authenticator: new Authenticator({
@@ -169,12 +197,13 @@ export async function createService(
     accepting: () => accepting,
   });
   breaker.start();
-  for (const loop of windows) loop.start();
+  for (const loop of loops) loop.start();
   for (const source of sources) source.start();
   delivery.start();
 
   return {
     app,
+    onRefused: (code) => httpMetrics.refused(code),
     beginDrain() {
       accepting = false;
       for (const source of sources) void source.stop();
@@ -188,7 +217,7 @@ export async function createService(
       await sourcesStopped;
       breaker.stop();
       probe.end();
-      await Promise.all([...windows.map((loop) => loop.stop()), delivery.stop()]);
+      await Promise.all([...loops.map((loop) => loop.stop()), delivery.stop()]);
       await Promise.all([live.close(), limiter.close()]);
       await Promise.all([reads.end(), admin.end(), results.end()]);
       return ingest.lostEvents;

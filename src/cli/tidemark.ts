@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
+import { VERSION } from '../version.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { exportCommand } from './commands/export.ts';
 import { importCommand } from './commands/import.ts';
@@ -9,12 +10,11 @@ import { seedCommand } from './commands/seed.ts';
 import { serveCommand } from './commands/serve.ts';
 import { EXIT_CODES } from './exitCodes.ts';
 import { parseCommandLine } from './parseCommandLine.ts';
-import { version } from './version.ts';
 
 const program = new Command('tidemark')
   .usage('COMMAND [options]')
   .description('Self-hosted usage metering and event analytics.')
-  .version(version(), '-V, --version', 'print the version')
+  .version(VERSION, '-V, --version', 'print the version')
   .helpOption('-h, --help', 'print help, also behind a command')
   .helpCommand('help [command]', 'print help')
   .addHelpText('after', `\n${EXIT_CODES}\nConfiguration is by environment variables: see README.md.`)

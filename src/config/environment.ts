@@ -5,7 +5,9 @@ import { httpVariables } from './http.ts';
 import { ingestVariables } from './ingest.ts';
 import { limitsVariables } from './limits.ts';
 import { liveVariables } from './live.ts';
+import { retentionVariables } from './retention.ts';
 import { sourcesVariables } from './sources.ts';
+import { telemetryVariables } from './telemetry.ts';
 import { redisUrl } from './values.ts';
 import { windowsVariables } from './windows.ts';
 
@@ -29,7 +31,9 @@ export const ENVIRONMENT = z.object({
   ...windowsVariables,
   ...limitsVariables,
   ...deliveryVariables,
+  ...retentionVariables,
   ...liveVariables,
   ...sourcesVariables,
+  ...telemetryVariables,
 });
 export type Environment = z.infer<typeof ENVIRONMENT>;

@@ -1,7 +1,9 @@
 import pg from 'pg';
 import type { DatabaseConfig } from '../config/database.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { inStatementSpan } from '../telemetry/spans.ts';
 import type { CircuitBreaker } from './circuitBreaker.ts';
+import type { DatabaseMetrics } from './databaseMetrics.ts';
 import { remedyFor } from './sqlstate.ts';
 import { TenantReads } from './tenantReads.ts';
 
@@ -18,6 +20,20 @@ export interface QueryPool extends Queryable {
   end(): Promise<void>;
 }
 
+export type DatabaseUse =
+  | 'ingest'
+  | 'read'
+  | 'admin'
+  | 'closer'
+  | 'refresher'
+  | 'relay'
+  | 'retention'
+  | 'migrate'
+  | 'import'
+  | 'export'
+  | 'doctor'
+  | 'probe';
+
 export interface ConnectionSettings {
   url: string;
   /** `transaction`: nothing may outlive a transaction, neither settings nor prepared statements. */
@@ -26,8 +42,12 @@ export interface ConnectionSettings {
   /** Bound of one statement, on the server, in ms. */
   statementTimeoutMs: number;
   applicationName: string;
+  /** What it is for. */
+  use: DatabaseUse;
   /** Watches what is opened, and while it is open nothing is. Left out by tools, and by its own probe. */
   breaker?: CircuitBreaker | undefined;
+  /** Counts what its pools do. Left out by tools. */
+  metrics?: DatabaseMetrics | undefined;
 }
 
 /** bigint and numeric arrive as text: a double would round them. `numberOf` and the rollups decide what they become. */
@@ -87,18 +107,20 @@ export async function connectRefresher(settings: ConnectionSettings, log: Logger
 /** A pool for the service's own tables. Tenants' data are read through `createTenantReads`. */
 export function createPool(settings: ConnectionSettings, size: number, log: Logger): QueryPool {
   const pool = openPool(settings, size, log);
-  const { pooler, statementTimeoutMs, breaker } = settings;
-  const queries = pooler === 'transaction' ? inTransactions(pool, statementTimeoutMs) : pool;
+  const { pooler, statementTimeoutMs, breaker, metrics } = settings;
+  const plain = pooler === 'transaction' ? inTransactions(pool, statementTimeoutMs) : pool;
+  const queries = metrics ? measured(plain, settings.use, metrics) : plain;
   return breaker ? behindBreaker(queries, breaker) : queries;
 }
 
 export function createTenantReads(settings: ConnectionSettings, size: number, log: Logger): TenantReads {
-  const { pooler, statementTimeoutMs, breaker } = settings;
+  const { pooler, statementTimeoutMs, breaker, metrics } = settings;
   return new TenantReads({
     pool: openPool(settings, size, log),
     pooled: pooler === 'transaction',
     statementTimeoutMs,
     breaker,
+    metrics,
   });
 }
 
@@ -118,6 +140,7 @@ function openPool(settings: ConnectionSettings, size: number, log: Logger): pg.P
     log.warn({ err: error, connection: settings.applicationName }, 'connection lost'),
   );
   pool.on('connect', (client) => settings.breaker?.watch(client.connection.stream));
+  settings.metrics?.watchPool(settings.use, pool);
   return pool;
 }
 
@@ -130,6 +153,21 @@ function behindBreaker(queries: QueryPool, breaker: CircuitBreaker): QueryPool {
     } catch (error) {
       if (remedyFor(error) === 'reconnect') breaker.suspect();
       throw error;
+    }
+  };
+  return { query: query as Queryable['query'], end: () => queries.end() };
+}
+
+/** Measures each statement, and traces those that belong to something that is traced. */
+function measured(queries: QueryPool, pool: DatabaseUse, metrics: DatabaseMetrics): QueryPool {
+  const query = async (...args: Parameters<QueryPool['query']>) => {
+    const statement = args[0] as string | pg.QueryConfig;
+    const { text, name } = typeof statement === 'string' ? { text: statement } : statement;
+    const end = metrics.statements.startTimer({ pool });
+    try {
+      return await inStatementSpan(text, name, async () => queries.query(...args));
+    } finally {
+      end();
     }
   };
   return { query: query as Queryable['query'], end: () => queries.end() };
@@ -167,23 +205,14 @@ function inTransactions(pool: pg.Pool, statementTimeoutMs: number): QueryPool {
 export function connectionSettings(
   url: string,
   database: DatabaseConfig,
-  use:
-    | 'ingest'
-    | 'read'
-    | 'admin'
-    | 'closer'
-    | 'refresher'
-    | 'relay'
-    | 'migrate'
-    | 'import'
-    | 'export'
-    | 'doctor'
-    | 'probe',
-  breaker?: CircuitBreaker,
+  use: DatabaseUse,
+  { breaker, metrics }: Pick<ConnectionSettings, 'breaker' | 'metrics'> = {},
 ): ConnectionSettings {
   return {
     url,
+    use,
     breaker,
+    metrics,
     pooler: database.pooler,
     connectTimeoutMs: use === 'probe' ? database.probeTimeoutMs : database.connectTimeoutMs,
     statementTimeoutMs:

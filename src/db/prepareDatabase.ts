@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type { DatabaseConfig } from '../config/database.ts';
 import { StartupError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { adoptRestored } from './adoptRestored.ts';
 import { connect, connectionSettings } from './connections.ts';
 import { migrate } from './migrate.ts';
 import { errorCode } from './sqlstate.ts';
@@ -10,7 +11,7 @@ import { errorCode } from './sqlstate.ts';
 export const OLDEST_SERVER = 150_000;
 
 /**
- * Connects and migrates.
+ * Connects, migrates, and puts right what a restore leaves behind.
  *
  * @returns the names of the migrations applied.
  * @throws {StartupError} when the server cannot be reached, is too old, or its schema is newer than this version.
@@ -23,7 +24,11 @@ export async function prepareDatabase(url: string, database: DatabaseConfig, log
       `select current_setting('server_version_num')::int as version`,
     );
     if (rows[0]!.version < OLDEST_SERVER) throw new StartupError('PostgreSQL 15 or newer is needed');
-    return await migrate(client);
+    const applied = await migrate(client);
+    const adopted = await adoptRestored(client);
+    if (adopted > 0)
+      log.info({ rows: adopted }, 'this database was restored from a backup of another server');
+    return applied;
   } catch (error) {
     if (error instanceof StartupError) throw error;
     throw unusable(url, error);

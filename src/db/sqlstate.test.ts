@@ -30,8 +30,15 @@ describe('remedyFor', () => {
     ['53200', 'unavailable'], // out of memory
     ['42P01', 'unavailable'],
     ['25006', 'unavailable'], // read only
-    ['XX000', 'unavailable'],
-    ['99999', 'unavailable'],
+    ['28P01', 'unavailable'],
+    ['3D000', 'unavailable'],
+    ['55000', 'unavailable'],
+    ['57P04', 'unavailable'],
+    ['58030', 'unavailable'],
+    ['XX000', 'suspect'],
+    ['0A000', 'suspect'],
+    ['P0001', 'suspect'],
+    ['99999', 'suspect'],
   ])('%s: %s', (code, remedy) => expect(remedyFor(failure(code))).toBe(remedy));
 
   it('takes an error without a code for a lost connection', () => {

@@ -8,6 +8,8 @@ export function errorCode(error: unknown): string | undefined {
 export const WINDOW_CLOSED = 'TM001';
 /** Raised by enter_batch: the writer does not know who listens now. */
 export const INTEREST_CHANGED = 'TM004';
+/** Raised where something is to be read, or refreshed, that is no longer kept. */
+export const NOT_KEPT = 'TM005';
 export const UNIQUE_VIOLATION = '23505';
 /** Among others: the server does not know a time zone. */
 export const INVALID_PARAMETER_VALUE = '22023';
@@ -21,9 +23,10 @@ export const TOO_MANY_CONNECTIONS = '53300';
  * - `reconnect`: the connection is gone or of no use; open another and write again;
  * - `retry`: the transaction was rolled back and may succeed if repeated;
  * - `reject`: the data are to blame; find the row;
+ * - `suspect`: nobody foresaw it, so it may be about a row; find that, and its caller may come back later;
  * - `unavailable`: repeating now would not help; the caller may come back later.
  */
-export type Remedy = 'reconnect' | 'retry' | 'reject' | 'unavailable';
+export type Remedy = 'reconnect' | 'retry' | 'reject' | 'suspect' | 'unavailable';
 
 /** By full SQLSTATE, else by class (PostgreSQL documentation, Appendix A). */
 const REMEDIES: Record<string, Remedy> = {
@@ -42,6 +45,14 @@ const REMEDIES: Record<string, Remedy> = {
   '22': 'reject', // data exception
   '23': 'reject', // integrity constraint violation
   '54': 'reject', // program limit exceeded: a row too big
+  '25': 'unavailable', // invalid transaction state: read only
+  '28': 'unavailable', // invalid authorization
+  '3D': 'unavailable', // invalid catalog name
+  '42': 'unavailable', // access rule violation, or a schema of another version
+  '53': 'unavailable', // insufficient resources: the disk is full
+  '55': 'unavailable', // object not in prerequisite state
+  '57': 'unavailable', // operator intervention
+  '58': 'unavailable', // system error
 };
 
 /**
@@ -52,7 +63,7 @@ export function remedyFor(error: unknown): Remedy {
   const code = errorCode(error);
   if (code === undefined || /^E[A-Z_]+$/.test(code)) return 'reconnect';
   if (code === '08P01' && (error as { severity?: string }).severity === 'FATAL') return 'reconnect';
-  return REMEDIES[code] ?? REMEDIES[code.slice(0, 2)] ?? 'unavailable';
+  return REMEDIES[code] ?? REMEDIES[code.slice(0, 2)] ?? 'suspect';
 }
 
 const LOST = new Set(['57P01', '57P02', '57P05', '25P03', '08006', 'ECONNRESET', 'EPIPE']);

@@ -1,6 +1,8 @@
 import type pg from 'pg';
+import { inStatementSpan } from '../telemetry/spans.ts';
 import type { CircuitBreaker } from './circuitBreaker.ts';
 import type { Queryable } from './connections.ts';
+import type { DatabaseMetrics } from './databaseMetrics.ts';
 import { retryLost } from './retryLost.ts';
 import { remedyFor } from './sqlstate.ts';
 import { TenantQuery } from './tenantQuery.ts';
@@ -11,6 +13,7 @@ export interface TenantReadsOptions {
   pooled: boolean;
   statementTimeoutMs: number;
   breaker: CircuitBreaker | undefined;
+  metrics: DatabaseMetrics | undefined;
 }
 
 /**
@@ -30,13 +33,27 @@ export class TenantReads {
   as({ tenantId }: { tenantId: string }): Queryable {
     const query = (statement: string | pg.QueryConfig, values?: unknown[]) => {
       const { text, name, values: own } = typeof statement === 'string' ? { text: statement } : statement;
-      return retryLost(() => this.run(tenantId, text, values ?? own ?? [], name));
+      return retryLost(() => this.measured(tenantId, text, values ?? own ?? [], name));
     };
     return { query: query as Queryable['query'] };
   }
 
   end(): Promise<void> {
     return this.options.pool.end();
+  }
+
+  private async measured(
+    tenantId: string,
+    text: string,
+    values: unknown[],
+    name: string | undefined,
+  ): Promise<pg.QueryResult> {
+    const end = this.options.metrics?.statements.startTimer({ pool: 'read' });
+    try {
+      return await inStatementSpan(text, name, () => this.run(tenantId, text, values, name));
+    } finally {
+      end?.();
+    }
   }
 
   private async run(

@@ -1,6 +1,7 @@
 import type { Queryable } from '../db/connections.ts';
 import { decodeCursor, type List, type Page, pageOf } from '../db/paging.ts';
 import { instant, SqlParameters } from '../db/sqlParameters.ts';
+import { requireKept } from '../retention/requireKept.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
 import { formatTimestamp } from './timestamp.ts';
 
@@ -52,26 +53,57 @@ interface Row {
 }
 
 const EVENTS: List = { name: 'events', key: ['micros', 'uuid'] };
+/** When an event happened (µs), and its id. */
+type EventPosition = [micros: number, eventId: string];
+/** First stretch of time that is read, in ms, and how many times as long each is as the one before. */
+const FIRST_SLICE_MS = 1_000;
+const SLICE_GROWTH = 10;
 
 /**
- * Raw events, newest first.
+ * Raw events, newest first. The view is a barrier that no order gets through, so a query sorts all that is in its range:
+ * a page is read in stretches of time, back from its end, that grow until it is full.
  *
  * @throws {TidemarkError} `cursor_invalid`.
+ * @throws TM005 where events are no longer kept that far back.
  */
 export async function listEvents(
   db: Queryable,
   context: TenantContext,
   query: EventQuery,
 ): Promise<Page<StoredEvent>> {
-  const after = query.cursor === undefined ? null : decodeCursor(query.cursor, EVENTS);
+  const after = query.cursor === undefined ? null : (decodeCursor(query.cursor, EVENTS) as EventPosition);
+  await requireKept(db, 'event', query.from);
+  const most = query.limit + 1;
+  const rows: Row[] = [];
+  let end = after ? Math.min(query.to, Math.floor(after[0] / 1_000) + 1) : query.to;
+  // What is ahead of the clock is little: it is read with the first stretch.
+  let sliceMs = FIRST_SLICE_MS + Math.max(0, end - Date.now());
+  for (let growth = SLICE_GROWTH; end > query.from && rows.length < most; growth *= SLICE_GROWTH) {
+    const from = Math.max(query.from, end - sliceMs);
+    rows.push(...(await readSlice(db, context, { ...query, from, to: end }, after, most - rows.length)));
+    end = from;
+    sliceMs = FIRST_SLICE_MS * growth;
+  }
+  const page = pageOf(rows, query.limit, EVENTS, (row) => [Number(row.ts_micros), row.event_id]);
+  return { data: page.data.map((row) => toEvent(context.tenantId, row)), nextCursor: page.nextCursor };
+}
+
+/** At most `most` events of a range that come after a position, newest first. */
+async function readSlice(
+  db: Queryable,
+  context: TenantContext,
+  { from, to, customerId, eventType, reference }: EventQuery,
+  after: EventPosition | null,
+  most: number,
+): Promise<Row[]> {
   const parameters = new SqlParameters();
   const conditions = [`tenant_id = ${parameters.add(context.tenantId)}`];
-  conditions.push(`ts >= ${instant(query.from)}`, `ts < ${instant(query.to)}`);
-  if (query.customerId !== undefined) conditions.push(`customer_id = ${parameters.add(query.customerId)}`);
-  if (query.eventType !== undefined) conditions.push(`event_type = ${parameters.add(query.eventType)}`);
-  if (query.reference !== undefined) conditions.push(`reference = ${parameters.add(query.reference)}`);
+  conditions.push(`ts >= ${instant(from)}`, `ts < ${instant(to)}`);
+  if (customerId !== undefined) conditions.push(`customer_id = ${parameters.add(customerId)}`);
+  if (eventType !== undefined) conditions.push(`event_type = ${parameters.add(eventType)}`);
+  if (reference !== undefined) conditions.push(`reference = ${parameters.add(reference)}`);
   if (after) {
-    const ts = parameters.add(formatTimestamp(after[0] as number));
+    const ts = parameters.add(formatTimestamp(after[0]));
     conditions.push(`ts <= ${ts}::timestamptz`);
     conditions.push(`(ts, event_id) < (${ts}::timestamptz, ${parameters.add(after[1])}::uuid)`);
   }
@@ -83,11 +115,10 @@ export async function listEvents(
      from tenant_data.event
      where ${conditions.join(' and ')}
      order by ts desc, event_id desc
-     limit ${query.limit + 1}`,
+     limit ${most}`,
     parameters.values,
   );
-  const page = pageOf(rows, query.limit, EVENTS, (row) => [Number(row.ts_micros), row.event_id]);
-  return { data: page.data.map((row) => toEvent(context.tenantId, row)), nextCursor: page.nextCursor };
+  return rows;
 }
 
 function toEvent(tenantId: string, row: Row): StoredEvent {

@@ -2,6 +2,7 @@ import type { Queryable } from '../db/connections.ts';
 import { decimalOf, numberOf } from '../db/numbers.ts';
 import { decodeCursor, type List, type Page, pageOf } from '../db/paging.ts';
 import { instant, SqlParameters } from '../db/sqlParameters.ts';
+import { requireKept } from '../retention/requireKept.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
 import { RECORD_TYPES, type RecordType } from './dialects/record.ts';
 import { formatTimestamp } from './timestamp.ts';
@@ -64,6 +65,7 @@ const RECORDS: List = { name: 'records', key: ['text', 'micros', 'uuid'] };
  * next page again, with its totals.
  *
  * @throws {TidemarkError} `cursor_invalid`.
+ * @throws TM005 where events are no longer kept that far back.
  */
 export async function listRecords(
   db: Queryable,
@@ -71,6 +73,7 @@ export async function listRecords(
   query: RecordQuery,
 ): Promise<Page<RecordGroup>> {
   const { text, values } = recordsStatement(context, query);
+  await requireKept(db, 'event', query.from);
   const { rows } = await db.query<Row>(text, values);
   const page = pageOf(rows, query.limit, RECORDS, (row) => [
     row.customer_id,

@@ -34,7 +34,10 @@ export async function answerEvents(
     format,
     onInvalid: onInvalid.data,
     since: c.get('arrivedAt') + (Date.now() - reading), // the time its body took is the client's
-    onLimited: (tenantId, limits) => tellLimits(c, services.limiter, tenantId, limits),
+    onLimited(tenantId, limits) {
+      c.set('tenantId', tenantId);
+      tellLimits(c, services.limiter, tenantId, limits);
+    },
     async: /(^|,)\s*respond-async\s*(,|;|$)/i.test(requestHeader(c, 'prefer') ?? ''),
   });
   if (!('queued' in answer)) return c.json(answer, 200);

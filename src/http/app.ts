@@ -5,8 +5,12 @@ import type { App, AppEnv } from './appEnv.ts';
 import { authentication } from './middleware/authentication.ts';
 import { crossOrigin } from './middleware/crossOrigin.ts';
 import { requestId } from './middleware/requestId.ts';
+import { requestTelemetry } from './middleware/requestTelemetry.ts';
+import { requestTracing } from './middleware/requestTracing.ts';
 import { noStore, securityHeaders } from './middleware/securityHeaders.ts';
-import { handleError, problem } from './problem.ts';
+import { OperationNames } from './operationNames.ts';
+import { handleError, knownError, problem } from './problem.ts';
+import { requestFacts } from './requestFacts.ts';
 import { alertRuleRoutes } from './routes/alertRules.ts';
 import { auditLogRoutes } from './routes/auditLog.ts';
 import { counterRoutes } from './routes/counters.ts';
@@ -39,7 +43,11 @@ export function createApp(services: Services): App {
       if (!result.success) throw invalidRequest(result.error.issues);
     },
   });
+  let names: OperationNames;
+  const operations = () => names;
   app.use('*', requestId());
+  if (services.config.telemetry.traces !== null) app.use('*', requestTracing(operations));
+  app.use('*', requestTelemetry(operations, services.httpMetrics, services.log));
   app.use('*', securityHeaders(services.config.http.hstsSeconds));
   app.use('*', async (c, next) => {
     await next();
@@ -54,8 +62,15 @@ export function createApp(services: Services): App {
   for (const path of ADMINISTRATION) {
     app.use(path, bodyLimit({ maxSize: MAX_SMALL_BODY_BYTES, onError: bodyTooLarge }));
   }
-  app.onError((error, c) => handleError(error, c, services.log));
-  app.notFound((c) => problem(c, new TidemarkError('not_found', 'there is nothing at this path')));
+  app.onError((error, c) => {
+    const known = knownError(error);
+    services.httpMetrics.refused(known.code);
+    return handleError(error, known, c, services.log, requestFacts(c, names.of(c)));
+  });
+  app.notFound((c) => {
+    services.httpMetrics.refused('not_found');
+    return problem(c, new TidemarkError('not_found', 'there is nothing at this path'));
+  });
 
   eventRoutes(app, services);
   recordRoutes(app, services);
@@ -75,6 +90,7 @@ export function createApp(services: Services): App {
   operationRoutes(app, services);
   descriptionRoutes(app);
   refuseOtherMethods(app);
+  names = new OperationNames(app);
   return app;
 }
 

@@ -8,6 +8,8 @@ export interface AppEnv {
     /** When the request arrived, in ms since the epoch. */
     arrivedAt: number;
     caller: Caller;
+    /** Whose data it is about, where the key does not say; undefined until that is known. */
+    tenantId: string | undefined;
   };
 }
 

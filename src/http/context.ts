@@ -17,6 +17,7 @@ export async function tenantOf(c: Context<AppEnv>, services: Services, scope: Sc
   const context = await contextFor(caller, requestHeader(c, 'x-tenant-id'), services.tenants);
   if (caller.tenantId === null) {
     const { tenantId } = context;
+    c.set('tenantId', tenantId);
     limitRequest(c, services.limiter, tenantId, (await services.tenants.find(tenantId)).limits);
   }
   return context;

@@ -2,10 +2,11 @@ import { STATUS_CODES } from 'node:http';
 import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { errorCode, remedyFor } from '../db/sqlstate.ts';
+import { errorCode, NOT_KEPT, remedyFor } from '../db/sqlstate.ts';
 import { type ErrorCode, TidemarkError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { AppEnv } from './appEnv.ts';
+import type { RequestFacts } from './requestFacts.ts';
 
 /** The only place that knows which failure is which HTTP status. */
 const STATUS: Record<ErrorCode, ContentfulStatusCode> = {
@@ -38,6 +39,7 @@ const STATUS: Record<ErrorCode, ContentfulStatusCode> = {
   empty_batch: 400,
   range_invalid: 400,
   range_too_large: 400,
+  range_not_kept: 400,
   cursor_invalid: 400,
   timezone_invalid: 400,
   granularity_invalid: 400,
@@ -89,17 +91,24 @@ export function problemText(error: TidemarkError, requestId: string): string {
 }
 
 /** What the caller is told of any error: its own if it is meant for the caller, else a request id and nothing else. */
-export function handleError(error: unknown, c: Context<AppEnv>, log: Logger): Response {
-  const known =
-    error instanceof TidemarkError
-      ? error
-      : error instanceof HTTPException
-        ? fromFramework(error)
-        : fromDatabase(error);
-  if (STATUS[known.code] >= 500) {
-    const err = known.cause ?? error;
+export function knownError(error: unknown): TidemarkError {
+  if (error instanceof TidemarkError) return error;
+  return error instanceof HTTPException ? fromFramework(error) : fromDatabase(error);
+}
+
+/** Answers with the problem, and logs it where it is ours. A refusal of ours has no story: its code says it. */
+export function handleError(
+  error: unknown,
+  known: TidemarkError,
+  c: Context<AppEnv>,
+  log: Logger,
+  facts: RequestFacts,
+): Response {
+  const status = STATUS[known.code];
+  if (status >= 500) {
+    const err = known.cause ?? (known === error && known.code !== 'internal' ? undefined : error);
     log[known.code === 'internal' ? 'error' : 'warn'](
-      { err, code: known.code, requestId: c.get('requestId') },
+      { ...facts, status, code: known.code, err },
       'request failed',
     );
   }
@@ -121,6 +130,13 @@ function fromDatabase(error: unknown): TidemarkError {
       retryAfterSeconds: 1,
       cause: error,
     });
+  }
+  if (code === NOT_KEPT) {
+    return new TidemarkError(
+      'range_not_kept',
+      `${message}; begin later, or with a whole bucket of a coarser granularity`,
+      { cause: error },
+    );
   }
   const disconnected =
     code === undefined ? /connect|terminat|timeout/i.test(message) : remedyFor(error) === 'reconnect';

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { HttpLimits } from '../config/http.ts';
-import { StartupError, TidemarkError } from '../errors.ts';
+import { type ErrorCode, StartupError, TidemarkError } from '../errors.ts';
 import type { App } from './appEnv.ts';
 import { parserFault, refusalOf, refuse, refuseOnSocket } from './refuse.ts';
 import { requestFault } from './requestFault.ts';
@@ -30,12 +30,25 @@ export interface HttpServer {
   close(deadlineMs: number): Promise<void>;
 }
 
-/** @throws {StartupError} when the address cannot be had. */
-export async function listen(app: App, host: string, port: number, limits: HttpLimits): Promise<HttpServer> {
+/**
+ * @param onRefused told of each request that does not reach the app.
+ * @throws {StartupError} when the address cannot be had.
+ */
+export async function listen(
+  app: App,
+  host: string,
+  port: number,
+  limits: HttpLimits,
+  onRefused: (code: ErrorCode) => void = () => undefined,
+): Promise<HttpServer> {
   let closing = false;
+  const counted = (error: TidemarkError) => {
+    onRefused(error.code);
+    return error;
+  };
   const handle = getRequestListener(app.fetch, {
     hostname: 'localhost', // of a request by HTTP/1.0, which may come without
-    errorHandler: (error) => refusalOf(unhandled(error)),
+    errorHandler: (error) => refusalOf(counted(unhandled(error))),
   });
   const server = createServer({
     keepAliveTimeout: limits.keepAliveMs,
@@ -59,7 +72,7 @@ export async function listen(app: App, host: string, port: number, limits: HttpL
       response.once('finish', () => boundRest(request));
     }
     const fault = requestFault(request, limits);
-    if (fault) return refuse(response, fault);
+    if (fault) return refuse(response, counted(fault));
     if (closing) response.setHeader('Connection', 'close');
     void handle(request, response);
   };
@@ -72,13 +85,15 @@ export async function listen(app: App, host: string, port: number, limits: HttpL
     receive(request, response);
   });
   server.on('checkExpectation', (_, response) => {
-    refuse(response, new TidemarkError('expectation_failed', 'Expect may be 100-continue'));
+    refuse(response, counted(new TidemarkError('expectation_failed', 'Expect may be 100-continue')));
   });
   server.on('connect', (_, socket) => {
-    refuseOnSocket(socket, new TidemarkError('method_not_allowed', 'this is no proxy'));
+    refuseOnSocket(socket, counted(new TidemarkError('method_not_allowed', 'this is no proxy')));
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    giveUp(socket as Socket, owed.get(socket), parserFault(error.code));
+    const fault = parserFault(error.code);
+    if (error.code !== 'ECONNRESET') onRefused(fault.code); // a client that has gone was refused nothing
+    giveUp(socket as Socket, owed.get(socket), fault);
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) =>

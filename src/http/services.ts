@@ -12,6 +12,7 @@ import type { LiveCounters } from '../live/liveCounters.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Authenticator } from '../tenancy/authenticator.ts';
 import type { TenantDirectory } from '../tenancy/tenantDirectory.ts';
+import type { HttpMetrics } from './httpMetrics.ts';
 
 /** What the routes call. */
 export interface Services {
@@ -34,6 +35,7 @@ export interface Services {
   /** Whose word on where a request comes from is taken. */
   trustedProxies: BlockList;
   registry: Registry;
+  httpMetrics: HttpMetrics;
   log: Logger;
   /** False from the moment a shutdown begins. */
   accepting(): boolean;

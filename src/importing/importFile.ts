@@ -10,6 +10,7 @@ import {
 import { readEngine } from '../db/engine.ts';
 import { StartupError } from '../errors.ts';
 import { Ingest } from '../ingest/ingest.ts';
+import { oldestKept } from '../retention/oldestKept.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { TenantDirectory } from '../tenancy/tenantDirectory.ts';
 import { createTenant } from '../tenancy/tenants.ts';
@@ -17,6 +18,7 @@ import { ClosedFrontier } from '../windows/closedFrontier.ts';
 import { Refresher } from '../windows/refresher.ts';
 import { WindowMetrics } from '../windows/windowMetrics.ts';
 import { BATCH_ROWS, type BadLine, type ImportCounts, importRows, type Stop } from './importRows.ts';
+import { noOlderThan } from './noOlderThan.ts';
 import type { Source } from './openSource.ts';
 import { refreshImported } from './refreshImported.ts';
 
@@ -65,6 +67,7 @@ export async function importFile(options: ImportFileOptions): Promise<ImportOutc
   const frontier = new ClosedFrontier();
   try {
     await requireTenant(db, tenantId, options.createTenant);
+    const oldest = await oldestKept(db);
     const ingest = new Ingest({
       config: {
         ...config.ingest,
@@ -85,7 +88,7 @@ export async function importFile(options: ImportFileOptions): Promise<ImportOutc
     const stop = await importRows(
       {
         rows: source.rows,
-        toEvent: source.toEvent,
+        toEvent: noOlderThan(oldest, source.toEvent),
         store: async (events, length) => ingest.store(events, length, tenantId),
         fromLine: options.fromLine,
         maxErrors: options.maxErrors,

@@ -1,3 +1,4 @@
+import type { SpanContext } from '@opentelemetry/api';
 import { addDecimals } from '../events/decimal.ts';
 import { COUNTER_INCREMENT, type UsageEvent } from '../events/usageEvent.ts';
 import { WINDOW_MICROS } from '../windows/window.ts';
@@ -7,6 +8,8 @@ import type { CustomerRegistry } from './customerRegistry.ts';
 /** The events of one request: they are written together or not at all. */
 export interface WriteRequest extends BatchItem {
   readonly events: UsageEvent[];
+  /** The span that they came in. */
+  readonly caller?: SpanContext | undefined;
 }
 
 export interface WriteResult {

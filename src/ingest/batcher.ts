@@ -37,8 +37,12 @@ export interface BatcherOptions<Item, Result> {
   queueBytes: number;
   /** How long an item may take from `add` to its result, in ms. */
   deadlineMs: number;
-  /** Writes one batch: one result per item, in order. An item's failure is its Error; a throw fails all of them. */
-  write(items: Item[], lane: number): Promise<(Result | Error)[]>;
+  /**
+   * Writes one batch: one result per item, in order. An item's failure is its Error; a throw fails all of them.
+   *
+   * @param waitedMs how long the item has waited that has waited longest.
+   */
+  write(items: Item[], lane: number, waitedMs: number): Promise<(Result | Error)[]>;
 }
 
 class Waiting<Item extends BatchItem, Result> extends Entry {
@@ -111,6 +115,11 @@ export class Batcher<Item extends BatchItem, Result> {
   /** What waits now, in rows and bytes, and how many batches run. */
   get depth(): { rows: number; bytes: number; running: number } {
     return { rows: this.queue.rows, bytes: this.queue.bytes, running: this.running.size };
+  }
+
+  /** How long what waits longest has waited, in ms; 0: nothing waits. */
+  get ageMs(): number {
+    return this.queue.length === 0 ? 0 : Date.now() - this.queue.oldest!.since;
   }
 
   /**
@@ -214,11 +223,14 @@ export class Batcher<Item extends BatchItem, Result> {
   private async run(batch: Waiting<Item, Result>[], share: Share, lane: number): Promise<void> {
     const running = { batch, share, since: Date.now() };
     this.running.add(running);
+    let oldest = running.since;
+    for (const { since } of batch) if (since < oldest) oldest = since;
     let results: (Result | Error)[];
     try {
       results = await this.options.write(
         batch.map((entry) => entry.item),
         lane,
+        running.since - oldest,
       );
     } catch (error) {
       results = batch.map(() => error as Error);

@@ -1,9 +1,11 @@
+import type { Span } from '@opentelemetry/api';
 import type pg from 'pg';
 import type { Registry } from 'prom-client';
 import type { IngestConfig } from '../config/ingest.ts';
 import { Interest } from '../delivery/interest.ts';
 import type { UsageEvent } from '../events/usageEvent.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { callingSpan, inSharedSpan } from '../telemetry/spans.ts';
 import type { ClosedFrontier } from '../windows/closedFrontier.ts';
 import type { WriteRequest, WriteResult } from './batch.ts';
 import { Batcher } from './batcher.ts';
@@ -60,7 +62,7 @@ export class Ingest {
   }: IngestOptions) {
     this.log = log;
     this.assertAvailable = assertAvailable;
-    this.metrics = new IngestMetrics(registry, () => this.batcher.depth);
+    this.metrics = new IngestMetrics(registry, () => this.batcher);
     const customers = new CustomerRegistry();
     const interest = new Interest();
     this.writers = Array.from(
@@ -89,7 +91,12 @@ export class Ingest {
       queueRows: config.queueRows,
       queueBytes: config.queueBytes,
       deadlineMs: config.deadlineMs,
-      write: (requests, lane) => this.write(requests, lane),
+      write: (requests, lane, waitedMs) =>
+        inSharedSpan(
+          'write batch',
+          requests.map(({ caller }) => caller),
+          (span) => this.write(requests, lane, waitedMs, span),
+        ),
     });
   }
 
@@ -104,7 +111,8 @@ export class Ingest {
    */
   store(events: UsageEvent[], bytes: number, flow: string, since?: number): Promise<WriteResult> {
     this.assertAvailable?.();
-    return this.batcher.add({ events, rows: events.length, bytes, flow }, since);
+    const caller = callingSpan();
+    return this.batcher.add({ events, rows: events.length, bytes, flow, caller }, since);
   }
 
   /**
@@ -136,22 +144,43 @@ export class Ingest {
     await Promise.all(this.writers.map((writer) => writer.close()));
   }
 
-  private async write(requests: WriteRequest[], lane: number): Promise<(WriteResult | Error)[]> {
+  private async write(
+    requests: WriteRequest[],
+    lane: number,
+    waitedMs: number,
+    span: Span | undefined,
+  ): Promise<(WriteResult | Error)[]> {
     const started = performance.now();
     const results = await this.writers[lane]!.write(requests);
     this.metrics.batchSeconds.observe((performance.now() - started) / 1_000);
     let rows = 0;
+    let bytes = 0;
+    let failed = 0;
     let stored = 0;
     let duplicates = 0;
     for (const [i, result] of results.entries()) {
       rows += requests[i]!.rows;
-      if (result instanceof Error) continue;
+      bytes += requests[i]!.bytes;
+      if (result instanceof Error) {
+        failed++;
+        continue;
+      }
       stored += result.accepted;
       duplicates += result.duplicates;
     }
     this.metrics.batchRows.observe(rows);
+    this.metrics.batchBytes.observe(bytes);
+    this.metrics.batchWait.observe(waitedMs / 1_000);
     this.metrics.stored.inc(stored);
     this.metrics.duplicates.inc(duplicates);
+    span?.setAttributes({
+      'tidemark.batch.requests': requests.length,
+      'tidemark.batch.failed_requests': failed,
+      'tidemark.batch.rows': rows,
+      'tidemark.batch.stored': stored,
+      'tidemark.batch.duplicates': duplicates,
+      'tidemark.batch.wait_ms': waitedMs,
+    });
     return results;
   }
 }

@@ -1,18 +1,28 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
+/** What waits and what runs. */
+interface QueueState {
+  depth: { rows: number; bytes: number; running: number };
+  /** How long what waits longest has waited, in ms; 0: nothing waits. */
+  ageMs: number;
+}
+
 /** Metrics of the ingest path. Counts are of this instance; `rows` are events. */
 export class IngestMetrics {
   readonly stored: Counter;
   readonly duplicates: Counter;
   readonly lateEvents: Counter;
   readonly batchRows: Histogram;
+  readonly batchBytes: Histogram;
+  readonly batchWait: Histogram;
   readonly batchSeconds: Histogram;
+  readonly transactionSeconds: Histogram<'path'>;
   readonly slowPaths: Counter;
   readonly retries: Counter<'sqlstate'>;
   readonly rejectedRequests: Counter;
   readonly lost: Counter;
 
-  constructor(registry: Registry, depth: () => { rows: number; bytes: number }) {
+  constructor(registry: Registry, queue: () => QueueState) {
     const registers = [registry];
     const counter = (name: string, help: string) => new Counter({ name, help, registers });
     this.stored = counter('tidemark_events_stored_total', 'Events stored for the first time');
@@ -36,27 +46,51 @@ export class IngestMetrics {
       buckets: [1, 10, 50, 100, 500, 1_000, 2_500, 5_000, 10_000],
       registers,
     });
+    this.batchBytes = new Histogram({
+      name: 'tidemark_ingest_batch_bytes',
+      help: 'Bytes of request bodies per batch',
+      buckets: [1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 8_388_608],
+      registers,
+    });
+    this.batchWait = new Histogram({
+      name: 'tidemark_ingest_batch_wait_seconds',
+      help: 'Age of a batch: how long its oldest request had waited when it was begun',
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+      registers,
+    });
+    this.transactionSeconds = new Histogram({
+      name: 'tidemark_ingest_commit_seconds',
+      help: 'Duration of one transaction that committed, by the path it took: direct, or claiming (the slow one)',
+      labelNames: ['path'],
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+      registers,
+    });
     this.batchSeconds = new Histogram({
       name: 'tidemark_ingest_batch_seconds',
       help: 'Time from the start of a batch to its commit, repetitions included',
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
       registers,
     });
-    new Gauge({
-      name: 'tidemark_ingest_queue_rows',
-      help: 'Events waiting to be written',
-      registers,
-      collect() {
-        this.set(depth().rows);
-      },
-    });
-    new Gauge({
-      name: 'tidemark_ingest_queue_bytes',
-      help: 'Bytes of request bodies waiting to be written',
-      registers,
-      collect() {
-        this.set(depth().bytes);
-      },
-    });
+    const gauge = (name: string, help: string, value: (state: QueueState) => number) =>
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(value(queue()));
+        },
+      });
+    gauge('tidemark_ingest_queue_rows', 'Events waiting to be written', ({ depth }) => depth.rows);
+    gauge(
+      'tidemark_ingest_queue_bytes',
+      'Bytes of request bodies waiting to be written',
+      ({ depth }) => depth.bytes,
+    );
+    gauge(
+      'tidemark_ingest_queue_age_seconds',
+      'How long the request has waited that waits longest; 0: none waits',
+      ({ ageMs }) => ageMs / 1_000,
+    );
+    gauge('tidemark_ingest_batches_running', 'Batches being written', ({ depth }) => depth.running);
   }
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { SpanKind } from '@opentelemetry/api';
 import pg from 'pg';
 import { errorCode, INTEREST_CHANGED, remedyFor, UNIQUE_VIOLATION, WINDOW_CLOSED } from '../db/sqlstate.ts';
 import { type Facts, factsOf } from '../delivery/facts.ts';
@@ -6,6 +7,7 @@ import type { Interest } from '../delivery/interest.ts';
 import { TidemarkError } from '../errors.ts';
 import type { UsageEvent } from '../events/usageEvent.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { inInnerSpan } from '../telemetry/spans.ts';
 import type { ClosedFrontier } from '../windows/closedFrontier.ts';
 import {
   Batch,
@@ -105,11 +107,7 @@ export class Writer {
     for (let tries = 0; ; tries++) {
       const attempt: Attempt = { xid: null, outcome: null };
       try {
-        const committed =
-          path === 'direct'
-            ? await this.writeDirectly(batch, attempt)
-            : await this.claimAndWrite(batch, attempt);
-        return this.done(batch, committed);
+        return this.done(batch, await this.transact(path, batch, attempt));
       } catch (error) {
         const code = errorCode(error);
         if (code === WINDOW_CLOSED) {
@@ -126,9 +124,11 @@ export class Writer {
           continue;
         }
         const remedy = code === INTEREST_CHANGED ? 'unavailable' : remedyFor(error);
-        if (remedy === 'reject') return this.isolate(path, requests, error);
+        if (remedy === 'reject' || (remedy === 'suspect' && requests.length > 1)) {
+          return this.isolate(path, requests, error);
+        }
         if (remedy === 'reconnect') this.drop();
-        if (remedy === 'unavailable' || Date.now() >= this.until) {
+        if (remedy === 'unavailable' || remedy === 'suspect' || Date.now() >= this.until) {
           this.options.log.error({ err: error, rows: batch.rows.length }, 'batch not written');
           return requests.map(() => unavailable(error));
         }
@@ -140,6 +140,27 @@ export class Writer {
         await sleep(backoffMs(tries));
       }
     }
+  }
+
+  /** One transaction. Its statements hold what the events say, so its span names none of them. */
+  private async transact(path: 'direct' | 'claiming', batch: Batch, attempt: Attempt): Promise<Committed> {
+    const began = performance.now();
+    const committed = await inInnerSpan(
+      'COPY event',
+      () => ({
+        kind: SpanKind.CLIENT,
+        attributes: {
+          'db.system.name': 'postgresql',
+          'db.operation.name': 'COPY',
+          'db.collection.name': 'event',
+          'tidemark.ingest.path': path,
+          'tidemark.batch.rows': batch.rows.length,
+        },
+      }),
+      () => (path === 'direct' ? this.writeDirectly(batch, attempt) : this.claimAndWrite(batch, attempt)),
+    );
+    this.options.metrics.transactionSeconds.observe({ path }, (performance.now() - began) / 1_000);
+    return committed;
   }
 
   private done(batch: Batch, { stored, known, told }: Committed): WriteResult[] {

@@ -54,7 +54,8 @@ async function activityOfAll(
 ): Promise<ActivitySummary[]> {
   if (from >= to) return [];
   const length = GRANULARITY_MS[granularity];
-  const coverage = await readCoverage(db);
+  const firstWhole = Math.ceil(from / length) * length;
+  const coverage = await readCoverage(db, granularity, firstWhole);
   const wholeFrom = Math.min(to, Math.ceil(Math.max(from, coverage.from) / length) * length);
   const lastBucket = Math.max(wholeFrom, Math.floor(to / length) * length);
   const wholeTo = Math.floor(to / WINDOW_MS) * WINDOW_MS >= coverage.until ? to : lastBucket;

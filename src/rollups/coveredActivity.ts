@@ -11,11 +11,21 @@ export interface Coverage {
   until: number;
 }
 
-export async function readCoverage(db: Queryable): Promise<Coverage> {
+/**
+ * @param since the start (ms) of the first whole bucket that is asked for.
+ * @throws TM005 where that is no longer kept.
+ */
+export async function readCoverage(
+  db: Queryable,
+  granularity: '1h' | '1d',
+  since: number,
+): Promise<Coverage> {
   const { rows } = await db.query<{ from: string; until: string }>({
     name: 'window coverage',
     text: `select extract(epoch from covered_from) * 1000 as from, extract(epoch from covered_until) * 1000 as until
-           from tenant_data.window_coverage`,
+           from tenant_data.window_coverage
+           union all select null, null from tenant_data.require_kept($1, $2)`,
+    values: [`usage_${granularity}`, new Date(since)],
   });
   return { from: Number(rows[0]!.from), until: Number(rows[0]!.until) };
 }

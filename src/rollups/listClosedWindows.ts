@@ -7,8 +7,8 @@ import type { WindowSummary } from './windowSummary.ts';
 export interface ClosedWindowQuery {
   /** Moment (ms since the epoch) on the database's clock: the `closedThrough` of the poll before. */
   closedAfter: number;
-  /** [from, to) in ms since the epoch; windows that start in it. */
-  from: number;
+  /** [from, to) in ms since the epoch; windows that start in it. Without a beginning: as far back as they are kept. */
+  from: number | undefined;
   to: number;
   customerId?: string | undefined;
   /** `revised` leaves out windows that have not changed since they closed. */
@@ -38,10 +38,15 @@ export async function listClosedWindows(
   context: TenantContext,
   query: ClosedWindowQuery,
 ): Promise<ClosedWindowPage> {
-  const { closedAfter, customerId, from, to, limit } = query;
+  const { closedAfter, customerId, to, limit } = query;
   const [walk, ...rest] = query.cursor === undefined ? [] : decodeCursor(query.cursor, CLOSED_WINDOWS);
   const after = walk === undefined ? null : (rest as unknown as WindowPosition);
-  const { closedBefore, through, closedUntil } = await closingsSince(db, closedAfter, walk as number);
+  const { closedBefore, through, closedUntil, keptFrom } = await closingsSince(
+    db,
+    closedAfter,
+    walk as number,
+  );
+  const from = query.from ?? keptFrom;
 
   const revisedTo = Math.min(to, query.state === 'revised' ? closedUntil : closedBefore);
   const found = await readRevised(db, context, { from, to: revisedTo, customerId }, after, limit + 1, {
@@ -62,6 +67,8 @@ interface Closings {
   /** The closing (ms) up to which windows are given out, and how far (ms) windows were closed then. */
   through: number;
   closedUntil: number;
+  /** How far back (ms) windows are kept. */
+  keptFrom: number;
 }
 
 /** @param walk `through` of the first page of this walk (ms); undefined for the first page itself. */
@@ -70,21 +77,26 @@ async function closingsSince(
   closedAfter: number,
   walk: number | undefined,
 ): Promise<Closings> {
-  const { rows } = await db.query<Record<'closed_before' | 'through' | 'closed_until', string>>({
-    name: 'closings since',
-    text: `
+  const { rows } = await db.query<Record<'closed_before' | 'through' | 'closed_until' | 'kept_from', string>>(
+    {
+      name: 'closings since',
+      text: `
       select extract(epoch from c.closed_at) * 1000 as through, extract(epoch from c.closed_until) * 1000 as closed_until,
         coalesce((select extract(epoch from b.closed_until) * 1000 from tenant_data.window_closing b where b.closed_at <= $1
-                  order by b.closed_at desc limit 1), 0) as closed_before
+                  order by b.closed_at desc limit 1), 0) as closed_before,
+        (select greatest(0, extract(epoch from kept_from)) * 1000 from tenant_data.retention
+         where relation = 'usage_30s') as kept_from
       from tenant_data.window_closing c where c.closed_at <= $2
       order by c.closed_at desc limit 1`,
-    values: [new Date(closedAfter), walk === undefined ? 'infinity' : new Date(walk)],
-  });
+      values: [new Date(closedAfter), walk === undefined ? 'infinity' : new Date(walk)],
+    },
+  );
   const row = rows[0];
-  if (!row) return { closedBefore: 0, through: 0, closedUntil: 0 };
+  if (!row) return { closedBefore: 0, through: 0, closedUntil: 0, keptFrom: 0 };
   return {
     closedBefore: Math.min(Number(row.closed_before), Number(row.closed_until)),
     through: Number(row.through),
     closedUntil: Number(row.closed_until),
+    keptFrom: Number(row.kept_from),
   };
 }

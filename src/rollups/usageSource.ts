@@ -13,10 +13,11 @@ export interface UsageFilters {
   eventType?: string | undefined;
 }
 
-const RELATION: Record<Exclude<Level, 'raw'>, string> = {
-  '30s': 'tenant_data.usage_30s',
-  '1h': 'tenant_data.usage_1h',
-  '1d': 'tenant_data.usage_1d',
+const RELATION: Record<Level, 'event' | 'usage_30s' | 'usage_1h' | 'usage_1d'> = {
+  raw: 'event',
+  '30s': 'usage_30s',
+  '1h': 'usage_1h',
+  '1d': 'usage_1d',
 };
 
 const FILTER_COLUMNS: Record<keyof UsageFilters, string> = {
@@ -49,7 +50,8 @@ const RAW_BUCKET = `date_bin('30 seconds', ts, 'epoch'::timestamptz)`;
 
 /**
  * Rows of the usage rollups for one tenant and time range as an SQL `from` item named `usage`: each stretch of time
- * from the coarsest level that can serve it, the rest from finer ones, the last from the events themselves.
+ * from the coarsest level that can serve it, the rest from finer ones, the last from the events themselves. A level that
+ * is no longer kept that far back fails the statement with TM005, and never lends it less than there was.
  *
  * @param columns dimensions and measures wanted besides `bucket`.
  * @param stale from `findStale`, read before: a window that becomes late in between is then read from a rollup that
@@ -78,13 +80,24 @@ export function usageRows(
             ...columns.map((column) => `${RAW_MEASURES[column] ?? column} as ${column}`),
           ]
         : ['bucket', ...columns];
-    return `select ${list.join(', ')} from ${level === 'raw' ? 'tenant_data.event' : RELATION[level]}
+    return `select ${list.join(', ')} from tenant_data.${RELATION[level]}
       where tenant_id = ${tenant} and ${time} >= ${instant(from)} and ${time} < ${instant(to)}${conditions}`;
   };
   const planned = planSegments(range.from, range.to, coarsest, stale);
   // A cursor may lie behind the end of the range: then nothing is left to read, but the SQL must still stand.
   const segments = planned.length > 0 ? planned : [{ level: 'raw' as const, ...range }];
-  return `(${segments.map(select).join('\nunion all\n')}) as usage`;
+  return `(${[...segments.map(select), ...kept(segments, columns.length + 1)].join('\nunion all\n')}) as usage`;
+}
+
+/** No rows, but an error where a level does not reach back to where it is read from. */
+function kept(segments: Segment[], columns: number): string[] {
+  const earliest = new Map<Level, number>();
+  for (const { level, from } of segments) earliest.set(level, Math.min(from, earliest.get(level) ?? from));
+  const nulls = Array.from({ length: columns }, () => 'null').join(', ');
+  return [...earliest].map(
+    ([level, from]) =>
+      `select ${nulls} from tenant_data.require_kept('${RELATION[level]}', ${instant(from)})`,
+  );
 }
 
 /**

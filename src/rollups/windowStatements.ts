@@ -30,6 +30,11 @@ const FROM_EVENTS = `
         ) as e
       where l.stale`;
 
+/** No rows, but an error where windows are no longer kept that far back; for what has the columns of `usage`. */
+const KEPT = `
+      union all
+      select ${'null, '.repeat(9)}null from tenant_data.require_kept('usage_30s', $2)`;
+
 const SUMMED = `
     select extract(epoch from bucket) * 1000 as bucket_ms, customer_id, endpoint, model,
       sum(calls) as calls, sum(tokens) as tokens, sum(input_tokens) as input_tokens,
@@ -65,7 +70,7 @@ export function windowsInRange(state: keyof typeof STATE_CONDITION, oneCustomer:
       where tenant_id = $1 and bucket >= $2 and bucket < $3 ${only('customer_id')} ${STATE_CONDITION[state]}
         and not exists (select from late l
                         where l.stale and l.bucket = u.bucket and l.customer_id = u.customer_id)
-      union all ${FROM_EVENTS}
+      union all ${FROM_EVENTS} ${KEPT}
     ), page as (
       select bucket, customer_id from usage
       where $4::text is null or bucket > $2 or customer_id collate "C" > $4
@@ -100,7 +105,7 @@ export function windowsRevised(oneCustomer: boolean): PreparedStatement {
         and customer_id = any (array(select customer_id from page))
         and exists (select from late l
                     where not l.stale and l.bucket = u.bucket and l.customer_id = u.customer_id)
-      union all ${FROM_EVENTS}
+      union all ${FROM_EVENTS} ${KEPT}
     ) ${SUMMED}`,
   };
 }

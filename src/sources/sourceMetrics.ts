@@ -82,6 +82,9 @@ export class SourceMetrics {
 
   watch(source: WatchedSource): void {
     this.watched.push(source);
+    // From 0 on, so that a rate sees the first one.
+    for (const outcome of ['stored', 'duplicate', 'rejected'])
+      this.entries.inc({ source: source.name, outcome }, 0);
   }
 
   /** Of the sources that can be asked: a scrape does not wait for others. One answer serves all gauges. */

@@ -21,6 +21,8 @@ export type Refresh = (rollup: Rollup, from: string, to: string, validity: Valid
  * buckets_per_batch 0, because the default cuts the range into batches of ten buckets and pays about 50 ms for each,
  * whether anything in it is invalid or not.
  *
+ * What is no longer kept is refused by the database: such a refresh would erase it from the aggregate.
+ *
  * @param from start of a bucket, as PostgreSQL prints a timestamptz.
  */
 export async function refreshRollup(
@@ -31,7 +33,7 @@ export async function refreshRollup(
   validity: Validity,
 ): Promise<void> {
   await client.query(
-    `call refresh_continuous_aggregate('${rollup}', ${literal(from)}, ${literal(to)},
+    `call refresh_continuous_aggregate('${rollup}', refreshed_from(${literal(from)}), ${literal(to)},
        force => ${validity === 'distrusted'}, options => '{"buckets_per_batch": 0}')`,
   );
 }

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { ClosedFrontier } from './closedFrontier.ts';
 
 /** Metrics of closing windows and keeping the rollups up to them. Counts are of this instance. */
 export class WindowMetrics {
@@ -12,7 +13,7 @@ export class WindowMetrics {
   readonly caughtUp: Counter;
   readonly pending: Gauge;
 
-  constructor(registry: Registry) {
+  constructor(registry: Registry, frontier?: ClosedFrontier) {
     const registers = [registry];
     const counter = (name: string, help: string) => new Counter({ name, help, registers });
     this.won = counter('tidemark_closing_won_total', 'Times this instance moved the closed windows on');
@@ -57,6 +58,15 @@ export class WindowMetrics {
       name: 'tidemark_late_windows_pending',
       help: 'Closed windows whose late events some rollup still lacks, in the whole database; at most 10000',
       registers,
+    });
+    if (!frontier) return;
+    new Gauge({
+      name: 'tidemark_closing_closed_until_timestamp_seconds',
+      help: 'Unix time up to which windows are closed, as this instance last heard it; 0: not yet',
+      registers,
+      collect() {
+        this.set(frontier.micros / 1_000_000);
+      },
     });
   }
 }

@@ -33,7 +33,9 @@ describeEngine('a database that is away', () => {
   const ready = async () => (await t.call('GET', '/readyz', { key: null })).status === 200;
   const trips = async () =>
     Number(
-      /^tidemark_database_trips (\d+)/m.exec((await t.call('GET', '/metrics', { key: null })).body)?.[1],
+      /^tidemark_database_trips_total (\d+)/m.exec(
+        (await t.call('GET', '/metrics', { key: null })).body,
+      )?.[1],
     );
 
   it.each(['refusing', 'silent'] as const)(

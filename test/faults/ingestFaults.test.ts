@@ -83,6 +83,33 @@ describeEngine('ingest under faults', () => {
     }
   });
 
+  it.each(['XX000', 'P0001', '0A000'])(
+    'fails nobody else where the database fails at a row as nobody foresaw: %s',
+    async (sqlstate) => {
+      const { id, key } = await t.tenant();
+      await t.sql.query(
+        `create function fail_at_poison() returns trigger language plpgsql as $$
+         begin
+           if new.endpoint = '/poison' then raise 'poison' using errcode = '${sqlstate}'; end if;
+           return new;
+         end $$;
+         create trigger fail_at_poison before insert on event for each row execute function fail_at_poison()`,
+      );
+      try {
+        const bodies = Array.from({ length: 20 }, (_, i) =>
+          anEvent(i === 11 ? { apiEndpoint: '/poison' } : {}),
+        );
+        const answers = await Promise.all(bodies.map((body) => post(key, body)));
+        expect(answers.map(({ status }) => status)).toEqual(bodies.map((_, i) => (i === 11 ? 503 : 200)));
+        expect(answers[11]!.body).toMatchObject({ code: 'database_unavailable' });
+        expect((await stored(id)).size).toBe(19);
+      } finally {
+        await t.sql.query('drop trigger fail_at_poison on event; drop function fail_at_poison');
+      }
+      expect((await post(key, anEvent())).status).toBe(200);
+    },
+  );
+
   it('loses and doubles nothing while its backends are killed 50 times', async () => {
     const { id, key } = await t.tenant();
     const admin = new pg.Client({ connectionString: t.database.url, application_name: 'killer' });

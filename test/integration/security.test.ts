@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../src/config.ts';
 import { createService } from '../../src/service.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
 import { SCOPES, type Scope } from '../../src/tenancy/caller.ts';
 import { createKey } from '../../src/tenancy/keys.ts';
 import { createTestDatabase, describeEngine } from '../support/database.ts';
@@ -412,7 +412,7 @@ describeEngine('an error of the database', () => {
   it('reaches the caller as a request id and nothing else, and the log whole', async () => {
     const database = await createTestDatabase();
     const lines: string[] = [];
-    const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) });
+    const log = createLogger({ logLevel: 'info' }, { write: (line) => void lines.push(line) });
     const config = loadConfig({
       TIDEMARK_PROFILE: 'test',
       DATABASE_URL: database.url,

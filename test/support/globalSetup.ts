@@ -1,11 +1,7 @@
-import { join } from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
-import { freePort } from '../../src/local/freePort.ts';
-import { startCluster } from '../../src/local/postgresCluster.ts';
-import { startRedis } from './redisServer.ts';
 import { removeRunFolder, runFolder, sweepRunFolders } from './runFolder.ts';
-import { startTimescale } from './timescaleServer.ts';
+import { providePostgres, provideRedis, provideTimescale, type Server } from './servers.ts';
 
 type Stop = () => Promise<void>;
 
@@ -22,52 +18,27 @@ export default async function globalSetup(project: TestProject): Promise<Stop> {
   const dir = await runFolder();
   stops.push(() => removeRunFolder(dir));
   try {
-    const redis = await startRedis();
+    const prefix = `tidemark_test_${process.pid}_`;
+    project.provide('databasePrefix', prefix);
+    /** Databases go before the server, which may outlive the run. */
+    const stopAfter = (server: Server) => stops.push(server.stop, () => dropDatabases(server.url, prefix));
+
+    const redis = await provideRedis();
     stops.push(redis.stop);
     project.provide('redisUrl', redis.url);
 
-    const password = 'throwaway';
-    const cluster = await startCluster({
-      dataDir: join(dir, 'postgres'),
-      logFile: join(dir, 'postgres.log'),
-      port: await freePort(),
-      password,
-      settings: { fsync: 'off', full_page_writes: 'off', max_connections: '200', timezone: 'UTC' },
-    });
-    stops.push(() => cluster.stop('immediate'));
-    project.provide('postgresUrl', `postgres://postgres:${password}@127.0.0.1:${cluster.port}/postgres`);
+    const postgres = await providePostgres(dir);
+    stopAfter(postgres);
+    project.provide('postgresUrl', postgres.url);
 
-    const prefix = `tidemark_test_${process.pid}_`;
-    project.provide('databasePrefix', prefix);
-    project.provide(
-      'timescaleUrl',
-      chosen.has('timescale') ? await provideTimescale(dir, prefix, stops) : null,
-    );
+    const timescale = chosen.has('timescale') ? await provideTimescale(dir) : null;
+    if (timescale) stopAfter(timescale);
+    project.provide('timescaleUrl', timescale?.url ?? null);
     return stopAll;
   } catch (error) {
     await stopAll();
     throw error;
   }
-}
-
-async function provideTimescale(dir: string, prefix: string, stops: Stop[]): Promise<string | null> {
-  const timescale = await startTimescale(dir);
-  if (!timescale) {
-    console.warn(
-      [
-        '',
-        '  ############################################################################',
-        '  #  NO TIMESCALEDB: the tests of the timescale engine, production, are NOT   #',
-        '  #  run. Set TEST_TIMESCALE_URL, or install Docker or the extension.         #',
-        '  ############################################################################',
-        '',
-      ].join('\n'),
-    );
-    return null;
-  }
-  console.log(`tests: TimescaleDB from ${timescale.source}`);
-  stops.push(timescale.stop, () => dropDatabases(timescale.url, prefix));
-  return timescale.url;
 }
 
 /** What tests that were interrupted have left on a server that outlives the run. */

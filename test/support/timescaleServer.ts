@@ -1,22 +1,16 @@
-import { execFile, spawnSync } from 'node:child_process';
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import pg from 'pg';
 import { freePort } from '../../src/local/freePort.ts';
 import type { PostgresBinaries } from '../../src/local/postgresBinaries.ts';
 import { startCluster } from '../../src/local/postgresCluster.ts';
+import { hasImage, pullImage, startContainer } from './containers.ts';
 import { withDatabase } from './databaseUrl.ts';
-
-const run = promisify(execFile);
 
 /** The server that production runs on. */
 export const TIMESCALE_IMAGE = 'timescale/timescaledb:2.28.3-pg17';
 
-const DOCKER_ANSWER_MS = 5_000;
-const PULL_MS = 120_000;
-const CONTAINER_START_MS = 60_000;
 const PASSWORD = 'throwaway';
 
 /** What a server needs to have the extension. */
@@ -44,8 +38,9 @@ export interface TimescaleServer {
 }
 
 /**
- * A TimescaleDB Community server for one run: that of TEST_TIMESCALE_URL, one in Docker, or one started from the
- * PostgreSQL on this machine that has the extension; null where there is none.
+ * A TimescaleDB Community server for one run: that of TEST_TIMESCALE_URL, a container of an image that is here, one
+ * started from the PostgreSQL on this machine that has the extension, or a container of an image that can be pulled;
+ * null where there is none.
  *
  * @param dir for the files of a server that is started here.
  * @throws when TEST_TIMESCALE_URL names a server that is not one.
@@ -56,7 +51,7 @@ export async function startTimescale(dir: string): Promise<TimescaleServer | nul
     await assertCommunity(given);
     return { url: given, source: 'TEST_TIMESCALE_URL', stop: async () => undefined };
   }
-  for (const start of [startInDocker, startInstalled]) {
+  for (const start of [startInContainer, startInstalled, startPulled]) {
     const server = await start(dir).catch((error: Error) => {
       console.error(`tests: a TimescaleDB was found and is not usable: ${error.message}`);
       return null;
@@ -66,35 +61,20 @@ export async function startTimescale(dir: string): Promise<TimescaleServer | nul
   return null;
 }
 
-async function startInDocker(): Promise<TimescaleServer | null> {
-  const docker = (args: string[], timeout: number) =>
-    run('docker', args, { timeout, killSignal: 'SIGKILL' }).then(
-      () => true,
-      () => false,
-    );
-  if (!(await docker(['version', '--format', '{{.Server.Version}}'], DOCKER_ANSWER_MS))) return null;
-  const present = await docker(['image', 'inspect', TIMESCALE_IMAGE], DOCKER_ANSWER_MS);
-  if (!present && !(await docker(['pull', '--quiet', TIMESCALE_IMAGE], PULL_MS))) return null;
+async function startInContainer(): Promise<TimescaleServer | null> {
+  if (!(await hasImage(TIMESCALE_IMAGE))) return null;
+  const { address, stop } = await startContainer({
+    image: TIMESCALE_IMAGE,
+    port: 5432,
+    env: { POSTGRES_PASSWORD: PASSWORD },
+    command: ['postgres', ...Object.entries(SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
+  });
+  const url = `postgres://postgres:${PASSWORD}@${address}/postgres`;
+  return verified({ url, source: `a container, ${TIMESCALE_IMAGE}`, stop });
+}
 
-  // Ryuk is one more image to pull; what is started here is removed here.
-  process.env.TESTCONTAINERS_RYUK_DISABLED ??= 'true';
-  const { GenericContainer, Wait } = await import('testcontainers');
-  const settings = Object.entries(SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  const container = await new GenericContainer(TIMESCALE_IMAGE)
-    .withEnvironment({ POSTGRES_PASSWORD: PASSWORD })
-    .withCommand(['postgres', ...settings])
-    .withExposedPorts(5432)
-    .withWaitStrategy(Wait.forListeningPorts())
-    .withStartupTimeout(CONTAINER_START_MS)
-    .start();
-  const onExit = () => spawnSync('docker', ['rm', '--force', '--volumes', container.getId()]);
-  process.once('exit', onExit);
-  const stop = async () => {
-    process.off('exit', onExit);
-    await container.stop({ timeout: 0 });
-  };
-  const url = `postgres://postgres:${PASSWORD}@${container.getHost()}:${container.getMappedPort(5432)}/postgres`;
-  return verified({ url, source: `Docker, ${TIMESCALE_IMAGE}`, stop });
+async function startPulled(): Promise<TimescaleServer | null> {
+  return (await pullImage(TIMESCALE_IMAGE)) ? startInContainer() : null;
 }
 
 async function startInstalled(dir: string): Promise<TimescaleServer | null> {

@@ -23,7 +23,10 @@ Event ids. A row without an eventId gets a UUID of three parts: the file (12 dig
 first row and --customer), the line number, and a digest of the row's values. So importing a file again adds nothing,
 also when it was renamed or compressed, when rows have been appended, or with another --from-line. A row that was
 corrected in place is a new event, the rows around it are not; insert or remove no lines. After a change to the
-header or the first row, pass the prefix that the first import printed as --id-prefix.
+header or the first row, pass the prefix that the first import printed as --id-prefix. Ids are known for as long as
+IDENTITY_HORIZON_DAYS (35) says: a file that is imported again later than that is counted again.
+
+Events may be as old as events are kept (EVENT_RETENTION_DAYS); lines with older ones are bad lines.
 
 Bad lines up to --max-errors are no failure. An import that fails or is interrupted finishes what is under way and
 prints the line to resume from.

@@ -103,9 +103,11 @@ export class Relay extends BackgroundLoop {
       .catch((error) => this.relay.log.warn({ err: error }, 'a delivery was given up until its lease lapses'))
       .finally(() => {
         this.underWay.delete(run);
+        this.relay.metrics.inFlight.dec();
         this.wake();
       });
     this.underWay.add(run);
+    this.relay.metrics.inFlight.inc();
   }
 
   /** Sends the deliveries of a lane, one after the other. */

@@ -10,6 +10,7 @@ export class RelayMetrics {
   readonly oldest: Gauge;
   readonly pending: Gauge;
   readonly open: Gauge;
+  readonly inFlight: Gauge;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -43,5 +44,6 @@ export class RelayMetrics {
       'tidemark_delivery_breakers_open',
       'Endpoints left alone, but for a probe now and then, after failures in a row',
     );
+    this.inFlight = gauge('tidemark_deliveries_in_flight', 'Lanes whose deliveries this instance is sending');
   }
 }

@@ -2,7 +2,9 @@ import http from 'node:http';
 import https from 'node:https';
 import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type Attributes, context, propagation, SpanKind } from '@opentelemetry/api';
 import { TidemarkError } from '../../errors.ts';
+import { failSpan, tracer } from '../../telemetry/spans.ts';
 import { type AttemptResult, type Destination, type Message, messageBody } from '../relay/outgoing.ts';
 import { excerpt } from './excerpt.ts';
 import type { GuardedLookup } from './guardedLookup.ts';
@@ -46,10 +48,18 @@ export class WebhookSender {
    *
    * @throws when `signal` ends it.
    */
-  async send(
+  send(
     message: Message,
     destination: Pick<Destination, 'url' | 'secrets'>,
     signal?: AbortSignal,
+  ): Promise<AttemptResult> {
+    return inClientSpan(message, destination.url, () => this.attempt(message, destination, signal));
+  }
+
+  private async attempt(
+    message: Message,
+    destination: Pick<Destination, 'url' | 'secrets'>,
+    signal: AbortSignal | undefined,
   ): Promise<AttemptResult> {
     const started = performance.now();
     const abort = new AbortController();
@@ -112,10 +122,56 @@ export class WebhookSender {
         'webhook-id': message.id,
         'webhook-timestamp': String(timestamp),
         'webhook-signature': sign(secrets, message.id, timestamp, body),
+        ...traceHeaders(),
       },
     };
     return exchange(url, options, body);
   }
+}
+
+/**
+ * By OpenTelemetry's semantic conventions for HTTP clients, but without the URL: the path and query of a webhook are
+ * often its secret.
+ */
+function inClientSpan(
+  message: Message,
+  url: string | null,
+  work: () => Promise<AttemptResult>,
+): Promise<AttemptResult> {
+  return tracer().startActiveSpan('POST', { kind: SpanKind.CLIENT }, async (span) => {
+    if (span.isRecording()) span.setAttributes(attributesOf(message, url));
+    try {
+      const result = await work();
+      if (result.status !== null) span.setAttribute('http.response.status_code', result.status);
+      if (!result.ok) failSpan(span, result.status === null ? 'no_answer' : String(result.status));
+      return result;
+    } catch (error) {
+      failSpan(span, 'cut_off');
+      throw error;
+    } finally {
+      span.end();
+    }
+  });
+}
+
+function attributesOf(message: Message, url: string | null): Attributes {
+  const target = url !== null && URL.canParse(url) ? new URL(url) : null;
+  return {
+    'http.request.method': 'POST',
+    'tidemark.message.id': message.id,
+    'tidemark.message.type': message.type,
+    ...(target && {
+      'server.address': target.hostname,
+      'server.port': Number(target.port) || (target.protocol === 'https:' ? 443 : 80),
+    }),
+  };
+}
+
+/** W3C Trace Context of the span at hand; nothing without tracing. */
+function traceHeaders(): Record<string, string> {
+  const headers: Record<string, string> = {};
+  propagation.inject(context.active(), headers);
+  return headers;
 }
 
 interface Answer {

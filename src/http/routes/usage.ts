@@ -119,7 +119,11 @@ function usageRange(
 ): { from: number; to: number } {
   const bucketMs = GRANULARITY_MS[granularity];
   const maxMs = Math.min(MAX_BUCKETS * bucketMs, 3_660 * DAY_MS);
-  return parseRange(query, { lengthMs: Math.min(DEFAULT_BUCKETS * bucketMs, 366 * DAY_MS), aheadMs, maxMs });
+  const lengthMs = Math.min(DEFAULT_BUCKETS * bucketMs, 366 * DAY_MS);
+  const { from, to } = parseRange(query, { lengthMs, aheadMs, maxMs });
+  // A range of our own making begins with a whole bucket: a part of one may no longer be kept.
+  const unit = Math.min(bucketMs, DAY_MS);
+  return { from: query.from === undefined ? Math.floor(from / unit) * unit : from, to };
 }
 
 function parseGroupings(groupBy: string | undefined): Grouping[] {

@@ -100,7 +100,8 @@ export function windowRoutes(app: App, services: Services): void {
       );
     }
     const since = { closedAfter: instantOf('closedAfter', closedAfter), state: state ?? 'closed' };
-    const range = parseOpenRange(query);
+    const { from, to } = parseOpenRange(query);
+    const range = { from: query.from === undefined ? undefined : from, to };
     return c.json(
       await listClosedWindows(services.reads.as(context), context, { ...query, ...range, ...since }),
       200,

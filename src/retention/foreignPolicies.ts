@@ -1,0 +1,38 @@
+import type { Queryable } from '../db/connections.ts';
+import { StartupError } from '../errors.ts';
+
+/** A job of TimescaleDB's own on a relation of ours that does what only the service may. */
+export interface ForeignPolicy {
+  jobId: number;
+  procedure: string;
+  relation: string;
+}
+
+/**
+ * Refresh and retention policies that somebody has added. A refresh that reaches past what is kept erases summaries, one
+ * that reaches past the closed windows hides events; and what a retention policy drops nobody has looked at before.
+ */
+export async function foreignPolicies(db: Queryable): Promise<ForeignPolicy[]> {
+  const { rows } = await db.query<ForeignPolicy>(
+    `select j.job_id as "jobId", j.proc_name as procedure, coalesce(a.view_name, j.hypertable_name) as relation
+     from timescaledb_information.jobs j
+     left join timescaledb_information.continuous_aggregates a
+       on j.hypertable_name in (a.view_name, a.materialization_hypertable_name)
+     join retention r on r.relation = coalesce(a.view_name, j.hypertable_name)
+     where j.proc_name in ('policy_refresh_continuous_aggregate', 'policy_retention')
+     order by 1`,
+  );
+  return rows;
+}
+
+/** @throws {StartupError} with the statements that remove them. */
+export async function refuseForeignPolicies(db: Queryable): Promise<void> {
+  const policies = await foreignPolicies(db);
+  if (policies.length === 0) return;
+  const found = policies.map(({ procedure, relation }) => `${procedure} on ${relation}`);
+  const remove = policies.map(({ jobId }) => `select delete_job(${jobId})`);
+  throw new StartupError(
+    `TimescaleDB has policies that would reach past what is kept (${found.join(', ')}); the service does their work ` +
+      `itself (docs/data-life.md). Remove them: ${remove.join('; ')};`,
+  );
+}

@@ -1,0 +1,68 @@
+import { readFile, stat } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { REDIS_IMAGE } from '../support/servers.ts';
+import { TIMESCALE_IMAGE } from '../support/timescaleServer.ts';
+
+interface Step {
+  uses?: string;
+  run?: string;
+  with?: Record<string, unknown>;
+}
+
+interface Job {
+  'timeout-minutes': number;
+  strategy?: { matrix: { include?: Record<string, number>[] } & Record<string, unknown> };
+  services?: Record<string, { image: string }>;
+  env?: Record<string, string>;
+  steps: Step[];
+}
+
+const file = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+const workflow = parse(await readFile(file('.github/workflows/ci.yml'), 'utf8'));
+const jobs = Object.entries(workflow.jobs as Record<string, Job>);
+const runs = jobs.flatMap(([, job]) => job.steps.flatMap(({ run }) => run ?? []));
+const { scripts, engines } = JSON.parse(await readFile(file('package.json'), 'utf8'));
+
+const combinations = ({ strategy }: Job): Record<string, number>[] => strategy?.matrix.include ?? [];
+
+it('calls scripts that are there', async () => {
+  const called = runs.flatMap((run) => [...run.matchAll(/npm (?:run )?(?:--silent )?([\w:]+)/g)]);
+  const names = called.map(([, name]) => name!).filter((name) => name !== 'ci');
+  expect(names).toEqual(expect.arrayContaining(['typecheck', 'lint', 'test']));
+  expect(names.filter((name) => scripts[name] === undefined)).toEqual([]);
+  await expect(stat(file('.ci/run'))).resolves.toBeDefined();
+});
+
+it('runs every Node and every PostgreSQL that are supported', () => {
+  const postgres = workflow.jobs.postgres as Job;
+  const unique = (name: string) => [...new Set(combinations(postgres).map((one) => one[name]!))].sort();
+  expect(unique('node')).toEqual([20, 22, 24]);
+  expect(unique('postgres')).toEqual([15, 16, 17, 18]);
+  expect(postgres.services!.postgres!.image).toBe(`postgres:\${{ matrix.postgres }}`);
+  expect(Object.keys(postgres.env!)).toContain('TEST_POSTGRES_URL');
+  expect((workflow.jobs.timescale as Job).strategy!.matrix.node).toEqual([20, 22, 24]);
+  expect(engines.node).toMatch(/^>=20\./);
+});
+
+it('tests with the images that the tests look for', () => {
+  expect(workflow.env).toEqual({ TIMESCALE_IMAGE, REDIS_IMAGE });
+});
+
+it('may read and nothing else, cancels what is outdated, and ends', () => {
+  expect(workflow.permissions).toEqual({ contents: 'read' });
+  expect(workflow.concurrency['cancel-in-progress']).toBe(true);
+  for (const [name, job] of jobs) {
+    expect([name, job['timeout-minutes']]).toEqual([name, expect.toSatisfy((minutes) => minutes <= 30)]);
+    expect([name, job]).not.toEqual([name, expect.objectContaining({ permissions: expect.anything() })]);
+  }
+});
+
+it('pins actions to a major version, and caches what npm fetches', () => {
+  const used = jobs.flatMap(([, { steps }]) => steps.filter(({ uses }) => uses));
+  expect(used.map(({ uses }) => uses).filter((uses) => !/^actions\/[\w-]+@v\d+$/.test(uses!))).toEqual([]);
+  for (const step of used.filter(({ uses }) => uses!.startsWith('actions/setup-node'))) {
+    expect(step.with).toHaveProperty('cache', 'npm');
+  }
+});
