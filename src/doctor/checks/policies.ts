@@ -11,7 +11,12 @@ interface Job {
   drop_after_ms: number | null;
 }
 
-/** The jobs that TimescaleDB runs on our relations. */
+const OURS = `('event', 'usage_30s', 'usage_1h', 'usage_1d', 'reference_1d')`;
+
+/**
+ * The jobs that TimescaleDB runs on our relations. It names a continuous aggregate, or what that is stored in, according
+ * to its version.
+ */
 const JOBS = `
   select j.job_id, coalesce(c.view_name, j.hypertable_name)::text as relation,
     case j.proc_name when 'policy_refresh_continuous_aggregate' then 'refresh'
@@ -23,8 +28,8 @@ const JOBS = `
     and c.materialization_hypertable_name = j.hypertable_name
   where j.scheduled
     and j.proc_name in ('policy_refresh_continuous_aggregate', 'policy_retention', 'policy_compression')
-    and (c.view_schema = current_schema() and c.view_name in ('usage_30s', 'usage_1h', 'usage_1d', 'reference_1d')
-         or j.hypertable_schema = current_schema() and j.hypertable_name = 'event')
+    and coalesce(c.view_schema, j.hypertable_schema) = current_schema()
+    and coalesce(c.view_name, j.hypertable_name) in ${OURS}
   order by j.job_id`;
 
 /**
