@@ -28,7 +28,10 @@ let other: { id: string; key: string };
 
 const at = (i: number) => new Date(NOW - (i % 20) * DAY_MS - i * 137).toISOString();
 
-/** What clients of different kinds send: late ones, fractions, ids that are no UUIDs, metadata of any kind. */
+/**
+ * What clients send: late events, fractions, ids that are no UUIDs, metadata of any kind. Latencies are such that their
+ * sums have no rounding, and do not depend on the order they are added in.
+ */
 function natives(customers: number): Record<string, unknown>[] {
   return Array.from({ length: EVENTS }, (_, i) => ({
     eventId: i % 3 === 0 ? `order ${i} "ä"` : crypto.randomUUID(),
@@ -41,7 +44,7 @@ function natives(customers: number): Record<string, unknown>[] {
     metadata: {
       ...(MODELS[i % 3] && { model: MODELS[i % 3] }),
       ...(i % 2 === 0 && { inputTokens: i, outputTokens: 2 * i }),
-      ...(i % 4 === 0 && { latencyMs: i / 3 }),
+      ...(i % 4 === 0 && { latencyMs: i / 8 }),
       ...(i % 9 === 0 && { deep: { a: [1, null, 'x"y'] }, 'key "q"': 0.1, __proto__x: true }),
     },
   }));

@@ -1,66 +1,46 @@
+import type { Engine } from '../../db/engine.ts';
+import type { ForeignPolicy } from '../../retention/foreignPolicies.ts';
+import { policyReport, type RelationPolicy } from '../../retention/policyReport.ts';
 import type { Patient } from '../examine.ts';
 import { fail, ok, type Verdict, warn } from '../finding.ts';
 
-const DAY_MS = 86_400_000;
-
-interface Job {
-  job_id: number;
-  kind: 'refresh' | 'retention' | 'columnstore';
-  relation: string;
-  /** How old what a retention drops is at least, in ms. */
-  drop_after_ms: number | null;
-}
-
-/** The jobs that TimescaleDB runs on our relations. */
-const JOBS = `
-  select j.job_id, coalesce(c.view_name, j.hypertable_name)::text as relation,
-    case j.proc_name when 'policy_refresh_continuous_aggregate' then 'refresh'
-                     when 'policy_retention' then 'retention' else 'columnstore' end as kind,
-    (extract(epoch from (j.config ->> 'drop_after')::interval) * 1000)::float8 as drop_after_ms
-  from timescaledb_information.jobs j
-  left join timescaledb_information.continuous_aggregates c
-    on c.materialization_hypertable_schema = j.hypertable_schema
-    and c.materialization_hypertable_name = j.hypertable_name
-  where j.scheduled
-    and j.proc_name in ('policy_refresh_continuous_aggregate', 'policy_retention', 'policy_compression')
-    and (c.view_schema = current_schema() and c.view_name in ('usage_30s', 'usage_1h', 'usage_1d', 'reference_1d')
-         or j.hypertable_schema = current_schema() and j.hypertable_name = 'event')
-  order by j.job_id`;
-
 /**
- * Whether nobody but the closer refreshes the rollups, and nothing is dropped that is still accepted. Whether the jobs
- * succeed is not asked: on PostgreSQL 15 some minor releases mark every run as failed that has done its work.
+ * Whether TimescaleDB has no policy of its own where the service does the work, and data are kept for as long as the
+ * configuration says.
  */
 export async function checkPolicies({ db, config }: Patient): Promise<Verdict[]> {
-  const { rows: engines } = await db.query<{ engine: string }>('select engine from installation');
-  if (engines[0]!.engine !== 'timescale') return [ok('TimescaleDB runs no jobs here')];
-  const { rows: jobs } = await db.query<Job>(JOBS);
-  const verdicts = jobs.flatMap((job) => faultOf(job, config.ingest.acceptBehindMs));
+  const { rows } = await db.query<{ engine: Engine }>('select engine from installation');
+  const { relations, foreign } = await policyReport(db, rows[0]!.engine, config.retention);
+  const differences = relations.flatMap(differenceOf);
+  const verdicts = foreign.map(faultOf);
+  if (differences.length > 0) {
+    const advice = 'restart the service, or give doctor the environment of the service';
+    verdicts.push(warn(`not as configured: ${differences.join('; ')}`, advice));
+  }
   if (verdicts.length > 0) return verdicts;
-  const named = jobs.map(({ kind, relation }) => `${kind} of ${relation}`).join(', ');
-  return [ok(`no refresh policy; ${named === '' ? 'no columnstore or retention policy either' : named}`)];
+  const kept = relations
+    .filter(({ days }) => days !== null)
+    .map(({ relation, days }) => `${relation} ${days} days`);
+  return [
+    ok(`as configured; kept for a time: ${kept.length === 0 ? 'nothing, all is kept' : kept.join(', ')}`),
+  ];
 }
 
-function faultOf(
-  { job_id: id, kind, relation, drop_after_ms: dropAfterMs }: Job,
-  acceptBehindMs: number,
-): Verdict[] {
-  if (kind === 'refresh') {
-    const advice = `select remove_continuous_aggregate_policy('${relation}');`;
-    return [
-      fail(
-        `${relation} has a refresh policy (job ${id}): it can hide events from summaries before windows close`,
-        advice,
-      ),
-    ];
-  }
-  if (kind !== 'retention' || dropAfterMs === null || dropAfterMs > acceptBehindMs) return [];
-  const days = (ms: number) => `${Math.round(ms / DAY_MS)} days`;
-  const message = `${relation} is dropped after ${days(dropAfterMs)}, and events of ${days(acceptBehindMs)} ago are accepted`;
-  return [
-    (relation === 'event' ? fail : warn)(
-      message,
-      'keep it for longer than ACCEPT_BEHIND_DAYS, or lower that',
-    ),
-  ];
+function faultOf({ jobId, procedure, relation }: ForeignPolicy): Verdict {
+  const harm =
+    procedure === 'policy_retention' ? 'drops what nobody has looked at' : 'can hide events from summaries';
+  return fail(
+    `${relation} has a ${procedure} of TimescaleDB's own: it ${harm}, and no service starts beside it`,
+    `select delete_job(${jobId});`,
+  );
+}
+
+/** What is in place is what the service last started with. */
+function differenceOf(policy: RelationPolicy): string[] {
+  const { relation, days, wantedDays, columnstoreDays, wantedColumnstoreDays } = policy;
+  if (days === wantedDays && columnstoreDays === wantedColumnstoreDays) return [];
+  const said = (kept: number | null, column: number | null) =>
+    `${kept === null ? 'for ever' : `${kept} days`}${column === null ? '' : `, in the columnstore after ${column}`}`;
+  const wanted = said(wantedDays, wantedColumnstoreDays);
+  return [`${relation} is kept ${said(days, columnstoreDays)}, and should be ${wanted}`];
 }
