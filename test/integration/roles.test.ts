@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { loadConfig } from '../../src/config.ts';
 import { prepareDatabase } from '../../src/db/prepareDatabase.ts';
+import { ensureRoles } from '../../src/db/roles.ts';
 import { closeUpTo } from '../support/closing.ts';
 import { createEmptyDatabase, describeEngine, type TestDatabase } from '../support/database.ts';
 import { startServiceOn, until } from '../support/service.ts';
@@ -19,6 +20,7 @@ describeEngine('a login that is no superuser', () => {
     database = await createEmptyDatabase();
     admin = new pg.Client(database.url);
     await admin.connect();
+    await ensureRoles(admin); // the server's: on a new one, another test file would make them in our midst
     login = `${new URL(database.url).pathname.slice(1)}_login`;
     await admin.query(`create role ${login} login nosuperuser password '${PASSWORD}'`);
     const own = new URL(database.url);

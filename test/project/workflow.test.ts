@@ -46,8 +46,11 @@ it('runs every Node and every PostgreSQL that are supported', () => {
   expect(engines.node).toMatch(/^>=20\./);
 });
 
-it('tests with the images that the tests look for', () => {
+it('tests with the images that the tests look for, which are those of production', async () => {
   expect(workflow.env).toEqual({ TIMESCALE_IMAGE, REDIS_IMAGE });
+  const compose = parse(await readFile(file('docker-compose.yml'), 'utf8'), { merge: true });
+  const images = Object.values<{ image?: string }>(compose.services).map(({ image }) => image);
+  expect(images).toEqual(expect.arrayContaining([TIMESCALE_IMAGE, REDIS_IMAGE]));
 });
 
 it('may read and nothing else, cancels what is outdated, and ends', () => {

@@ -189,6 +189,7 @@ where tenant_id = 'tenant-1' and bucket >= ':day' and bucket < ':next'`,
   { index: 'window_coverage_pkey', serves: 'one row at most' },
   { index: 'window_announcement_pkey', serves: 'one row at most' },
   { index: 'installation_pkey', serves: 'one row at most' },
+  { index: 'retention_pkey', serves: 'one row per relation that is kept for a time' },
   { index: 'schema_migration_pkey', serves: 'which migrations have been applied' },
 
   // Tenancy
