@@ -75,7 +75,11 @@ export async function provideTimescale(dir: string): Promise<Server | null> {
 export async function provideRedis(): Promise<Server> {
   if (await hasImage(REDIS_IMAGE)) {
     try {
-      const { address, stop } = await startContainer({ image: REDIS_IMAGE, port: 6379 });
+      const { address, stop } = await startContainer({
+        image: REDIS_IMAGE,
+        port: 6379,
+        command: ['redis-server', '--save', '', '--appendonly', 'no', '--protected-mode', 'no'],
+      });
       console.log(`tests: Redis from a container, ${REDIS_IMAGE}`);
       return { url: `redis://${address}`, source: REDIS_IMAGE, stop };
     } catch (error) {
