@@ -1,4 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import type { Config } from '../../config.ts';
 import { TidemarkError } from '../../errors.ts';
 import { usageCsv } from '../../exporting/usageCsv.ts';
 import { checkTimezone, GRANULARITIES, GRANULARITY_MS, type Granularity } from '../../rollups/granularity.ts';
@@ -101,7 +102,7 @@ export function usageRoutes(app: App, services: Services): void {
     const { from, to, groupBy, timezone, ...query } = c.req.valid('query');
     const series: UsageQuery = {
       ...query,
-      ...usageRange({ from, to }, query.granularity, services.config.ingest.acceptAheadMs),
+      ...usageRange({ from, to }, query.granularity, timezone, services.config),
       timezone: checkTimezone(timezone),
       groupBy: parseGroupings(groupBy),
     };
@@ -115,13 +116,16 @@ export function usageRoutes(app: App, services: Services): void {
 function usageRange(
   query: { from: string | undefined; to: string | undefined },
   granularity: Granularity,
-  aheadMs: number,
+  timezone: string,
+  { ingest, retention }: Pick<Config, 'ingest' | 'retention'>,
 ): { from: number; to: number } {
   const bucketMs = GRANULARITY_MS[granularity];
   const maxMs = Math.min(MAX_BUCKETS * bucketMs, 3_660 * DAY_MS);
-  const lengthMs = Math.min(DEFAULT_BUCKETS * bucketMs, 366 * DAY_MS);
-  const { from, to } = parseRange(query, { lengthMs, aheadMs, maxMs });
-  // A range of our own making begins with a whole bucket: a part of one may no longer be kept.
+  // A range of our own making begins with a whole bucket, and where those are kept.
+  const { usage_1d: days, usage_30s: parts } = retention.days;
+  const keptDays = (bucketMs >= DAY_MS && timezone === 'UTC' ? days : parts) ?? Number.POSITIVE_INFINITY;
+  const lengthMs = Math.min(DEFAULT_BUCKETS * bucketMs, 366 * DAY_MS, (keptDays - 1) * DAY_MS);
+  const { from, to } = parseRange(query, { lengthMs, aheadMs: ingest.acceptAheadMs, maxMs });
   const unit = Math.min(bucketMs, DAY_MS);
   return { from: query.from === undefined ? Math.floor(from / unit) * unit : from, to };
 }
