@@ -7,12 +7,12 @@ const integration = [
   'test/hostile/**/*.test.ts',
   'test/reliability/**/*.test.ts',
 ];
-/** Tests that do not depend on the rollup engine. */
+/** Tests in which the rollup engine has no part: they run once. */
 const services = [
   'test/integration/**/*.contract.test.ts',
-  'test/integration/httpHygiene.test.ts',
-  'test/faults/redisFaults.test.ts',
-  'test/faults/limitsRedis.test.ts',
+  'test/integration/{alertRules,auditLog,delivery,description,endpoints,httpHygiene}.test.ts',
+  'test/integration/{keys,queryValidation,receiverInDocs,subscriptions,telemetryLogs}.test.ts',
+  'test/faults/{deliveryKills,limitsRedis,queueAway,redisFaults}.test.ts',
 ];
 const limits = { testTimeout: 30_000, hookTimeout: 60_000 };
 
