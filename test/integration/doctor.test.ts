@@ -286,7 +286,7 @@ describeEngine('doctor', () => {
 
     test('no room for connections', async () => {
       const tight = await faults('connections', { READ_POOL_SIZE: '100' });
-      expect(tight).toMatchObject([{ status: 'fail', message: expect.stringContaining('takes up to 111') }]);
+      expect(tight).toMatchObject([{ status: 'fail', message: expect.stringContaining('takes up to 112') }]);
       const clients = Array.from({ length: 45 }, () => new pg.Client(cluster.url));
       try {
         await Promise.all(clients.map((client) => client.connect()));
