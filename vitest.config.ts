@@ -10,8 +10,8 @@ const integration = [
 /** Tests in which the rollup engine has no part: they run once. */
 const services = [
   'test/integration/**/*.contract.test.ts',
-  'test/integration/{alertRules,auditLog,delivery,description,endpoints,httpHygiene}.test.ts',
-  'test/integration/{keys,queryValidation,receiverInDocs,subscriptions,telemetryLogs}.test.ts',
+  'test/integration/{administration,alertRules,auditLog,delivery,description,endpoints}.test.ts',
+  'test/integration/{httpHygiene,keys,limits,queryValidation,receiverInDocs,subscriptions,telemetryLogs}.test.ts',
   'test/faults/{deliveryKills,limitsRedis,queueAway,redisFaults}.test.ts',
 ];
 const limits = { testTimeout: 30_000, hookTimeout: 60_000 };
@@ -28,6 +28,7 @@ export default defineConfig({
           name: 'unit',
           include: ['{src,deploy,artillery,test/project}/**/*.test.ts'],
           exclude: ['**/node_modules/**'],
+          isolate: false, // they leave nothing behind
           ...limits,
         },
       },
