@@ -18,19 +18,11 @@ import { checkRoles } from './checks/roles.ts';
 import { checkSchema } from './checks/schema.ts';
 import { checkVersion } from './checks/version.ts';
 import { examineRedis } from './examineRedis.ts';
-import { type Finding, fail, ok, type Verdict } from './finding.ts';
+import { type Finding, fail, ok } from './finding.ts';
+import type { Check, Patient } from './patient.ts';
 import { within } from './within.ts';
 
 const LEAVE_MS = 500;
-
-/** What the checks of the database look at. */
-export interface Patient {
-  db: pg.Client;
-  config: Config;
-}
-
-/** A check; it throws where it could not look. */
-export type Check = (patient: Patient) => Promise<Verdict[]>;
 
 /** Of the server, whatever is in the database. */
 const OF_SERVER: [string, Check][] = [

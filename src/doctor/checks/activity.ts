@@ -1,6 +1,6 @@
 import { WINDOW_MS } from '../../windows/window.ts';
-import type { Patient } from '../examine.ts';
 import { judge, span, type Verdict } from '../finding.ts';
+import type { Patient } from '../patient.ts';
 
 const LIMITS_MS = { warnFrom: 300_000, failFrom: 3_600_000 };
 

@@ -1,5 +1,5 @@
-import type { Patient } from '../examine.ts';
 import { judge, span, type Verdict } from '../finding.ts';
+import type { Patient } from '../patient.ts';
 
 /** Windows close by the server's clock; what is live, and what lies in the future, is told by the instance's. */
 export const SKEW_LIMITS_MS = { warnFrom: 1_000, failFrom: 30_000 };

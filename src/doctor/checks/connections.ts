@@ -1,6 +1,6 @@
 import type { Config } from '../../config.ts';
-import type { Patient } from '../examine.ts';
 import { fail, ok, type Verdict, warn } from '../finding.ts';
+import type { Patient } from '../patient.ts';
 
 /** Besides readers and writers: 2 for administration, 2 for deliveries, and one each for what there is one of. */
 const FIXED = 2 + 2 + 6; // probe, closer, refresher, retention, relay, housekeeper

@@ -1,5 +1,5 @@
-import type { Patient } from '../examine.ts';
 import { ok, type Verdict, warn } from '../finding.ts';
+import type { Patient } from '../patient.ts';
 
 const MOST = 10_000;
 

@@ -1,5 +1,5 @@
-import type { Patient } from '../examine.ts';
 import { fail, ok, type Verdict, warn } from '../finding.ts';
+import type { Patient } from '../patient.ts';
 
 /** Whether what has committed is on disk: without these, a crash of the server loses acknowledged events. */
 export async function checkDurability({ db }: Patient): Promise<Verdict[]> {

@@ -1,5 +1,5 @@
-import type { Patient } from '../examine.ts';
 import { fail, ok, type Verdict, warn } from '../finding.ts';
+import type { Patient } from '../patient.ts';
 
 interface Row {
   engine: 'timescale' | 'postgres';

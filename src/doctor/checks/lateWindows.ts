@@ -1,5 +1,5 @@
-import type { Patient } from '../examine.ts';
 import { judge, span, type Verdict } from '../finding.ts';
+import type { Patient } from '../patient.ts';
 
 const LIMITS_MS = { warnFrom: 300_000, failFrom: 3_600_000 };
 /** Beyond this the exact number says no more. */

@@ -1,5 +1,5 @@
-import type { Patient } from '../examine.ts';
 import { judge, span, type Verdict, warn } from '../finding.ts';
+import type { Patient } from '../patient.ts';
 
 const WAITING_LIMITS_MS = { warnFrom: 60_000, failFrom: 900_000 };
 /** Counting stops here: it must stay cheap when much is waiting. */

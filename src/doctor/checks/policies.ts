@@ -1,8 +1,8 @@
 import type { Engine } from '../../db/engine.ts';
 import type { ForeignPolicy } from '../../retention/foreignPolicies.ts';
 import { policyReport, type RelationPolicy } from '../../retention/policyReport.ts';
-import type { Patient } from '../examine.ts';
 import { fail, ok, type Verdict, warn } from '../finding.ts';
+import type { Patient } from '../patient.ts';
 
 /**
  * Whether TimescaleDB has no policy of its own where the service does the work, and data are kept for as long as the

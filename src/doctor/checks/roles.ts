@@ -1,6 +1,6 @@
 import { missingRights } from '../../db/roles.ts';
-import type { Patient } from '../examine.ts';
 import { fail, ok, type Verdict } from '../finding.ts';
+import type { Patient } from '../patient.ts';
 
 /** Tables of tenants' data, which the reading role must see through the views only. */
 const TENANT_TABLES = [

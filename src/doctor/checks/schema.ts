@@ -1,6 +1,6 @@
 import { readSchemaState } from '../../db/schemaState.ts';
-import type { Patient } from '../examine.ts';
 import { fail, ok, type Verdict } from '../finding.ts';
+import type { Patient } from '../patient.ts';
 
 export async function checkSchema({ db }: Patient): Promise<Verdict[]> {
   const { present, pending, unknown } = await readSchemaState(db);

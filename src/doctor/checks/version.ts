@@ -1,6 +1,6 @@
 import { OLDEST_SERVER } from '../../db/prepareDatabase.ts';
-import type { Patient } from '../examine.ts';
 import { fail, ok, type Verdict } from '../finding.ts';
+import type { Patient } from '../patient.ts';
 
 /** Whether the server is one that the SQL is written for, and how far away it is. */
 export async function checkVersion({ db }: Patient): Promise<Verdict[]> {
