@@ -69,6 +69,20 @@ export const up = async (pgm) => {
     end $$;
     revoke execute on function drop_old_chunks(text, integer), refreshed_from(timestamptz)
       from public;
+
+    -- A plan that is kept goes on without the rows that a chunk of the columnstore gets beside its columns.
+    do $$
+    declare
+      reader regprocedure;
+    begin
+      for reader in
+        select p.oid from pg_proc p join pg_language l on l.oid = p.prolang
+        where p.pronamespace = current_schema()::regnamespace and l.lanname = 'plpgsql'
+          and p.prosrc ~ '\\m(event|usage_30s|usage_1h|usage_1d|reference_1d)\\M'
+      loop
+        execute format('alter function %s set plan_cache_mode = force_custom_plan', reader);
+      end loop;
+    end $$;
   `);
 };
 

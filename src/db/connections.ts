@@ -12,6 +12,16 @@ import { TenantReads } from './tenantReads.ts';
  * and never leaves a COPY hanging (docs/adr/0002).
  */
 
+/**
+ * Prepared statements are planned once, not for each set of values; the reads are too short for JIT to pay. But
+ * TimescaleDB does not tell a plan when a chunk of the columnstore gets rows beside its columns: a kept plan goes on
+ * without them (docs/adr/0022). There each is planned anew.
+ */
+const PLANNING = `
+  select set_config('jit', 'off', false), set_config('plan_cache_mode',
+    case when exists (select from pg_extension where extname = 'timescaledb') then 'force_custom_plan'
+         else 'force_generic_plan' end, false)`;
+
 /** What the reading queries run on: a pool, or in tests a single client. */
 export type Queryable = Pick<pg.Pool, 'query'>;
 
@@ -130,10 +140,8 @@ function openPool(settings: ConnectionSettings, size: number, log: Logger): pg.P
     max: size,
     idleTimeoutMillis: 60_000,
     query_timeout: settings.statementTimeoutMs + 1_000, // for a server that does not answer at all
-    // Prepared statements are planned once, not for each set of values; the reads are too short for JIT to pay.
     onConnect: async (client) => {
-      if (settings.pooler === 'none')
-        await client.query('set plan_cache_mode = force_generic_plan; set jit = off');
+      if (settings.pooler === 'none') await client.query(PLANNING);
     },
   });
   pool.on('error', (error) =>
