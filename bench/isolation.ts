@@ -72,7 +72,7 @@ export async function readWindows(
 
 function withoutViews(statement: unknown): string {
   const { text, ...rest } = statement as { text: string };
-  return { ...rest, text: text.replaceAll('tenant_data.', '') } as unknown as string;
+  return { ...rest, text: text.replaceAll(/tenant_data\.(?!require_kept)/g, '') } as unknown as string;
 }
 
 /** Closes and refreshes what has ended, as a service does. */
