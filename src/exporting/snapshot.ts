@@ -11,6 +11,8 @@ const FETCH_ROWS = 1_000;
  */
 export async function beginSnapshot(client: pg.Client, { tenantId }: TenantContext): Promise<void> {
   await client.query('begin transaction isolation level repeatable read, read only');
+  // Before the snapshot: packing a chunk truncates it, and whoever looks from an older snapshot finds it empty.
+  await client.query('lock table event, usage_30s, usage_1h, usage_1d in access share mode');
   await client.query(
     `select set_config('tidemark.tenant_id', $1, true), set_config('role', 'tidemark_read', true),
             set_config('client_connection_check_interval', '1s', true),
