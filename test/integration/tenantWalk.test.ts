@@ -189,7 +189,8 @@ describeEngine('a tenant on a walk', () => {
         .connectionParameters.application_name;
       const text = typeof args[0] === 'string' ? args[0] : (args[0] as { text?: string } | null)?.text;
       // A connection is prepared whenever one is opened; whose key it is, is asked anew every few seconds.
-      const isOwnPace = text && /^\s*set |^\s*select set_config\('jit'|last_used_at|k\.secret_hash/.test(text);
+      const isOwnPace =
+        text && /^\s*set |^\s*select set_config\('jit'|last_used_at|k\.secret_hash/.test(text);
       if (/read|admin/.test(name) && text && !isOwnPace)
         statements.push(text.replaceAll(/'\d{4}-[^']*Z'/g, '<time>'));
       return query.apply(this, args) as never;

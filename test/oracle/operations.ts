@@ -21,6 +21,7 @@ export type Operation =
   | { do: 'read'; instance: number; tenant: number }
   | { do: 'close'; instance: number; windows: number; afterMs: number; thenRefresh: boolean }
   | { do: 'refresh'; instance: number }
+  | { do: 'pack'; instance: number; chunks: number }
   | { do: 'kill'; instance: number; afterMs: number }
   | { do: 'freeze'; instance: number; ms: number }
   | { do: 'kill backends'; share: number; afterMs: number }
@@ -87,6 +88,7 @@ function operation(instances: number, tenants: number): fc.Arbitrary<Operation> 
       }),
     },
     { weight: 10, arbitrary: how('refresh', { instance }) },
+    { weight: 3, arbitrary: how('pack', { instance, chunks: fc.integer({ min: 1, max: 4 }) }) },
     { weight: 1, arbitrary: how('kill', { instance, afterMs }) },
     { weight: 2, arbitrary: how('freeze', { instance, ms: fc.integer({ min: 1, max: 60 }) }) },
     { weight: 2, arbitrary: how('kill backends', { share: fc.constantFrom(0.2, 1), afterMs }) },

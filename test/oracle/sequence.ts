@@ -147,6 +147,9 @@ export class Sequence {
       }
       case 'refresh':
         return this.instance(operation.instance).order({ do: 'refresh' });
+      case 'pack':
+        if (this.world.database.engine !== 'timescale') return; // the columnstore is TimescaleDB's
+        return this.instance(operation.instance).order({ do: 'pack', chunks: operation.chunks });
       case 'kill':
         await sleep(operation.afterMs);
         return this.instance(operation.instance).kill();

@@ -1,8 +1,9 @@
 import { Registry } from 'prom-client';
 import { loadConfig } from '../../src/config.ts';
-import { connect, connectionSettings, connectRefresher } from '../../src/db/connections.ts';
+import { connect, connectionSettings, connectRefresher, createPool } from '../../src/db/connections.ts';
 import { readEngine } from '../../src/db/engine.ts';
 import { listen } from '../../src/http/server.ts';
+import { compressChunk } from '../../src/retention/compressChunks.ts';
 import { createService } from '../../src/service.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { ClosedFrontier } from '../../src/windows/closedFrontier.ts';
@@ -17,7 +18,12 @@ import { graceUpTo } from './closing.ts';
  */
 
 /** What an instance is told over IPC; it answers with the same id. */
-export type Order = { id: number } & ({ do: 'close'; untilMs: number } | { do: 'refresh' });
+export type Order = { id: number } & (
+  | { do: 'close'; untilMs: number }
+  | { do: 'refresh' }
+  /** Into the columnstore with the newest chunks that are not there, though nothing there is of any age. */
+  | { do: 'pack'; chunks: number }
+);
 
 export interface Report {
   id: number;
@@ -26,6 +32,8 @@ export interface Report {
 }
 
 const NEVER_MS = 1_000_000_000;
+/** After which packing a chunk is broken off. */
+const PACKING_MS = 2_000;
 
 const config = loadConfig();
 config.ingest.acceptAheadMs = 10 * 365 * 86_400_000; // time in the oracle runs ahead of the clock
@@ -45,7 +53,7 @@ const parts = {
   metrics: new WindowMetrics(new Registry()),
   log,
 };
-const settings = (use: 'closer' | 'refresher') => connectionSettings(url, config.database, use);
+const settings = (use: 'closer' | 'refresher' | 'retention') => connectionSettings(url, config.database, use);
 const closer = new Closer({
   ...parts,
   connect: () => connect(settings('closer'), log),
@@ -57,15 +65,33 @@ const refresher = new Refresher({
   engine,
 });
 
+async function pack(chunks: number): Promise<void> {
+  const client = await connect(settings('retention'), log);
+  const watch = createPool(settings('retention'), 1, log);
+  try {
+    const { rows } = await client.query(
+      `select c.chunk from retention_chunk c join retention r using (relation)
+       where c.state <> 1 and r.compress_after is not null order by c.range_end desc, c.relation limit $1`,
+      [chunks],
+    );
+    for (const { chunk } of rows)
+      await compressChunk(client, watch, chunk, AbortSignal.timeout(PACKING_MS)).catch(() => undefined);
+  } finally {
+    await Promise.allSettled([client.end(), watch.end()]);
+  }
+}
+
 /** What each loop is at: one round after the other, as in life. */
 const rounds: Record<Order['do'], Promise<unknown>> = {
   close: Promise.resolve(),
   refresh: Promise.resolve(),
+  pack: Promise.resolve(),
 };
 
 async function obey(order: Order): Promise<void> {
-  const round = rounds[order.do].then(() => {
+  const round = rounds[order.do].then(async () => {
     if (order.do === 'refresh') return refresher.step();
+    if (order.do === 'pack') return pack(order.chunks);
     told.graceMs = graceUpTo(order.untilMs);
     return closer.step();
   });
