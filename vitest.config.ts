@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const integration = [
   'test/integration/**/*.test.ts',
@@ -14,6 +15,16 @@ const services = [
   'test/integration/{httpHygiene,keys,limits,queryValidation,receiverInDocs,subscriptions,telemetryLogs}.test.ts',
   'test/faults/{deliveryKills,limitsRedis,queueAway,redisFaults}.test.ts',
 ];
+/** Those that take longest, which would otherwise be left for the end, one worker idle. */
+const LONGEST = /\/test\/(oracle|reliability|process)\/|\/retention\.test\.ts$/;
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    return [...sorted].sort((a, b) => Number(LONGEST.test(b.moduleId)) - Number(LONGEST.test(a.moduleId)));
+  }
+}
+
 const limits = { testTimeout: 30_000, hookTimeout: 60_000 };
 
 export default defineConfig({
@@ -22,6 +33,7 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     teardownTimeout: 30_000,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {

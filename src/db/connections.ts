@@ -13,9 +13,9 @@ import { TenantReads } from './tenantReads.ts';
  */
 
 /**
- * Prepared statements are planned once, not for each set of values; the reads are too short for JIT to pay. But
- * TimescaleDB does not tell a plan when a chunk of the columnstore gets rows beside its columns: a kept plan goes on
- * without them (docs/adr/0022). There each is planned anew.
+ * Prepared statements are planned once, not for each set of values; the reads are too short for JIT to pay. But a
+ * plan that is made while a chunk of the columnstore gets its first row beside the columns would be kept without it
+ * (docs/adr/0022), so on TimescaleDB each is planned anew.
  */
 const PLANNING = `
   select set_config('jit', 'off', false), set_config('plan_cache_mode',

@@ -11,7 +11,7 @@ import { buildProgram } from '../support/buildProgram.ts';
 import { createTestDatabase, describeEngine, type TestDatabase } from '../support/database.ts';
 import { runFolder } from '../support/runFolder.ts';
 import { runTidemark } from '../support/runTidemark.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { startTestService, type TestService, until } from '../support/service.ts';
 
 const DAY_MS = 86_400_000;
 const NOW = Date.now();
@@ -239,6 +239,28 @@ describeEngine('export', () => {
     expect(csv.split('\n').length).toBeGreaterThan(150); // more than one page
     expect(await readFile(file, 'utf8')).toBe(csv);
   }, 60_000);
+
+  test('no chunk is packed from under a snapshot, to which it would be empty', async (context) => {
+    context.skip(service.database.engine !== 'timescale', 'the columnstore is TimescaleDB');
+    const oldest = `
+      select distinct on (relation) relation, chunk from retention_chunk join retention using (relation)
+      where state = 0 and relation in ('event', 'usage_30s', 'usage_1h') order by relation, range_start`;
+    await until(async () => (await service.sql.query(oldest)).rows.length === 3);
+    const { rows } = await service.sql.query<{ chunk: string }>(oldest);
+    const client = new pg.Client(service.database.url);
+    const packer = new pg.Client(service.database.url);
+    await Promise.all([client.connect(), packer.connect()]);
+    try {
+      await beginSnapshot(client, tenantContext(tenant.id));
+      await packer.query(`set lock_timeout = '100ms'`);
+      for (const { chunk } of rows) {
+        const packing = packer.query('select compress_chunk($1::regclass)', [chunk]);
+        await expect(packing, chunk).rejects.toMatchObject({ code: '55P03' });
+      }
+    } finally {
+      await Promise.all([client.end(), packer.end()]);
+    }
+  });
 
   test('a snapshot sees one tenant, through the views, as it was when it began', async () => {
     const client = new pg.Client(service.database.url);

@@ -4,6 +4,10 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { loadConfig } from '../../src/config.ts';
 import { prepareDatabase } from '../../src/db/prepareDatabase.ts';
 import { ensureRoles } from '../../src/db/roles.ts';
+import { ExportCounts } from '../../src/exporting/exportCounts.ts';
+import { exportEvents } from '../../src/exporting/exportEvents.ts';
+import { beginSnapshot } from '../../src/exporting/snapshot.ts';
+import { tenantContext } from '../../src/tenancy/tenantContext.ts';
 import { closeUpTo } from '../support/closing.ts';
 import { createEmptyDatabase, describeEngine, type TestDatabase } from '../support/database.ts';
 import { startServiceOn, until } from '../support/service.ts';
@@ -54,7 +58,7 @@ describeEngine('a login that is no superuser', () => {
   const worksAsEver = async () => {
     const t = await startServiceOn(database, { WINDOW_GRACE_MS: '0' }, { url });
     try {
-      const { key } = await t.tenant();
+      const { id, key } = await t.tenant();
       const twice = anEvent();
       const body = [
         twice,
@@ -72,9 +76,26 @@ describeEngine('a login that is no superuser', () => {
       await until(async () => (await t.sql.query('select from late_window where stale')).rows.length === 0);
       const { body: usage } = await t.call('GET', '/v1/usage?granularity=1d', { key });
       expect(usage.data.reduce((sum: number, { calls }: { calls: number }) => sum + calls, 0)).toBe(4);
+      expect(await exported(id)).toBe(4);
     } finally {
       await t.service.close();
       await t.sql.end();
+    }
+  };
+
+  /** How many events an export by this login has. */
+  const exported = async (tenantId: string) => {
+    const client = new pg.Client(url);
+    await client.connect();
+    try {
+      const context = tenantContext(tenantId);
+      const counts = new ExportCounts();
+      await beginSnapshot(client, context);
+      const range = { from: Date.now() - 7 * 86_400_000, to: Date.now() };
+      for await (const _ of exportEvents(client, context, range, 'ndjson', counts));
+      return counts.rows;
+    } finally {
+      await client.end();
     }
   };
 
