@@ -47,17 +47,18 @@ export interface WindowRow {
 /** Puts windows together from their rows, which must be ordered by window and customer. */
 export function windowSummaries(context: TenantContext, rows: WindowRow[]): WindowSummary[] {
   const windows: WindowSummary[] = [];
+  let window!: WindowSummary;
+  let before: WindowRow | undefined;
   let latencySum = 0;
   let latencyCount = 0;
   for (const row of rows) {
-    const windowStart = new Date(Number(row.bucket_ms)).toISOString();
-    let window = windows.at(-1);
-    if (!window || window.windowStart !== windowStart || window.customerId !== row.customer_id) {
-      window = emptyWindow(context.tenantId, row, windowStart);
+    if (row.bucket_ms !== before?.bucket_ms || row.customer_id !== before.customer_id) {
+      window = emptyWindow(context.tenantId, row);
       windows.push(window);
       latencySum = 0;
       latencyCount = 0;
     }
+    before = row;
     const calls = numberOf(row.calls);
     const tokens = numberOf(row.tokens);
     latencySum += row.latency_sum;
@@ -74,10 +75,11 @@ export function windowSummaries(context: TenantContext, rows: WindowRow[]): Wind
   return windows;
 }
 
-function emptyWindow(tenantId: string, row: WindowRow, windowStart: string): WindowSummary {
+function emptyWindow(tenantId: string, row: WindowRow): WindowSummary {
+  const start = Number(row.bucket_ms);
   return {
-    windowStart,
-    windowEnd: new Date(Number(row.bucket_ms) + WINDOW_MS).toISOString(),
+    windowStart: new Date(start).toISOString(),
+    windowEnd: new Date(start + WINDOW_MS).toISOString(),
     tenantId,
     customerId: row.customer_id,
     state: !row.closed ? 'open' : row.revision > 0 ? 'revised' : 'closed',
