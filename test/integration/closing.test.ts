@@ -114,7 +114,11 @@ describeEngine('closing', () => {
       await client.query(`select * from enter_batch('infinity')`);
     }
     const work = working.query('select pg_sleep(1)');
-    await expect(silent.query('select pg_sleep(0.2)')).resolves.toBeDefined();
+    const { rows } = await silent.query('select pg_backend_pid() as pid from pg_sleep(0.2)');
+    await until(async () => {
+      const waits = `select wait_event_type = 'Client' as client from pg_stat_activity where pid = $1`;
+      return (await t.sql.query(waits, [rows[0].pid])).rows[0].client;
+    });
     expect(await closeUpTo(t.sql, target, { lockTimeoutMs: 50, stalledMs: 100 })).toMatchObject({
       outcome: 'held',
     });
