@@ -12,6 +12,7 @@ import { checkDeadLetters } from './checks/deadLetters.ts';
 import { checkDurability } from './checks/durability.ts';
 import { checkEngine } from './checks/engine.ts';
 import { checkLateWindows } from './checks/lateWindows.ts';
+import { checkLocks } from './checks/locks.ts';
 import { checkOutbox } from './checks/outbox.ts';
 import { checkPolicies } from './checks/policies.ts';
 import { checkRoles } from './checks/roles.ts';
@@ -38,6 +39,7 @@ const OF_SCHEMA: [string, Check][] = [
   ['engine', checkEngine],
   ['roles', checkRoles],
   ['policies', checkPolicies],
+  ['locks', checkLocks],
   ['closing', checkClosing],
   ['late windows', checkLateWindows],
   ['activity', checkActivity],

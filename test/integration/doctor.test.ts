@@ -93,7 +93,7 @@ describeEngine('doctor', () => {
     expect(new Set(findings.map(({ check }) => check))).toEqual(
       new Set([
         ...['configuration', 'database', 'durability', 'connections', 'clock', 'schema', 'engine', 'roles'],
-        ...['policies', 'closing', 'late windows', 'activity', 'outbox', 'dead letters', 'redis'],
+        ...['policies', 'locks', 'closing', 'late windows', 'activity', 'outbox', 'dead letters', 'redis'],
       ]),
     );
     const env = { DATABASE_URL: cluster.url, DATA_DIR: join(folder, 'data') };
@@ -296,6 +296,31 @@ describeEngine('doctor', () => {
       } finally {
         await Promise.all(clients.map((client) => client.end()));
       }
+    });
+
+    test.runIf(timescale())('no room for the locks of a read of the whole history', async () => {
+      const DAYS = 30;
+      const insert = `insert into event (ts, event_id, tenant_id, customer_id, event_type)
+        select now() - n * interval '1 day', gen_random_uuid(), 't', 'c', 'e' from generate_series(1, ${DAYS}) as n`;
+      await sql.query(insert);
+      onTestFinished(() => sql.query('truncate event').then(() => undefined));
+      const [found] = await faults('locks', { READ_POOL_SIZE: '1000' });
+      expect(found).toMatchObject({
+        status: 'warn',
+        message: expect.stringMatching(/^a read of all 3\d chunks of events takes \d+ locks; there are \d+, /),
+        advice: expect.stringMatching(/^set max_locks_per_transaction = \d+, and restart the server$/),
+      });
+      // As many as a read really takes.
+      const said = Number(/takes (\d+) locks/.exec(found!.message)![1]);
+      await sql.query(`begin; select count(*) from event where tenant_id = 't'`);
+      const { rows } = await sql.query(
+        `select count(*)::int as n from pg_locks where pid = pg_backend_pid() and locktype = 'relation'
+           and relation in (select i.inhrelid from pg_inherits i where i.inhparent = 'event'::regclass
+             union select x.indexrelid from pg_inherits i join pg_index x on x.indrelid = i.inhrelid
+               where i.inhparent = 'event'::regclass)`,
+      );
+      await sql.query('rollback');
+      expect(rows[0].n).toBe(said);
     });
 
     test.runIf(!timescale())('an engine that the server is not', async () => {
