@@ -304,7 +304,7 @@ describeEngine('doctor', () => {
         select now() - n * interval '1 day', gen_random_uuid(), 't', 'c', 'e' from generate_series(1, ${DAYS}) as n`;
       await sql.query(insert);
       onTestFinished(() => sql.query('truncate event').then(() => undefined));
-      const [found] = await faults('locks', { READ_POOL_SIZE: '1000' });
+      const [found] = await faults('locks', { READ_POOL_SIZE: '100' });
       expect(found).toMatchObject({
         status: 'warn',
         message: expect.stringMatching(/^a read of all 3\d chunks of events takes \d+ locks; there are \d+, /),
