@@ -307,7 +307,9 @@ describeEngine('doctor', () => {
       const [found] = await faults('locks', { READ_POOL_SIZE: '100' });
       expect(found).toMatchObject({
         status: 'warn',
-        message: expect.stringMatching(/^a read of all 3\d chunks of events takes \d+ locks; there are \d+, /),
+        message: expect.stringMatching(
+          /^a read of all 3\d chunks of events takes \d+ locks; there are \d+, /,
+        ),
         advice: expect.stringMatching(/^set max_locks_per_transaction = \d+, and restart the server$/),
       });
       // As many as a read really takes.
