@@ -108,7 +108,7 @@ const ANOTHER_LISTENS = `
 /** The service as it was, if it has been built somewhere, against the service as it is. */
 function sinceBaseline(module: string): Question[] {
   return shapes.map((shape) => ({
-    key: 'interest',
+    key: 'baseline',
     title: `the service and its baseline, ${SHAPE_NAMES[shape]} connections`,
     variants: [serving('this', shape, {}), serving('baseline', shape, { module })],
   }));
@@ -203,7 +203,8 @@ const USAGE = `npm run bench:choices -- [options]
   --only ${[...new Set(QUESTIONS.map(({ key }) => key))].join(',')}
   --seconds N                        length of one measurement, default 5
   --rounds N                         times that the variants of a question are measured in turn, default 3
-  --baseline PATH                    with interest: dist/main.js of an earlier version, which must run on this schema
+  --baseline PATH                    also baseline: this service against the dist/main.js of an earlier version, which must
+                                     run on this schema
   --no-build                         measure the dist/ that is there`;
 
 async function main(): Promise<void> {
