@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Config } from '../config.ts';
+import type { Engine } from '../db/engine.ts';
 import type { Verdict } from './finding.ts';
 
 /** What the checks of the database look at. */
@@ -10,3 +11,9 @@ export interface Patient {
 
 /** A check; it throws where it could not look. */
 export type Check = (patient: Patient) => Promise<Verdict[]>;
+
+/** The engine that the schema was made for, whatever has become of the server since. */
+export async function engineOf({ db }: Patient): Promise<Engine> {
+  const { rows } = await db.query<{ engine: Engine }>('select engine from installation');
+  return rows[0]!.engine;
+}

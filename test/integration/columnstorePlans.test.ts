@@ -82,14 +82,7 @@ describeEngine('plans of reads', () => {
   /** Packs every chunk of events, where there are any. */
   const pack = async () => {
     if (t.database.engine !== 'timescale') return;
-    const client = new pg.Client(t.database.url);
-    await client.connect();
-    try {
-      const { rows } = await client.query(`select chunk from retention_chunk where relation = 'event'`);
-      for (const { chunk } of rows) await client.query('select compress_chunk($1::regclass)', [chunk]);
-    } finally {
-      await client.end();
-    }
+    await t.sql.query(`select compress_chunk(chunk::regclass) from retention_chunk where relation = 'event'`);
   };
 
   /** Whether somebody waits at the gate. */

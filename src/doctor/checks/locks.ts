@@ -1,5 +1,5 @@
 import { judge, ok, type Verdict } from '../finding.ts';
-import type { Patient } from '../patient.ts';
+import { engineOf, type Patient } from '../patient.ts';
 
 /** A packed chunk is two relations more: its columns, and their index. */
 const LOCKS_OF_COLUMNS = 2;
@@ -17,9 +17,9 @@ interface Row {
  * its indexes. It holds max_locks_per_transaction × (max_connections + max_prepared_transactions) of them, whoever takes
  * them (PostgreSQL documentation, "Lock Management").
  */
-export async function checkLocks({ db, config }: Patient): Promise<Verdict[]> {
-  const { rows: installed } = await db.query<{ engine: string }>('select engine from installation');
-  if (installed[0]!.engine === 'postgres') return [ok('tables without chunks: a read takes a handful')];
+export async function checkLocks(patient: Patient): Promise<Verdict[]> {
+  if ((await engineOf(patient)) === 'postgres') return [ok('tables without chunks: a read takes a handful')];
+  const { db, config } = patient;
   const { rows } = await db.query<Row>(
     `select current_setting('max_locks_per_transaction')::int as per_session,
             current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int as sessions,

@@ -1,16 +1,15 @@
-import type { Engine } from '../../db/engine.ts';
 import type { ForeignPolicy } from '../../retention/foreignPolicies.ts';
 import { policyReport, type RelationPolicy } from '../../retention/policyReport.ts';
 import { fail, ok, type Verdict, warn } from '../finding.ts';
-import type { Patient } from '../patient.ts';
+import { engineOf, type Patient } from '../patient.ts';
 
 /**
  * Whether TimescaleDB has no policy of its own where the service does the work, and data are kept for as long as the
  * configuration says.
  */
-export async function checkPolicies({ db, config }: Patient): Promise<Verdict[]> {
-  const { rows } = await db.query<{ engine: Engine }>('select engine from installation');
-  const { relations, foreign } = await policyReport(db, rows[0]!.engine, config.retention);
+export async function checkPolicies(patient: Patient): Promise<Verdict[]> {
+  const { db, config } = patient;
+  const { relations, foreign } = await policyReport(db, await engineOf(patient), config.retention);
   const differences = relations.flatMap(differenceOf);
   const verdicts = foreign.map(faultOf);
   if (differences.length > 0) {
