@@ -13,7 +13,7 @@ test.each(readdirSync(folder))('findings/%s has the form of a finding', (name) =
   }
   expect(script).toContain('set -euo pipefail');
   expect(script).toContain('dir=$(mktemp -d)');
-  for (const [, packages] of script.matchAll(/npm install((?:[^\n]|\\\n)*)/g)) {
+  for (const [, packages] of script.matchAll(/npm install((?:\\\n|[^\n])*)/g)) {
     const named = packages!.split(/[\s\\]+/).filter((word) => word !== '' && !word.startsWith('--'));
     expect(named.length).toBeGreaterThan(0);
     for (const wanted of named) expect(wanted).toMatch(/.@\d+\.\d+\.\d+/);
