@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MAX_ENDPOINT, MAX_EVENT_TYPE, MAX_ID, MAX_UNIT } from '../../src/events/nativeEvent.ts';
 import { describeEngine } from '../support/database.ts';
-import { startTestService, type TestService, until } from '../support/service.ts';
+import { ADMIN_KEY, startTestService, type TestService, until } from '../support/service.ts';
 import { randomFrom } from '../support/traffic.ts';
 
 const random = randomFrom(20_261_129);
@@ -30,14 +30,11 @@ describeEngine('texts of the full length, three bytes a character', () => {
   });
   /** A tenant whose id is as long as one may be, with a key. */
   const longTenant = async () => {
-    const { createKey } = await import('../../src/tenancy/keys.ts');
     const id = cjk(MAX_ID);
-    await t.sql.query('insert into tenant (id, name) values ($1, $1)', [id]);
-    const { key } = await createKey(
-      t.sql,
-      { tenantId: id, scopes: ['ingest', 'read', 'admin'], expiresAt: undefined },
-      { kind: 'test' } as never,
-    );
+    const tenant = await t.call('POST', '/v1/tenants', { key: ADMIN_KEY, body: { id, name: cjk(MAX_ID) } });
+    expect(tenant.status, JSON.stringify(tenant.body)).toBe(201);
+    const body = { tenantId: id, scopes: ['ingest', 'read', 'admin'] };
+    const { key } = (await t.call('POST', '/v1/keys', { key: ADMIN_KEY, body })).body;
     return { id, key };
   };
 
