@@ -13,11 +13,13 @@ export function duration(text: string): number {
   return Number(match[1]) * UNIT_MS[match[2]!]!;
 }
 
-/** A date (its first moment in UTC), or an ISO 8601 date-time, without a zone in UTC; in ms since the epoch. */
+/** A date (its first moment in UTC), or a time as `parseTimestamp` takes it, without a zone in UTC; in ms since the epoch. */
 export function moment(text: string): number {
   const micros = parseTimestamp(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text, 'utc');
   if (Number.isNaN(micros) || micros < 0) {
-    throw new InvalidArgumentError('write it as 2026-11-01 or 2026-11-01T12:00:00Z');
+    throw new InvalidArgumentError(
+      'write it as 2026-11-01, 2026-11-01T12:00:00Z, or seconds since 1970 (10 digits), ms (13), µs (16) or ns (19)',
+    );
   }
   return Math.floor(micros / 1_000);
 }

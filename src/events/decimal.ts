@@ -30,6 +30,11 @@ export function parseDecimal(value: number | string): string | null {
   return `${sign === '-' ? '-' : ''}${integer || '0'}${rest ? `.${rest}` : ''}`;
 }
 
+/** Whether what `parseDecimal` has taken for 0 was something else, which is less than it can tell. */
+export function isNotZero(value: number | string): boolean {
+  return typeof value === 'number' && value !== 0;
+}
+
 /** @param value as `parseDecimal` returns it. */
 export function isPositive(value: string): boolean {
   return value !== '0' && !value.startsWith('-');

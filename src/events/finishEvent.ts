@@ -1,10 +1,12 @@
 import type { EventFault } from '../errors.ts';
-import { isPositive, parseDecimal } from './decimal.ts';
+import { isNotZero, isPositive, parseDecimal } from './decimal.ts';
 import { type EventIdentity, identify } from './eventId.ts';
+import { isDoubtful, stringifyJson } from './json.ts';
+import { MAX_NUMBER_DIGITS, MetadataWalk } from './metadataWalk.ts';
 import { METADATA_FIELDS, type NativeEvent } from './nativeEvent.ts';
 import { pointerTo } from './schemaFaults.ts';
 import { findUnstorableText } from './text.ts';
-import { parseTimestamp } from './timestamp.ts';
+import { parseTimestamp, timestampFault } from './timestamp.ts';
 import { COUNTER_INCREMENT, DEFAULT_EVENT_TYPE, type UsageEvent } from './usageEvent.ts';
 
 /** Nesting of metadata beyond which an event is refused, in levels. */
@@ -28,6 +30,8 @@ export interface EventRules {
   idempotent?: boolean;
   /** Look for NUL and lone surrogates. May be left out where the source cannot contain any. */
   checkText: boolean;
+  /** Told of a number that may be what a double has left of another. Left out where inputs are parsed exactly. */
+  onDoubt?: () => void;
 }
 
 export type EventVerdict = { event: UsageEvent; faults?: never } | { event?: never; faults: EventFault[] };
@@ -35,7 +39,7 @@ export type EventVerdict = { event: UsageEvent; faults?: never } | { event?: nev
 /** An input of any dialect, in the words of the native event: its schema has passed, its content is yet to be checked. */
 export type Draft = Omit<NativeEvent, 'eventId' | 'timestamp'> & {
   /** Left out: the time of receipt. */
-  timestamp?: string | undefined;
+  timestamp?: NativeEvent['timestamp'] | undefined;
 };
 
 /** What a dialect asks for, and where its inputs have what may be wrong with a draft: JSON pointers (RFC 6901). */
@@ -77,9 +81,10 @@ export function finishEvent(
     fault(pointers.tenantId, 'tenant_mismatch', 'the key belongs to another tenant');
   }
 
-  const tsMicros = draft.timestamp === undefined ? rules.receivedMicros : parseTimestamp(draft.timestamp);
+  const tsMicros =
+    draft.timestamp === undefined ? rules.receivedMicros : parseTimestamp(String(draft.timestamp));
   if (Number.isNaN(tsMicros)) {
-    fault(pointers.timestamp, 'timestamp_invalid', 'must be an ISO 8601 date-time with a zone');
+    fault(pointers.timestamp, 'timestamp_invalid', timestampFault(String(draft.timestamp)));
   } else if (tsMicros > rules.latestMicros) {
     fault(pointers.timestamp, 'timestamp_too_new', 'is further in the future than this service accepts');
   } else if (tsMicros < rules.earliestMicros) {
@@ -99,7 +104,8 @@ export function finishEvent(
   }
 
   const value = draft.value === undefined ? null : parseDecimal(draft.value);
-  if (draft.value !== undefined && value === null) {
+  if (typeof draft.value === 'number' && isDoubtful(draft.value)) rules.onDoubt?.();
+  if (draft.value !== undefined && (value === null || (value === '0' && isNotZero(draft.value)))) {
     fault(
       pointers.value,
       'value_invalid',
@@ -110,9 +116,15 @@ export function finishEvent(
   }
 
   const { tokens, model, latencyMs, inputTokens, outputTokens } = draft.metadata ?? {};
-  const metadata = encodeRest(draft.metadata);
+  const metadata = encodeRest(draft.metadata, rules.onDoubt);
   if (metadata === undefined) {
     fault(pointers.metadata, 'metadata_too_large', 'is nested too deeply or too large');
+  } else if (Array.isArray(metadata)) {
+    fault(
+      pointers.metadata + pointerTo(metadata),
+      'number_out_of_range',
+      `may have at most ${MAX_NUMBER_DIGITS} digits before the point and after it`,
+    );
   } else if (rules.checkText) {
     const path = findUnstorableText(input);
     if (path) fault(pointerTo(path), 'text_invalid', 'must not contain NUL or unpaired surrogates');
@@ -139,7 +151,7 @@ export function finishEvent(
       inputTokens: inputTokens ?? null,
       outputTokens: outputTokens ?? null,
       latencyMs: latencyMs ?? null,
-      metadata: metadata!,
+      metadata: metadata as string | null,
     },
   };
 }
@@ -148,8 +160,14 @@ function sumOfTokens(input: number | null | undefined, output: number | null | u
   return input == null && output == null ? null : (input ?? 0) + (output ?? 0);
 }
 
-/** JSON text of the metadata that has no column, null when there is none, undefined when it is too much. */
-function encodeRest(metadata: NativeEvent['metadata']): string | null | undefined {
+/**
+ * JSON text of the metadata that has no column, null when there is none, undefined when it is too much; where a number
+ * is beyond what is stored, the keys that lead to it.
+ */
+function encodeRest(
+  metadata: NativeEvent['metadata'],
+  onDoubt: EventRules['onDoubt'],
+): string | null | undefined | string[] {
   let rest: Record<string, unknown> | undefined;
   for (const key in metadata) {
     if (METADATA_COLUMNS.has(key)) continue;
@@ -157,12 +175,10 @@ function encodeRest(metadata: NativeEvent['metadata']): string | null | undefine
     rest[key] = metadata[key];
   }
   if (rest === undefined) return null;
-  if (isDeeperThan(rest, MAX_METADATA_DEPTH)) return undefined;
-  const text = JSON.stringify(rest);
-  return text.length > MAX_METADATA_LENGTH ? undefined : text;
-}
-
-function isDeeperThan(value: unknown, levels: number): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return levels === 0 || Object.values(value).some((inner) => isDeeperThan(inner, levels - 1));
+  const walk = new MetadataWalk();
+  if (!walk.enter(rest, MAX_METADATA_DEPTH)) return undefined;
+  if (walk.tooLong) return walk.tooLong.reverse();
+  if (walk.doubtful) onDoubt?.();
+  const text = stringifyJson(rest);
+  return text.length + walk.longer > MAX_METADATA_LENGTH ? undefined : text;
 }

@@ -3,6 +3,7 @@ import { decodeCursor, type List, type Page, pageOf } from '../db/paging.ts';
 import { instant, SqlParameters } from '../db/sqlParameters.ts';
 import { requireKept } from '../retention/requireKept.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
+import { parseJson } from './json.ts';
 import { formatTimestamp } from './timestamp.ts';
 
 export interface EventQuery {
@@ -29,6 +30,7 @@ export interface StoredEvent {
   reference?: string;
   unit?: string;
   value?: string;
+  /** Numbers that no double holds are JsonNumbers: `stringifyJson` writes them. */
   metadata: Record<string, unknown>;
 }
 
@@ -50,7 +52,8 @@ export interface EventRow {
   input_tokens: string | null;
   output_tokens: string | null;
   latency_ms: number | null;
-  metadata: Record<string, unknown> | null;
+  /** JSON text of an object: as jsonb the driver would make doubles of its numbers. */
+  metadata: string | null;
 }
 
 const EVENTS: List = { name: 'events', key: ['micros', 'uuid'] };
@@ -112,7 +115,7 @@ async function readSlice(
     `select (extract(epoch from ts) * 1000000)::bigint as ts_micros,
        (extract(epoch from received_at) * 1000000)::bigint as received_micros,
        event_id, external_id, customer_id, event_type, endpoint, model, source_id, reference, unit, value,
-       tokens, input_tokens, output_tokens, latency_ms, metadata
+       tokens, input_tokens, output_tokens, latency_ms, metadata::text as metadata
      from tenant_data.event
      where ${conditions.join(' and ')}
      order by ts desc, event_id desc
@@ -145,7 +148,7 @@ function toEvent(tenantId: string, row: EventRow): StoredEvent {
         inputTokens: toNumber(row.input_tokens),
         outputTokens: toNumber(row.output_tokens),
       }),
-      ...row.metadata,
+      ...(row.metadata === null ? {} : (parseJson(row.metadata) as Record<string, unknown>)),
     },
   };
 }

@@ -12,6 +12,12 @@ export const MAX_TOKENS = 10_000_000_000;
 export const MAX_LATENCY_MS = 1_000_000_000;
 const count = z.int().min(0).max(MAX_TOKENS).nullish();
 
+/** A time as it is sent: a text, or a number of a length that tells its unit. `parseTimestamp` reads both. */
+export const WHEN =
+  'ISO 8601 with a zone, or the time since 1970 in seconds (10 digits, with or without a fraction), ms (13), µs (16) or ' +
+  'ns (19). Kept to the microsecond.';
+export const When = z.union([z.string().max(MAX_TIMESTAMP), z.number()], 'must be a date-time');
+
 /** What has a column wherever an event has its metadata. */
 export const METADATA_FIELDS = {
   tokens: count.meta({ description: 'Default: inputTokens + outputTokens.' }),
@@ -28,9 +34,9 @@ export const NativeEvent = z
       description: 'Identity of the event within its tenant. A UUID (UUIDv7 is fastest) or any other text.',
       example: '019aa3f2-7c1e-7b3a-9d55-3f1c2b4a5e60',
     }),
-    timestamp: z.string().max(MAX_TIMESTAMP).meta({
+    timestamp: When.meta({
       format: 'date-time',
-      description: 'When it happened: ISO 8601 with a zone. Kept to the microsecond.',
+      description: `When it happened. ${WHEN}`,
     }),
     tenantId: text(MAX_ID)
       .optional()

@@ -5,7 +5,9 @@ import { cloudEventToEvent } from './dialects/cloudEvent.ts';
 import { incrementToEvent } from './dialects/increment.ts';
 import { recordToEvent } from './dialects/record.ts';
 import type { EventRules, EventVerdict } from './finishEvent.ts';
-import { mayHoldUnstorableText } from './text.ts';
+import { holdsLongNumber, mayHoldFarNumber, parseJsonExactly } from './json.ts';
+import { pointerTo } from './schemaFaults.ts';
+import { findUnstorableText, mayHoldUnstorableText } from './text.ts';
 import { toUsageEvent } from './toUsageEvent.ts';
 import type { UsageEvent } from './usageEvent.ts';
 
@@ -53,24 +55,44 @@ export interface ParsedEvents {
 export function parseEvents(
   body: Buffer,
   format: EventFormat,
-  rules: Omit<EventRules, 'checkText'>,
+  rules: Omit<EventRules, 'checkText' | 'onDoubt'>,
   maxEvents: number,
 ): ParsedEvents {
-  const faults: EventFault[] = [];
-  const { inputs, checkText } = format.attributes
-    ? { inputs: [binaryCloudEvent(format.attributes, body)], checkText: true }
-    : parseBody(body, format.framing, maxEvents, faults);
-  const checked = { ...rules, checkText };
+  const document = readDocument(body, format.framing, format.attributes !== undefined);
+  const read = (exactly: boolean, onDoubt?: () => void): ParsedEvents => {
+    const parse = exactly ? parseJsonExactly : JSON.parse;
+    const faults: EventFault[] = [];
+    const inputs = format.attributes
+      ? [binaryCloudEvent(format.attributes, body, parse)]
+      : inputsOf(document, format.framing, maxEvents, parse, faults);
+    const checked = { ...rules, checkText: document.checkText, ...(onDoubt && { onDoubt }) };
+    return { ...toEvents(inputs, format.dialect, checked, maxEvents, faults), total: inputs.length };
+  };
+  if (holdsLongNumber(body)) return read(true);
+  let doubtful = false;
+  const parsed = read(false, () => {
+    doubtful = true;
+  });
+  return doubtful && mayHoldFarNumber(document.text) ? read(true) : parsed;
+}
+
+function toEvents(
+  inputs: unknown[],
+  dialect: Dialect,
+  rules: EventRules,
+  maxEvents: number,
+  faults: EventFault[],
+): Omit<ParsedEvents, 'total'> {
   if (inputs.length === 0) throw new TidemarkError('empty_batch', 'the request holds no event');
   if (inputs.length > maxEvents) {
     throw new TidemarkError('too_many_events', `a request may hold at most ${maxEvents} events`);
   }
-  const toEvent = TO_EVENT[format.dialect];
+  const toEvent = TO_EVENT[dialect];
   const events: UsageEvent[] = [];
   const indexes: number[] = [];
   for (let index = 0; index < inputs.length; index++) {
-    if (inputs[index] === UNPARSEABLE) continue;
-    const verdict = toEvent(inputs[index], checked, index);
+    if (inputs[index] === UNREADABLE) continue;
+    const verdict = toEvent(inputs[index], rules, index);
     if (verdict.event) {
       events.push(verdict.event);
       indexes.push(index);
@@ -79,26 +101,80 @@ export function parseEvents(
     }
   }
   faults.sort((a, b) => a.index - b.index);
-  return { events, indexes, faults, total: inputs.length };
+  return { events, indexes, faults };
 }
 
-function parseBody(
-  body: Buffer,
+interface Document {
+  text: string;
+  /** Whether some text may be one that PostgreSQL refuses. */
+  checkText: boolean;
+  /** Whether it is UTF-8. Where it is not, `text` has two unpaired surrogates for each byte that is out of place. */
+  valid: boolean;
+}
+
+function readDocument(body: Buffer, framing: EventFormat['framing'], isData: boolean): Document {
+  if (isUtf8(body) || isData) {
+    const text = body.toString('utf8');
+    return { text, checkText: isData || mayHoldUnstorableText(text), valid: true };
+  }
+  const lossy = body.toString('utf8');
+  // JSON of which a text has a byte too many is still told apart, event by event; anything else is not.
+  if (framing === 'json' && !isJson(lossy)) throw notUtf8();
+  return { text: withMarkedBytes(body), checkText: true, valid: false };
+}
+
+/** What stands for such a byte: no text may hold it, whatever is around it. */
+const MARKED_BYTE = '\\ud800\\ud800';
+
+/** U+FFFD of the sender's own is written otherwise, so that what is left of them stands for bytes that are no UTF-8. */
+function withMarkedBytes(body: Buffer): string {
+  const own = body.toString('latin1').replaceAll('\xef\xbf\xbd', '\\ufffd');
+  return Buffer.from(own, 'latin1').toString('utf8').replaceAll('\ufffd', MARKED_BYTE);
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function notUtf8(): TidemarkError {
+  return new TidemarkError('invalid_encoding', 'the body is not valid UTF-8');
+}
+
+const UNREADABLE = Symbol('an input that cannot be read');
+/** Levels of an input in which bytes that are no UTF-8 are looked for. */
+const MAX_LEVELS = 64;
+
+type Parse = (json: string) => unknown;
+
+/** The inputs of a body; each that cannot be read has its fault, and UNREADABLE in its place. */
+function inputsOf(
+  { text, valid }: Document,
   framing: EventFormat['framing'],
   maxEvents: number,
+  parse: Parse,
   faults: EventFault[],
-): { inputs: unknown[]; checkText: boolean } {
-  if (!isUtf8(body)) throw new TidemarkError('invalid_encoding', 'the body is not valid UTF-8');
-  const text = body.toString('utf8');
-  const inputs = framing === 'json' ? parseJson(text) : parseLines(text, maxEvents, faults);
-  return { inputs, checkText: mayHoldUnstorableText(text) };
+): unknown[] {
+  const inputs = framing === 'json' ? parseOne(text, parse) : parseLines(text, maxEvents, parse, faults);
+  if (valid) return inputs;
+  const before = faults.length;
+  const readable = inputs.map((input, index) => {
+    const path = input === UNREADABLE ? null : findUnstorableText(input, MAX_LEVELS);
+    if (!path) return input;
+    faults.push({ index, pointer: pointerTo(path), code: 'invalid_encoding', message: 'is not valid UTF-8' });
+    return UNREADABLE;
+  });
+  if (faults.length === before && framing === 'json') throw notUtf8();
+  return readable;
 }
 
-const UNPARSEABLE = Symbol('a line that is not JSON');
-
-function parseJson(text: string): unknown[] {
+function parseOne(text: string, parse: Parse): unknown[] {
   try {
-    const parsed: unknown = JSON.parse(text);
+    const parsed = parse(text);
     return Array.isArray(parsed) ? parsed : [parsed];
   } catch (error) {
     throw new TidemarkError('invalid_json', `the body is not valid JSON: ${(error as Error).message}`);
@@ -106,21 +182,19 @@ function parseJson(text: string): unknown[] {
 }
 
 /** Blank lines are passed over; they do not count as events. */
-function parseLines(text: string, maxEvents: number, faults: EventFault[]): unknown[] {
+function parseLines(text: string, maxEvents: number, parse: Parse, faults: EventFault[]): unknown[] {
   const inputs: unknown[] = [];
   for (const line of text.split('\n')) {
     if (line.trim() === '') continue;
     if (inputs.length > maxEvents) break;
     try {
-      inputs.push(JSON.parse(line));
+      inputs.push(parse(line));
     } catch (error) {
-      faults.push({
-        index: inputs.length,
-        pointer: '',
-        code: 'invalid_json',
-        message: (error as Error).message,
-      });
-      inputs.push(UNPARSEABLE);
+      const fault = line.includes(MARKED_BYTE)
+        ? { code: 'invalid_encoding', message: 'is not valid UTF-8' }
+        : { code: 'invalid_json', message: (error as Error).message };
+      faults.push({ index: inputs.length, pointer: '', ...fault });
+      inputs.push(UNREADABLE);
     }
   }
   return inputs;

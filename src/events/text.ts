@@ -9,15 +9,16 @@ export function isStorableText(text: string): boolean {
 /**
  * Looks through every key and string inside a JSON value.
  *
+ * @param levels of it that are looked through.
  * @returns the keys that lead to the first text that cannot be stored, or to the object with such a key; null when
  * there is none.
  */
-export function findUnstorableText(value: unknown): string[] | null {
+export function findUnstorableText(value: unknown, levels = Number.POSITIVE_INFINITY): string[] | null {
   if (typeof value === 'string') return isStorableText(value) ? null : [];
-  if (typeof value !== 'object' || value === null) return null;
+  if (typeof value !== 'object' || value === null || levels === 0) return null;
   for (const [key, inner] of Object.entries(value)) {
     if (!isStorableText(key)) return [];
-    const path = findUnstorableText(inner);
+    const path = findUnstorableText(inner, levels - 1);
     if (path) return [key, ...path];
   }
   return null;

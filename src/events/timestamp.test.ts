@@ -81,7 +81,7 @@ describe('parseTimestamp', () => {
 
   it('refuses a valid time with one character changed, unless that is valid too', () => {
     const strict =
-      /^(\d{4})-(\d\d)-(\d\d)[Tt ]([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
+      /^(\d{4})-(\d\d)-(\d\d)[Tt ]([01]\d|2[0-3])(:[0-5]\d(:[0-5]\d([.,]\d+)?)?)?([Zz]|[+\-\u2212]([01]\d|2[0-3])(:?[0-5]\d)?)$/;
     const isValid = (text: string) => {
       const match = strict.exec(text);
       if (!match) return false;

@@ -4,11 +4,8 @@ import type { EventRow } from '../events/listEvents.ts';
 import { formatTimestamp } from '../events/timestamp.ts';
 import { csvLine } from './csvLine.ts';
 
-/** A row of the export: as it is read for the API, but for its metadata, which are JSON text. */
-export interface ExportedEvent extends Omit<EventRow, 'metadata'> {
-  /** An object; null: empty. */
-  metadata: string | null;
-}
+/** A row of the export: as it is read for the API. */
+export type ExportedEvent = EventRow;
 
 export const EVENT_HEADER = csvLine([
   ...['eventId', 'timestamp', 'receivedAt', 'tenantId', 'customerId', 'eventType', 'apiEndpoint', 'model'],

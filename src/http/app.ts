@@ -4,6 +4,7 @@ import { type EventFault, TidemarkError } from '../errors.ts';
 import type { App, AppEnv } from './appEnv.ts';
 import { authentication } from './middleware/authentication.ts';
 import { crossOrigin } from './middleware/crossOrigin.ts';
+import { keepDigits } from './middleware/keepDigits.ts';
 import { requestId } from './middleware/requestId.ts';
 import { requestTelemetry } from './middleware/requestTelemetry.ts';
 import { requestTracing } from './middleware/requestTracing.ts';
@@ -60,7 +61,7 @@ export function createApp(services: Services): App {
     app.use(path, authentication(services));
   }
   for (const path of ADMINISTRATION) {
-    app.use(path, bodyLimit({ maxSize: MAX_SMALL_BODY_BYTES, onError: bodyTooLarge }));
+    app.use(path, bodyLimit({ maxSize: MAX_SMALL_BODY_BYTES, onError: bodyTooLarge }), keepDigits());
   }
   app.onError((error, c) => {
     const known = knownError(error);

@@ -1,5 +1,5 @@
 import { TidemarkError } from '../errors.ts';
-import { parseTimestamp } from '../events/timestamp.ts';
+import { parseTimestamp, timestampFault } from '../events/timestamp.ts';
 
 const EARLIEST = Date.UTC(1970, 0, 1);
 const LATEST = Date.UTC(9999, 0, 1);
@@ -49,7 +49,10 @@ export function parseOpenRange(query: { from?: string | undefined; to?: string |
 export function instantOf(name: string, text: string): number {
   const ms = Math.floor(parseTimestamp(text) / 1_000);
   if (Number.isNaN(ms)) {
-    throw new TidemarkError('range_invalid', `${name} must be an ISO 8601 date-time with a zone`);
+    // A plus sign that was not percent-encoded arrives as a space.
+    const withPlus = text.replace(/ (?=\d\d(?::?\d\d)?$)/, '+');
+    if (withPlus !== text && !Number.isNaN(parseTimestamp(withPlus))) return instantOf(name, withPlus);
+    throw new TidemarkError('range_invalid', `${name} ${timestampFault(text)}`);
   }
   if (ms < EARLIEST || ms > LATEST) throw new TidemarkError('range_invalid', `${name} is out of bounds`);
   return ms;

@@ -3,6 +3,7 @@ import type { EventRules } from '../events/finishEvent.ts';
 import { type EventFormat, type ParsedEvents, parseEvents } from '../events/parseEvents.ts';
 import type { UsageEvent } from '../events/usageEvent.ts';
 import type { WriteResult } from '../ingest/ingest.ts';
+import { refusalFault } from '../ingest/writer.ts';
 import type { Claim, TenantLimits } from '../limits/rateLimiter.ts';
 import { type Caller, contextFor } from '../tenancy/caller.ts';
 import type { Services } from './services.ts';
@@ -72,10 +73,14 @@ export async function receiveEvents(
     options,
   );
   if (options.async) {
-    ingest.storeLater(parsed.events, body.length, flow);
+    ingest.storeLater(parsed.events, body.length, flow, options.onInvalid === 'skip' ? 'skip' : undefined);
     return { queued: parsed.events.length };
   }
-  const result = await ingest.store(parsed.events, body.length, flow, options.since);
+  const result = await ingest
+    .store(parsed.events, body.length, flow, options.since, options.onInvalid === 'skip' ? 'skip' : 'tell')
+    .catch((error: unknown) => {
+      throw error instanceof TidemarkError && error.errors ? inRequest(error, parsed) : error;
+    });
   const { duplicateFlags } = result;
   if (duplicateFlags) await options.onDuplicates?.(parsed.events.filter((_, i) => duplicateFlags[i]));
   if (options.onInvalid === 'skip') return verdicts(parsed, result);
@@ -167,14 +172,23 @@ async function checkTenants(services: Services, parsed: ParsedEvents): Promise<v
 
 /** Whose data it is comes before what is wrong with them. */
 const OF_TENANTS = ['tenant_mismatch', 'tenant_unknown', 'tenant_inactive', 'tenant_required'] as const;
+/** A body that cannot be read is said to be one, whatever else is wrong with it. */
+const OF_BODIES = ['invalid_encoding'] as const;
 
 function refusal(faults: EventFault[]): TidemarkError {
   const code =
-    OF_TENANTS.find((candidate) => faults.some((fault) => fault.code === candidate)) ?? 'invalid_events';
+    [...OF_TENANTS, ...OF_BODIES].find((candidate) => faults.some((fault) => fault.code === candidate)) ??
+    'invalid_events';
   const events = new Set(faults.map((fault) => fault.index)).size;
   return new TidemarkError(code, `${events} of the events cannot be accepted; nothing was stored`, {
     errors: faults,
   });
+}
+
+/** The indexes of the events that were written as those of the request. */
+function inRequest(error: TidemarkError, { indexes }: ParsedEvents): TidemarkError {
+  const errors = error.errors!.map((fault) => ({ ...fault, index: indexes[fault.index]! }));
+  return new TidemarkError(error.code, error.message, { errors, cause: error.cause });
 }
 
 function verdicts(parsed: ParsedEvents, result: WriteResult): IngestAnswer {
@@ -182,14 +196,20 @@ function verdicts(parsed: ParsedEvents, result: WriteResult): IngestAnswer {
   for (const [i, index] of parsed.indexes.entries()) {
     results[index] = { index, status: result.duplicateFlags?.[i] ? 'duplicate' : 'accepted' };
   }
-  for (const fault of parsed.faults) {
+  const refused = result.refused ?? [];
+  for (const { index } of refused) delete results[parsed.indexes[index]!];
+  const faults = refused.map((refusal) => ({
+    ...refusalFault(refusal),
+    index: parsed.indexes[refusal.index]!,
+  }));
+  for (const fault of [...parsed.faults, ...faults]) {
     results[fault.index] ??= { index: fault.index, status: 'invalid', errors: [] };
     results[fault.index]!.errors!.push(fault);
   }
   return {
     accepted: result.accepted,
     duplicates: result.duplicates,
-    rejected: parsed.total - parsed.events.length,
+    rejected: parsed.total - parsed.events.length + refused.length,
     results,
   };
 }

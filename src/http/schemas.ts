@@ -68,12 +68,14 @@ export const tenantHeader = z.object({
     .openapi({ description: 'The tenant to act for; needed with a platform key.' }),
 });
 
+const TIME =
+  'ISO 8601 with a zone, or the time since 1970 in seconds (10 digits), ms (13), µs (16) or ns (19)';
 const time = (description: string) =>
   z.string().max(64).optional().openapi({ format: 'date-time', description });
 
 export const rangeQuery = {
-  from: time('Start, inclusive: ISO 8601 with a zone.'),
-  to: time('End, exclusive. Default: now, and what may be ahead of it.'),
+  from: time(`Start, inclusive: ${TIME}.`),
+  to: time(`End, exclusive: ${TIME}. Default: now, and what may be ahead of it.`),
 };
 
 /** Room for the longest one handed out: a position in usage by customer, endpoint, model and type, all escaped. */

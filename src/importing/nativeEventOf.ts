@@ -1,3 +1,4 @@
+import { jsonNumber } from '../events/json.ts';
 import { parseTimestamp } from '../events/timestamp.ts';
 import type { Mapping } from './mapping.ts';
 
@@ -67,7 +68,7 @@ function fromText(text: string, kind: Mapping['columns'][number]['target']['kind
       return withZone(text.trim());
     case 'number': {
       const number = text.trim();
-      return /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?$/.test(number) ? Number(number) : text;
+      return /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?$/.test(number) ? jsonNumber(number) : text;
     }
     case 'decimal':
       return text.trim();

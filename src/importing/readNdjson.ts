@@ -1,3 +1,4 @@
+import { parseJson } from '../events/json.ts';
 import type { Line } from './readLines.ts';
 import type { Row } from './row.ts';
 
@@ -14,7 +15,7 @@ export async function* readNdjson(lines: AsyncIterable<Line[]>): AsyncGenerator<
 
 function parse(line: number, text: string): Row<unknown> {
   try {
-    return { line, text, values: JSON.parse(text) };
+    return { line, text, values: parseJson(text) };
   } catch (error) {
     const { message } = error as Error;
     return { line, text, fault: { pointer: '', code: 'invalid_json', message } };

@@ -8,8 +8,24 @@ import type { CustomerRegistry } from './customerRegistry.ts';
 /** The events of one request: they are written together or not at all. */
 export interface WriteRequest extends BatchItem {
   readonly events: UsageEvent[];
+  /**
+   * What to do about an event that the database refuses: tell which it is, and store none, or store the others.
+   * Left out: neither is looked for.
+   */
+  readonly onRefused?: OnRefused | undefined;
   /** The span that they came in. */
   readonly caller?: SpanContext | undefined;
+}
+
+export type OnRefused = 'tell' | 'skip';
+
+/** An event that the database refuses. */
+export interface Refusal {
+  /** Its place among the events of the request. */
+  index: number;
+  /** SQLSTATE. */
+  code: string;
+  cause: unknown;
 }
 
 export interface WriteResult {
@@ -19,6 +35,21 @@ export interface WriteResult {
   duplicates: number;
   /** For each event of the request whether it was a duplicate; null when none was. */
   duplicateFlags: boolean[] | null;
+  /** With `skip`: the events that were left out. */
+  refused?: Refusal[];
+}
+
+/** The results of two parts of a request, the first of which has that many events. */
+export function joinResults(a: WriteResult, events: number, b: WriteResult, others: number): WriteResult {
+  const flags = (result: WriteResult, count: number) =>
+    result.duplicateFlags ?? new Array<boolean>(count).fill(false);
+  const behind = (b.refused ?? []).map((refusal) => ({ ...refusal, index: refusal.index + events }));
+  return {
+    accepted: a.accepted + b.accepted,
+    duplicates: a.duplicates + b.duplicates,
+    duplicateFlags: a.duplicateFlags || b.duplicateFlags ? [...flags(a, events), ...flags(b, others)] : null,
+    refused: [...(a.refused ?? []), ...behind],
+  };
 }
 
 /** A closed window that a batch changes, as `mark_late_windows` takes it. */

@@ -7,7 +7,7 @@ import type { UsageEvent } from '../events/usageEvent.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { callingSpan, inSharedSpan } from '../telemetry/spans.ts';
 import type { ClosedFrontier } from '../windows/closedFrontier.ts';
-import type { WriteRequest, WriteResult } from './batch.ts';
+import type { OnRefused, WriteRequest, WriteResult } from './batch.ts';
 import { Batcher } from './batcher.ts';
 import { CustomerRegistry } from './customerRegistry.ts';
 import { IngestMetrics } from './ingestMetrics.ts';
@@ -106,13 +106,21 @@ export class Ingest {
    * @param bytes size of the request's body, for the bounds of the queue.
    * @param flow whose request it is: the tenant. Flows share the writers and the queue evenly.
    * @param since when its time began, in ms since the epoch, where that was not now.
+   * @param onRefused what to do about an event that only the database refuses: `tell` its index in the error, or `skip`
+   * it, told in the result, and store the others.
    * @throws {TidemarkError} at once, with nothing queued: `overloaded`, `shutting_down`, `database_unavailable`; as a
    * rejection: `deadline_exceeded`, `database_unavailable`, `event_rejected_by_database`.
    */
-  store(events: UsageEvent[], bytes: number, flow: string, since?: number): Promise<WriteResult> {
+  store(
+    events: UsageEvent[],
+    bytes: number,
+    flow: string,
+    since?: number,
+    onRefused?: OnRefused,
+  ): Promise<WriteResult> {
     this.assertAvailable?.();
     const caller = callingSpan();
-    return this.batcher.add({ events, rows: events.length, bytes, flow, caller }, since);
+    return this.batcher.add({ events, rows: events.length, bytes, flow, caller, onRefused }, since);
   }
 
   /**
@@ -120,12 +128,18 @@ export class Ingest {
    *
    * @throws {TidemarkError} at once: `overloaded`, `shutting_down`, `database_unavailable`.
    */
-  storeLater(events: UsageEvent[], bytes: number, flow: string): void {
-    this.store(events, bytes, flow).catch((error) => {
-      this.lostEvents += events.length;
-      this.metrics.lost.inc(events.length);
-      this.log.error({ err: error, events: events.length }, 'events answered with 202 were not stored');
-    });
+  storeLater(events: UsageEvent[], bytes: number, flow: string, onRefused?: OnRefused): void {
+    const lost = (count: number, error: unknown) => {
+      this.lostEvents += count;
+      this.metrics.lost.inc(count);
+      this.log.error({ err: error, events: count }, 'events answered with 202 were not stored');
+    };
+    this.store(events, bytes, flow, undefined, onRefused).then(
+      ({ refused }) => {
+        if (refused?.length) lost(refused.length, refused[0]!.cause);
+      },
+      (error) => lost(events.length, error),
+    );
   }
 
   /**

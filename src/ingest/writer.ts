@@ -4,7 +4,7 @@ import pg from 'pg';
 import { errorCode, INTEREST_CHANGED, remedyFor, UNIQUE_VIOLATION, WINDOW_CLOSED } from '../db/sqlstate.ts';
 import { type Facts, factsOf } from '../delivery/facts.ts';
 import type { Interest } from '../delivery/interest.ts';
-import { TidemarkError } from '../errors.ts';
+import { type EventFault, TidemarkError } from '../errors.ts';
 import type { UsageEvent } from '../events/usageEvent.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { inInnerSpan } from '../telemetry/spans.ts';
@@ -14,6 +14,8 @@ import {
   type Consequences,
   consequencesOf,
   identityKey,
+  joinResults,
+  type Refusal,
   type WriteRequest,
   type WriteResult,
 } from './batch.ts';
@@ -61,6 +63,8 @@ interface Attempt {
 
 const COPY_IDENTITY = `copy event_identity (${IDENTITY_COLUMNS.join(', ')}) from stdin (format binary)`;
 const COPY_EVENT = `copy event (${EVENT_COLUMNS.join(', ')}) from stdin (format binary)`;
+/** Events of one request that are left out, each for itself, before it is refused as a whole: each costs transactions. */
+const MAX_REFUSED = 100;
 /** For the transaction at hand, of whoever logged in. */
 const AS_INGEST = `select set_config('role', 'tidemark_ingest', true)`;
 const ENTER_BATCH = (openFrom: string, interest: string) =>
@@ -212,8 +216,12 @@ export class Writer {
     return outcome;
   }
 
-  /** The claiming path, two round trips more: what is new and what is late is known before the events are sent. */
-  private async claimAndWrite(batch: Batch, attempt: Attempt): Promise<Committed> {
+  /**
+   * The claiming path, two round trips more: what is new and what is late is known before the events are sent.
+   *
+   * @param trial to see whether the database takes the rows, and leave nothing.
+   */
+  private async claimAndWrite(batch: Batch, attempt: Attempt, trial = false): Promise<Committed> {
     const { registry, interest } = this.options;
     const listeners = interest.current;
     const client = await this.connected();
@@ -242,6 +250,10 @@ export class Writer {
       const facts = factsOf(stored, listeners.tenants);
       const statements = stored.length > 0 ? this.eventStatements(consequences, facts) : [];
       const outcome = { stored, known: known.size > 0 ? known : null, told: facts !== null };
+      if (trial) {
+        await this.run([...statements, 'set constraints all immediate', 'rollback']);
+        return outcome;
+      }
       attempt.outcome = outcome;
       await this.run([...statements, 'commit']);
       this.remember(consequences);
@@ -258,15 +270,62 @@ export class Writer {
     requests: WriteRequest[],
     error: unknown,
   ): Promise<(WriteResult | Error)[]> {
-    if (requests.length === 1) {
-      this.options.metrics.rejectedRequests.inc();
-      return [refused(error)];
-    }
     const half = requests.length >> 1;
-    return [
-      ...(await this.writeOn(path, requests.slice(0, half))),
-      ...(await this.writeOn(path, requests.slice(half))),
-    ];
+    if (half > 0) {
+      return [
+        ...(await this.writeOn(path, requests.slice(0, half))),
+        ...(await this.writeOn(path, requests.slice(half))),
+      ];
+    }
+    const request = requests[0]!;
+    if (request.onRefused === 'skip') return [await this.storeOthers(path, request, error)];
+    this.options.metrics.rejectedRequests.inc();
+    return [refused(error, request.onRefused === 'tell' ? await this.firstRefused(request, error) : null)];
+  }
+
+  /**
+   * Halves a request until each event that the database refuses stands alone, and leaves those out. Each part is a
+   * transaction: when one cannot be written, the request fails, and those before it are duplicates the next time.
+   */
+  private async storeOthers(
+    path: 'direct' | 'claiming',
+    request: WriteRequest,
+    error: unknown,
+  ): Promise<WriteResult | Error> {
+    const { events } = request;
+    const half = events.length >> 1;
+    if (half === 0)
+      return { accepted: 0, duplicates: 0, duplicateFlags: null, refused: [refusalOf(0, error)] };
+    let joined: WriteResult = { accepted: 0, duplicates: 0, duplicateFlags: null };
+    let done = 0;
+    for (const part of [events.slice(0, half), events.slice(half)]) {
+      const [result] = await this.writeOn(path, [{ ...request, events: part, rows: part.length }]);
+      if (result instanceof Error) return result;
+      joined = joinResults(joined, done, result!, part.length);
+      done += part.length;
+      if (joined.refused!.length > MAX_REFUSED) return refused(error, null);
+    }
+    return joined;
+  }
+
+  /** The first event that the database refuses, found by trials that leave nothing; null when that cannot be told. */
+  private async firstRefused({ events, ...request }: WriteRequest, error: unknown): Promise<Refusal | null> {
+    let taken = 0;
+    let first = refusalOf(events.length - 1, error);
+    while (first.index > taken && Date.now() < this.until) {
+      const rows = taken + Math.ceil((first.index - taken) / 2);
+      const batch = new Batch([{ ...request, events: events.slice(0, rows) }]);
+      try {
+        await this.claimAndWrite(batch, { xid: null, outcome: null }, true);
+        taken = rows;
+      } catch (trialError) {
+        const remedy = remedyFor(trialError);
+        if (remedy === 'reconnect') this.drop();
+        if (remedy !== 'reject') return null;
+        first = refusalOf(rows - 1, trialError);
+      }
+    }
+    return first.index === taken ? first : null;
   }
 
   private encodeEvents(rows: UsageEvent[]): void {
@@ -394,8 +453,20 @@ function unavailable(cause: unknown): TidemarkError {
   );
 }
 
-function refused(cause: unknown): TidemarkError {
+/** @param refusal the event it is about, where that is known: its index is the place among the events of the request. */
+function refused(cause: unknown, refusal: Refusal | null): TidemarkError {
   return new TidemarkError('event_rejected_by_database', 'the database refuses an event of this request', {
     cause,
+    ...(refusal && { errors: [refusalFault(refusal)] }),
   });
+}
+
+/** What is told of a refused event. What the database says of it may quote what is not the caller's. */
+export function refusalFault({ index, code }: Refusal): EventFault {
+  const message = `the database refuses it (SQLSTATE ${code})`;
+  return { index, pointer: '', code: 'event_rejected_by_database', message };
+}
+
+function refusalOf(index: number, cause: unknown): Refusal {
+  return { index, code: errorCode(cause) ?? '', cause };
 }

@@ -181,13 +181,14 @@ export class Consumer<Entry extends SourceEntry> {
     const { ingest, requireSame } = this.options;
     let result: WriteResult;
     try {
-      result = await this.untilDone(() => ingest.store(events, entry.body.length, flow));
+      result = await this.untilDone(() => ingest.store(events, entry.body.length, flow, undefined, 'tell'));
       if (entry.idempotencyKey !== null && result.duplicates > 0) {
         await this.untilDone(() => requireSame(events[0]!));
       }
     } catch (error) {
       if (!isFinal(error)) throw error;
-      return this.reject(entry, { code: error.code, message: messageOf(error) });
+      const rejection = { code: error.code, message: messageOf(error) };
+      return this.reject(entry, error.errors ? { ...rejection, faults: error.errors } : rejection);
     }
     await this.acknowledge(entry);
     this.count(result.accepted > 0 ? 'stored' : 'duplicate');

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { TidemarkError } from '../../errors.ts';
+import { parseJson } from '../json.ts';
 import { isJsonType } from './cloudEvent.ts';
 
 /**
@@ -7,11 +8,13 @@ import { isJsonType } from './cloudEvent.ts';
  * is not text as `data_base64`. So an event is stored the same whichever way it came.
  *
  * @param attributes by name, without prefix, decoded; `datacontenttype` says what the body is, by default JSON.
+ * @param parse JSON.parse, or what takes its place.
  * @throws {TidemarkError} `invalid_json`, `invalid_encoding`, `invalid_request`.
  */
 export function binaryCloudEvent(
   attributes: Readonly<Record<string, string>>,
   body: Buffer,
+  parse: (json: string) => unknown = parseJson,
 ): Record<string, unknown> {
   if ('data' in attributes || 'data_base64' in attributes) {
     throw new TidemarkError('invalid_request', 'the data of a CloudEvent in binary mode are its body');
@@ -19,17 +22,22 @@ export function binaryCloudEvent(
   const event: Record<string, unknown> = Object.assign(Object.create(null), attributes);
   if (body.length === 0) return event;
   const type = attributes.datacontenttype;
-  if (type === undefined || isJsonType(type)) event.data = parseJson(body);
+  if (type === undefined || isJsonType(type)) event.data = readJson(body, parse);
   else if (isUtf8(body) && !body.includes(0)) event.data = body.toString('utf8');
   else event.data_base64 = body.toString('base64');
   return event;
 }
 
-function parseJson(body: Buffer): unknown {
-  if (!isUtf8(body)) throw new TidemarkError('invalid_encoding', 'the body is not valid UTF-8');
+function readJson(body: Buffer, parse: (json: string) => unknown): unknown {
+  if (!isUtf8(body)) throw refusal('invalid_encoding', 'is not valid UTF-8');
   try {
-    return JSON.parse(body.toString('utf8'));
+    return parse(body.toString('utf8'));
   } catch (error) {
-    throw new TidemarkError('invalid_json', `the body is not valid JSON: ${(error as Error).message}`);
+    throw refusal('invalid_json', `is not valid JSON: ${(error as Error).message}`);
   }
+}
+
+function refusal(code: 'invalid_encoding' | 'invalid_json', message: string): TidemarkError {
+  const fault = { index: 0, pointer: '/data', code, message };
+  return new TidemarkError(code, `the body ${message}`, { errors: [fault] });
 }

@@ -8,13 +8,16 @@ import {
   type EventVerdict,
   finishEvent,
 } from '../finishEvent.ts';
+import { JsonNumber, parseJson } from '../json.ts';
+import { asMeasures, asTexts, checkNumbers } from '../keptNumbers.ts';
 import {
   MAX_ENDPOINT,
   MAX_EVENT_TYPE,
   MAX_ID,
-  MAX_TIMESTAMP,
   MAX_UNIT,
   METADATA_FIELDS,
+  WHEN,
+  When,
 } from '../nativeEvent.ts';
 import { MAX_FAULTS_PER_EVENT, pointerTo, schemaFaults } from '../schemaFaults.ts';
 
@@ -40,9 +43,9 @@ const Attributes = z.looseObject({
     .min(1)
     .max(MAX_ID)
     .meta({ description: 'Whom the event is about: the customer. Required here.' }),
-  time: z.string().max(MAX_TIMESTAMP).optional().meta({
+  time: When.optional().meta({
     format: 'date-time',
-    description: 'When it happened: RFC 3339. Left out: the time of receipt. A retry is counted once anyway.',
+    description: `When it happened. ${WHEN} Left out: the time of receipt. A retry is counted once anyway.`,
   }),
   datacontenttype: text(MAX_ID).optional(),
   dataschema: text(1_024).optional(),
@@ -101,34 +104,39 @@ export function cloudEventToEvent(input: unknown, rules: EventRules, index: numb
   const fault = (name: string, code: string, message: string) =>
     faults.push({ index, pointer: pointerTo([name]), code, message });
 
-  const parsed = Attributes.safeParse(attributes);
-  if (!parsed.success) faults.push(...schemaFaults(parsed.error, attributes, index, ''));
+  const checkedAttributes = checkNumbers(Attributes, attributes, (sent) => asTexts(sent, ['time']));
+  if (checkedAttributes.error) faults.push(...schemaFaults(checkedAttributes.error, attributes, index, ''));
   for (const [name, value] of Object.entries(attributes)) {
     if (KNOWN_ATTRIBUTES.has(name)) continue;
     if (!/^[a-z0-9]+$/.test(name)) {
       fault(name, 'unknown_field', 'is not the name of an attribute: lower-case letters and digits');
-    } else if (typeof value === 'object') {
+    } else if (typeof value === 'object' && !(value instanceof JsonNumber)) {
       fault(name, 'type_invalid', 'an extension attribute is a string, an integer or a boolean');
     }
   }
-  if (!parsed.success || faults.length > 0) return { faults: faults.slice(0, MAX_FAULTS_PER_EVENT) };
+  if (faults.length > 0) return { faults: faults.slice(0, MAX_FAULTS_PER_EVENT) };
 
-  const { id, source, type, subject, time, datacontenttype, data_base64 } = parsed.data;
+  const { id, source, type, subject, time, datacontenttype, data_base64 } =
+    checkedAttributes.input as z.infer<typeof Attributes>;
   const isJson = datacontenttype === undefined || isJsonType(datacontenttype);
   let data = given;
   if (data_base64 !== undefined && data !== undefined) {
     fault('data_base64', 'data_conflict', 'data and data_base64 exclude each other');
   } else if (data_base64 !== undefined && isJson && datacontenttype !== undefined) {
     data = parseBase64(data_base64);
-    if (data === undefined)
-      fault('data_base64', 'data_invalid', 'does not hold JSON as datacontenttype says');
+    if (data === undefined) {
+      fault('data_base64', 'data_invalid', 'does not hold JSON in UTF-8, as datacontenttype says');
+    }
   }
+  const isDecoded = data !== given;
 
-  const members = data ?? {};
-  const isObject = typeof members === 'object' && !Array.isArray(members);
+  let members: object = {};
+  const isObject =
+    data == null || (typeof data === 'object' && !Array.isArray(data) && !(data instanceof JsonNumber));
   if (isObject) {
-    const checked = Data.safeParse(members);
-    if (!checked.success) faults.push(...schemaFaults(checked.error, members, index, '', '/data'));
+    const checked = checkNumbers(Data, (data ?? {}) as Data, (sent) => asTexts(asMeasures(sent), ['value']));
+    if (checked.error) faults.push(...schemaFaults(checked.error, checked.input, index, '', '/data'));
+    members = checked.input;
   }
   const metadata = Object.create(null) as Record<string, unknown>;
   if (!isObject) metadata.data = data;
@@ -161,9 +169,9 @@ export function cloudEventToEvent(input: unknown, rules: EventRules, index: numb
   return finishEvent(
     draft,
     identifyAs('cloudevents', [source, id], `${source} ${id}`),
-    rules,
+    isDecoded ? { ...rules, checkText: true } : rules, // what the body may hold says nothing of what was inside
     index,
-    input,
+    isDecoded ? { ...input, data } : input,
     CLOUDEVENT,
   );
 }
@@ -204,7 +212,7 @@ export function isJsonType(contentType: string): boolean {
 /** undefined where it is not JSON. */
 function parseBase64(text: string): unknown {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(text, 'base64')));
+    return parseJson(new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(text, 'base64')));
   } catch {
     return undefined;
   }

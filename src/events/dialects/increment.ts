@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { TidemarkError } from '../../errors.ts';
 import { type EventIdentity, identify, identifyAs } from '../eventId.ts';
 import { type DialectRules, type EventRules, type EventVerdict, finishEvent } from '../finishEvent.ts';
+import { asTexts, checkNumbers } from '../keptNumbers.ts';
 import { MAX_ID } from '../nativeEvent.ts';
 import { schemaFaults } from '../schemaFaults.ts';
 import { COUNTER_INCREMENT } from '../usageEvent.ts';
@@ -13,11 +14,12 @@ export const Increment = z
     key: z.string().min(1).max(MAX_ID).meta({ description: 'The counter.', example: 'signups' }),
     value: z.union([z.number(), z.string()], 'must be a number or a decimal string').meta({
       description:
-        'Above 0: a number, or a decimal string, which is kept to the last digit. At most 38 digits, 18 after the point.',
+        'Above 0: a number or a decimal string. At most 38 digits, 18 after the point, kept to the last one.',
       example: 1,
     }),
   })
   .meta({ id: 'Increment' });
+type Sent = z.infer<typeof Increment>;
 
 const INCREMENT: DialectRules = {
   pointers: {
@@ -33,10 +35,10 @@ const INCREMENT: DialectRules = {
 
 /** Turns one increment, as parsed from JSON, into the event that is stored. It happens when it is received. */
 export function incrementToEvent(input: unknown, rules: EventRules, index: number): EventVerdict {
-  const parsed = Increment.safeParse(input);
-  if (!parsed.success)
-    return { faults: schemaFaults(parsed.error, input, index, 'is not a field of an increment') };
-  const { key, value } = parsed.data;
+  const checked = checkNumbers(Increment, input, (increment) => asTexts(increment as Sent, ['value']));
+  if (checked.error)
+    return { faults: schemaFaults(checked.error, checked.input, index, 'is not a field of an increment') };
+  const { key, value } = checked.input as Sent;
   const draft = { customerId: key, eventType: COUNTER_INCREMENT, value };
   const verdict = finishEvent(draft, identityOf(rules, index), rules, index, input, INCREMENT);
   if (rules.idempotent && verdict.event) verdict.event.idempotent = true;

@@ -1,5 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { TidemarkError } from '../../errors.ts';
+import { WHEN, When } from '../../events/nativeEvent.ts';
+import { parseTimestamp, timestampFault } from '../../events/timestamp.ts';
 import { administeredTenant, SCOPES } from '../../tenancy/caller.ts';
 import { createKey, listKeys, revokeKey } from '../../tenancy/keys.ts';
 import { rotateKey } from '../../tenancy/rotateKey.ts';
@@ -23,6 +25,11 @@ const DAY_S = 86_400;
 /** How long both keys are valid where the caller does not say, and at most, in s. */
 const OVERLAP_S = DAY_S;
 const MAX_OVERLAP_S = 90 * DAY_S;
+
+const when = When.superRefine((sent, issues) => {
+  const text = String(sent);
+  if (Number.isNaN(parseTimestamp(text))) issues.addIssue({ code: 'custom', message: timestampFault(text) });
+});
 
 const Key = z
   .object({
@@ -60,7 +67,7 @@ const postKey = createRoute({
             .strictObject({
               tenantId: id.nullable().optional(),
               scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length),
-              expiresAt: z.iso.datetime({ offset: true }).optional(),
+              expiresAt: when.optional().openapi({ format: 'date-time', description: WHEN }),
             })
             .openapi({ example: { tenantId: 'acme', scopes: ['ingest', 'read'] } }),
         },
@@ -144,8 +151,8 @@ export function keyRoutes(app: App, services: Services): void {
 
   app.openapi(postKey, async (c) => {
     const { tenantId, scopes, expiresAt } = c.req.valid('json');
-    const expires = expiresAt === undefined ? undefined : new Date(expiresAt);
-    if (expires && expires.getTime() <= Date.now()) {
+    const expires = expiresAt === undefined ? undefined : new Date(parseTimestamp(String(expiresAt)) / 1_000);
+    if (expires && !(expires.getTime() > Date.now())) {
       throw new TidemarkError('invalid_request', 'expiresAt must be in the future');
     }
     const caller = c.get('caller');

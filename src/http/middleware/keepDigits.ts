@@ -1,0 +1,27 @@
+import { createMiddleware } from 'hono/factory';
+import { withTextsForNumbers } from '../../events/json.ts';
+import type { AppEnv } from '../appEnv.ts';
+
+/**
+ * A number of a body that no double holds is handed on as the text of its digits, which the schema of a decimal takes for
+ * the same. For bodies that Hono parses: it does so with the text in its cache.
+ */
+export function keepDigits() {
+  return createMiddleware<AppEnv>(async (c, next) => {
+    if (c.req.raw.body) {
+      const text = c.req.text().then(withTexts);
+      text.catch(() => undefined); // a body that breaks off matters to whoever reads it
+      // What is cached are promises, whatever the type says.
+      c.req.bodyCache.text = text as unknown as string;
+    }
+    await next();
+  });
+}
+
+function withTexts(json: string): string {
+  try {
+    return withTextsForNumbers(json);
+  } catch {
+    return json; // who reads it says what is wrong with it
+  }
+}
