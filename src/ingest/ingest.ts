@@ -47,6 +47,8 @@ export class Ingest {
   private readonly assertAvailable: (() => void) | undefined;
   /** Events queued by `storeLater` that could not be stored. */
   lostEvents = 0;
+  /** Events queued by `storeLater` of which nobody knows yet. */
+  promisedEvents = 0;
 
   constructor({
     config,
@@ -121,11 +123,17 @@ export class Ingest {
    * @throws {TidemarkError} at once: `overloaded`, `shutting_down`, `database_unavailable`.
    */
   storeLater(events: UsageEvent[], bytes: number, flow: string): void {
-    this.store(events, bytes, flow).catch((error) => {
-      this.lostEvents += events.length;
-      this.metrics.lost.inc(events.length);
-      this.log.error({ err: error, events: events.length }, 'events answered with 202 were not stored');
-    });
+    const stored = this.store(events, bytes, flow);
+    this.promisedEvents += events.length;
+    stored
+      .catch((error) => {
+        this.lostEvents += events.length;
+        this.metrics.lost.inc(events.length);
+        this.log.error({ err: error, events: events.length }, 'events answered with 202 were not stored');
+      })
+      .finally(() => {
+        this.promisedEvents -= events.length;
+      });
   }
 
   /**
