@@ -8,7 +8,7 @@ import { WINDOW_MS } from './window.ts';
  * Brought up to date in one step: buckets, and windows of customers. What is done is noted after each, so a failure
  * costs one of them.
  */
-const BUCKETS_PER_STEP = 2_000;
+const BUCKETS_PER_STEP = 10_000;
 const ROWS_PER_STEP = 50_000;
 
 const HOUR_MS = 3_600_000;
