@@ -53,7 +53,10 @@ export interface Service {
   app: App;
   /** To be told of requests that were refused before they reached the app. */
   onRefused(code: ErrorCode): void;
-  /** Makes readiness answer 503, so that a load balancer sends no more, and leaves queues to other instances. */
+  /**
+   * Makes readiness answer 503, so that a load balancer sends no more, and leaves queues and all that others can do as
+   * well, or later, to other instances.
+   */
   beginDrain(): void;
   /**
    * Writes what is queued, then closes everything, database last.
@@ -61,6 +64,8 @@ export interface Service {
    * @returns how many events that had been answered with 202 could not be stored.
    */
   close(): Promise<number>;
+  /** Events that have been answered with 202 and are not stored: given up, or still on their way. */
+  owedEvents(): number;
 }
 
 /**
@@ -131,14 +136,15 @@ export async function createService(
       : log.warn({ err: cause }, 'rate limits are of this instance alone: Redis is away'),
   );
   const metrics = new WindowMetrics(registry, frontier);
-  const loops = [
-    new Closer({
-      config: config.windows,
-      connect: () => connect(settings('closer'), log),
-      frontier,
-      metrics,
-      log,
-    }),
+  const closer = new Closer({
+    config: config.windows,
+    connect: () => connect(settings('closer'), log),
+    frontier,
+    metrics,
+    log,
+  });
+  /** What may rest while events are still taken. */
+  const upkeep = [
     new Refresher({
       config: config.windows,
       engine,
@@ -197,7 +203,7 @@ export async function createService(
     accepting: () => accepting,
   });
   breaker.start();
-  for (const loop of loops) loop.start();
+  for (const loop of [closer, ...upkeep]) loop.start();
   for (const source of sources) source.start();
   delivery.start();
 
@@ -207,9 +213,12 @@ export async function createService(
     beginDrain() {
       accepting = false;
       for (const source of sources) void source.stop();
+      for (const loop of upkeep) void loop.stop();
     },
+    owedEvents: () => ingest.lostEvents + ingest.promisedEvents,
     async close() {
       accepting = false;
+      const upkeepStopped = Promise.all(upkeep.map((loop) => loop.stop()));
       const sourcesStopped = Promise.all(sources.map((source) => source.stop()));
       // Not for longer: a queue may be silent, and what was answered with 202 is in memory only.
       await Promise.race([sourcesStopped, sleep(SOURCES_STOP_MS, null, { ref: false })]);
@@ -217,7 +226,7 @@ export async function createService(
       await sourcesStopped;
       breaker.stop();
       probe.end();
-      await Promise.all([...loops.map((loop) => loop.stop()), delivery.stop()]);
+      await Promise.all([closer.stop(), upkeepStopped, delivery.stop()]);
       await Promise.all([live.close(), limiter.close()]);
       await Promise.all([reads.end(), admin.end(), results.end()]);
       return ingest.lostEvents;

@@ -15,6 +15,8 @@ export const UNIQUE_VIOLATION = '23505';
 export const INVALID_PARAMETER_VALUE = '22023';
 /** A refresh of the same range is under way elsewhere. */
 export const LOCK_NOT_AVAILABLE = '55P03';
+export const SERIALIZATION_FAILURE = '40001';
+export const DEADLOCK_DETECTED = '40P01';
 /** The server is there and has no connection left for us. */
 export const TOO_MANY_CONNECTIONS = '53300';
 
@@ -38,9 +40,9 @@ const REMEDIES: Record<string, Remedy> = {
   '57P05': 'reconnect', // idle_session_timeout
   '25P03': 'reconnect', // idle_in_transaction_session_timeout
   [TOO_MANY_CONNECTIONS]: 'reconnect', // others may leave
-  '40001': 'retry', // serialization_failure
-  '40P01': 'retry', // deadlock_detected
-  '55P03': 'retry', // lock_not_available
+  [SERIALIZATION_FAILURE]: 'retry',
+  [DEADLOCK_DETECTED]: 'retry',
+  [LOCK_NOT_AVAILABLE]: 'retry',
   '57014': 'retry', // query_canceled: statement_timeout
   '22': 'reject', // data exception
   '23': 'reject', // integrity constraint violation
@@ -74,4 +76,16 @@ export function connectionLost(error: unknown): boolean {
   if (code === '08P01') return remedyFor(error) === 'reconnect';
   if (code !== undefined) return LOST.has(code);
   return error instanceof Error && /terminated unexpectedly|not queryable/.test(error.message);
+}
+
+/**
+ * What somebody else's work on the same rows ends ours with: a lock that is held (two refreshes of a range), rows that
+ * were moved meanwhile (TimescaleDB 2.29 packs a chunk that is refreshed, or the other way round), locks taken
+ * crosswise. The connection is as good as before, and the work may be done again.
+ */
+const GAVE_WAY = new Set([LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE, DEADLOCK_DETECTED]);
+
+/** Whether a statement failed because another was at the same, and may succeed if it is repeated. */
+export function gaveWay(error: unknown): boolean {
+  return GAVE_WAY.has(errorCode(error) ?? '');
 }

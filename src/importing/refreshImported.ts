@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Queryable } from '../db/connections.ts';
-import { errorCode, LOCK_NOT_AVAILABLE, remedyFor } from '../db/sqlstate.ts';
+import { gaveWay, remedyFor } from '../db/sqlstate.ts';
 import type { Refresher } from '../windows/refresher.ts';
 
-/** How long to leave it to another instance that is refreshing, or to a server that is away, in ms. */
+/** How long to leave it to the instance that is refreshing, or to a server that is away, in ms. */
 const PAUSE_MS = 200;
 
 /** How often a lost connection is met with a new one. */
@@ -11,9 +11,9 @@ const RECONNECTS = 5;
 
 /**
  * Runs the refresher until no rollup lacks a late event of the tenant in the range, so that an import ends refreshed.
- * Reads are right before that too; they cost more.
+ * Reads are right before that too; they cost more. Where a service is at it already, the work is its, and is waited for.
  *
- * @param refresher one that has not been started; it is stopped in the end.
+ * @param refresher one that has not been started; it is stopped in the end, and with the signal.
  * @param range in µs since the epoch.
  * @returns whether it came to its end before the signal.
  */
@@ -25,20 +25,23 @@ export async function refreshImported(
   signal: AbortSignal,
 ): Promise<boolean> {
   let reconnects = 0;
+  const stop = () => void refresher.stop();
+  signal.addEventListener('abort', stop, { once: true });
   try {
     while (!signal.aborted) {
       try {
-        await refresher.step();
+        const pauseMs = await refresher.step();
         if (!(await isStale(db, tenantId, range))) return true;
-        continue;
+        if (pauseMs === 0) continue;
       } catch (error) {
-        const busy = errorCode(error) === LOCK_NOT_AVAILABLE;
-        if (!busy && (remedyFor(error) !== 'reconnect' || reconnects++ === RECONNECTS)) throw error;
+        if (signal.aborted) return false;
+        if (!gaveWay(error) && (remedyFor(error) !== 'reconnect' || reconnects++ === RECONNECTS)) throw error;
       }
-      await sleep(PAUSE_MS);
+      await sleep(PAUSE_MS, undefined, { signal }).catch(() => undefined);
     }
     return false;
   } finally {
+    signal.removeEventListener('abort', stop);
     await refresher.stop();
   }
 }

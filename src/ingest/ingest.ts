@@ -47,6 +47,8 @@ export class Ingest {
   private readonly assertAvailable: (() => void) | undefined;
   /** Events queued by `storeLater` that could not be stored. */
   lostEvents = 0;
+  /** Events queued by `storeLater` of which nobody knows yet. */
+  promisedEvents = 0;
 
   constructor({
     config,
@@ -134,12 +136,18 @@ export class Ingest {
       this.metrics.lost.inc(count);
       this.log.error({ err: error, events: count }, 'events answered with 202 were not stored');
     };
-    this.store(events, bytes, flow, undefined, onRefused).then(
-      ({ refused }) => {
-        if (refused?.length) lost(refused.length, refused[0]!.cause);
-      },
-      (error) => lost(events.length, error),
-    );
+    const stored = this.store(events, bytes, flow, undefined, onRefused);
+    this.promisedEvents += events.length;
+    stored
+      .then(
+        ({ refused }) => {
+          if (refused?.length) lost(refused.length, refused[0]!.cause);
+        },
+        (error) => lost(events.length, error),
+      )
+      .finally(() => {
+        this.promisedEvents -= events.length;
+      });
   }
 
   /**

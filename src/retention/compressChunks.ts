@@ -7,11 +7,20 @@ import { errorCode } from '../db/sqlstate.ts';
 const LOOK_MS = 200;
 const CANCELED = '57014';
 
-/** Chunks that are due for the columnstore, or have got rows beside it again; oldest first. */
+/**
+ * Chunks that are due for the columnstore, or have got rows beside it again; oldest first. One of summaries that are
+ * about to be made anew is left until that is done.
+ */
 export async function chunksDue(db: Queryable): Promise<string[]> {
   const { rows } = await db.query<{ chunk: string }>(
-    `select c.chunk from retention_chunk c join retention r using (relation)
+    `with stale as materialized (
+       select distinct date_bin('1 day', bucket, 'epoch'::timestamptz) as day from late_window where stale
+     )
+     select c.chunk from retention_chunk c join retention r using (relation)
      where c.state <> 1 and c.range_end < now() - r.compress_after and c.range_end > r.kept_from
+       and (c.relation = 'event'
+            or not exists (select from stale s
+                           where s.day < c.range_end and s.day + interval '1 day' > c.range_start))
      order by c.range_end, c.relation`,
   );
   return rows.map((row) => row.chunk);
@@ -25,7 +34,8 @@ export type Compressed = 'done' | 'gave way' | 'busy';
  *
  * @param watch another connection, which sees who waits.
  * @returns 'busy' when another instance is at one.
- * @throws 55P03 when the chunk is read or written for longer than two seconds; autovacuum gives way after one.
+ * @throws 55P03 when the chunk is read or written for longer than two seconds (autovacuum gives way after one); 40001 or
+ * 40P01 when what is in it changes meanwhile, as a refresh does.
  */
 export async function compressChunk(
   client: pg.Client,

@@ -24,7 +24,7 @@ export interface RelationPolicy {
 
 export interface PolicyReport {
   relations: RelationPolicy[];
-  /** Policies of TimescaleDB's own that must not be; a service does not start beside them. */
+  /** Policies of TimescaleDB's own; beside some of them a service does not start (`isForbidden`). */
   foreign: ForeignPolicy[];
 }
 

@@ -17,7 +17,10 @@ export async function reconcileRetention(
   { days, columnstoreAfterDays }: RetentionConfig,
   log: Logger,
 ): Promise<void> {
-  if (engine === 'timescale') await refuseForeignPolicies(db);
+  if (engine === 'timescale') {
+    const policies = await refuseForeignPolicies(db);
+    if (policies.length > 0) log.warn({ policies }, "TimescaleDB's own policies are in the way; see doctor");
+  }
   const wanted = RETAINED.map((relation) => ({
     relation,
     keep: days[relation],

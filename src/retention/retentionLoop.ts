@@ -4,7 +4,7 @@ import type { RetentionConfig } from '../config/retention.ts';
 import { BackgroundLoop } from '../db/backgroundLoop.ts';
 import type { Queryable } from '../db/connections.ts';
 import type { Engine } from '../db/engine.ts';
-import { errorCode, LOCK_NOT_AVAILABLE } from '../db/sqlstate.ts';
+import { gaveWay } from '../db/sqlstate.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { chunksDue, compressChunk } from './compressChunks.ts';
 import { prunePages, walkedTables } from './prunePages.ts';
@@ -26,20 +26,17 @@ const RETRY_MS = 10_000;
 /**
  * Removes what is older than it is kept, and brings what is old into the columnstore; in every instance at once. Each
  * step is a short transaction under a lock that only one of them gets, and as long as it takes the loop rests after it.
+ * A stop leaves a chunk that is being turned into columns as it was.
  */
 export class RetentionLoop extends BackgroundLoop {
-  private readonly ending: AbortController;
-
   constructor({ config, engine, connect, watch, metrics, log }: RetentionLoopOptions) {
-    const ending = new AbortController();
-    const { signal } = ending;
     super({
       name: 'retention',
       connect,
       intervalMs: config.intervalMs,
       retryMs: Math.min(RETRY_MS, config.intervalMs),
       log,
-      async round(client) {
+      async round(client, signal) {
         const moved = await client.query<{ moved: string[] }>('select advance_retention() as moved');
         if (moved.rows[0]!.moved.length > 0) log.info(moved.rows[0], 'older data are no longer kept');
         for (const relation of await outdated(client, config.removeAfterMs)) {
@@ -62,13 +59,6 @@ export class RetentionLoop extends BackgroundLoop {
         return config.intervalMs;
       },
     });
-    this.ending = ending;
-  }
-
-  /** Ends after the step at hand; a chunk that is being turned into columns is left as it was. */
-  override async stop(): Promise<void> {
-    this.ending.abort();
-    await super.stop();
   }
 }
 
@@ -100,7 +90,7 @@ async function compressDue(
         continue;
       }
     } catch (error) {
-      if (errorCode(error) !== LOCK_NOT_AVAILABLE) throw error;
+      if (!gaveWay(error)) throw error;
       metrics.gaveWay.inc();
       continue; // the next one may be free
     }

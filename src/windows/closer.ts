@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { WindowsConfig } from '../config/windows.ts';
 import { BackgroundLoop } from '../db/backgroundLoop.ts';
-import { errorCode, LOCK_NOT_AVAILABLE } from '../db/sqlstate.ts';
+import { gaveWay } from '../db/sqlstate.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { ClosedFrontier } from './closedFrontier.ts';
 import { type Closing, closeWindows } from './closeWindows.ts';
@@ -34,7 +34,7 @@ export class Closer extends BackgroundLoop {
           note(closing, metrics);
           return closing.outcome === 'held' ? config.retryMs : closing.nextDueMs + 1;
         } catch (error) {
-          if (errorCode(error) === LOCK_NOT_AVAILABLE) metrics.conflicts.inc({ at: 'closing' });
+          if (gaveWay(error)) metrics.conflicts.inc({ at: 'closing' });
           throw error;
         }
       },

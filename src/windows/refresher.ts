@@ -1,14 +1,16 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { WindowsConfig } from '../config/windows.ts';
 import { BackgroundLoop } from '../db/backgroundLoop.ts';
 import type { Engine } from '../db/engine.ts';
-import { errorCode, LOCK_NOT_AVAILABLE } from '../db/sqlstate.ts';
+import { gaveWay } from '../db/sqlstate.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { announceClosed } from './announceClosed.ts';
 import { countPending } from './countPending.ts';
-import { coverActivity } from './coverActivity.ts';
+import { CHANGED_PER_ROUND, coverActivity } from './coverActivity.ts';
 import { refreshClosed } from './refreshClosed.ts';
-import { refreshLate } from './refreshLate.ts';
+import { isAnyLate, refreshLate } from './refreshLate.ts';
+import { RefreshLease } from './refreshLease.ts';
 import { type Refresh, refreshRollup } from './refreshRollup.ts';
 import type { WindowMetrics } from './windowMetrics.ts';
 
@@ -20,69 +22,143 @@ export interface RefresherOptions {
   log: Logger;
 }
 
+/** How often a call that met another's work is repeated before the round is, and the pause before it, in ms. */
+const REPEATS = 3;
+const REPEAT_AFTER_MS = 50;
+
 /**
- * Brings the rollups and the activity tables up to the closed windows and to what late events have changed, then
+ * Brings the rollups and the activity tables up to the closed windows and to what late events have changed, and
  * announces what has closed; in every instance at once, and beside the closer, which must not wait for it.
+ *
+ * Late events may take long. Who has the lease refreshes them, call by call, and between two calls does what is due for
+ * the windows that have closed meanwhile; which the other instances do all the while.
  *
  * Correctness rests on conditional updates and on refreshes being idempotent, not on who runs: instances that meet in
  * a refresh get 55P03, and leave it to the other.
  */
 export class Refresher extends BackgroundLoop {
   constructor({ config, engine, connect, metrics, log }: RefresherOptions) {
+    const lease = new RefreshLease();
     super({
       name: 'refreshing',
       connect,
       intervalMs: config.intervalMs,
       retryMs: config.retryMs,
       log,
-      async round(client) {
-        const { stepMinutes, intervalMs } = config;
-        const cover = () => timed(metrics, 'activity', () => coverActivity(client, stepMinutes));
-        if (engine === 'postgres') {
-          const more = await cover(); // a trigger keeps the rollups
-          return (await announceClosed(client)) || more ? 0 : intervalMs;
-        }
-        let more = await refreshRollups(client, { stepMinutes, intervalMs, cover }, metrics);
-        more = (await announceClosed(client)) || more;
-        return more ? 0 : intervalMs;
+      async round(client, signal) {
+        const work = new RefresherRound(client, signal, engine, config, metrics, lease);
+        let more = await work.keepUp();
+        if (engine === 'timescale') more = (await work.catchUp()) || more;
+        return more ? 0 : config.intervalMs;
       },
     });
   }
 }
 
-interface Rounds {
-  stepMinutes: number;
-  intervalMs: number;
-  /** Brings what has closed and what has changed into the activity tables. */
-  cover(): Promise<boolean>;
-}
+/** A round: `keepUp` with what has closed, `catchUp` with what late events have changed. */
+class RefresherRound {
+  private readonly client: pg.Client;
+  private readonly signal: AbortSignal;
+  private readonly engine: Engine;
+  private readonly config: WindowsConfig;
+  private readonly metrics: WindowMetrics;
+  private readonly lease: RefreshLease;
+  private keptUpAt = 0;
 
-async function refreshRollups(
-  client: pg.Client,
-  { stepMinutes, intervalMs, cover }: Rounds,
-  metrics: WindowMetrics,
-): Promise<boolean> {
-  const refresh: Refresh = (rollup, from, to, validity) =>
-    timed(metrics, rollup, () => refreshRollup(client, rollup, from, to, validity));
-  let covered = Date.now();
-  // Many late events take a while to refresh. Activity, which needs none of that, does not wait for it.
-  const refreshAndCover: Refresh = async (...range) => {
-    await refresh(...range);
-    if (Date.now() - covered < intervalMs / 2) return;
-    await cover();
-    covered = Date.now();
-  };
-  try {
-    const closed = await refreshClosed(client, refresh, stepMinutes);
-    const uncovered = await cover();
-    covered = Date.now();
-    const late = await refreshLate(client, refreshAndCover);
-    metrics.caughtUp.inc(late.windows);
+  constructor(
+    client: pg.Client,
+    signal: AbortSignal,
+    engine: Engine,
+    config: WindowsConfig,
+    metrics: WindowMetrics,
+    lease: RefreshLease,
+  ) {
+    this.client = client;
+    this.signal = signal;
+    this.engine = engine;
+    this.config = config;
+    this.metrics = metrics;
+    this.lease = lease;
+  }
+
+  /**
+   * A step of what has closed: rollups, activity, messages.
+   *
+   * @param changed windows that late events have changed to bring into the activity tables, at most.
+   * @returns whether there is more to do.
+   */
+  async keepUp(changed = CHANGED_PER_ROUND): Promise<boolean> {
+    const { client, engine, config, metrics, signal } = this;
+    let more = engine === 'timescale' && (await this.refreshClosed());
+    signal.throwIfAborted();
+    more =
+      (await timed(metrics, 'activity', () => coverActivity(client, config.stepMinutes, changed))) || more;
+    signal.throwIfAborted();
+    more = (await announceClosed(client)) || more;
+    this.keptUpAt = performance.now();
+    return more;
+  }
+
+  /**
+   * A step of what late events have changed, where that is not another's.
+   *
+   * @returns whether there is more to do.
+   */
+  async catchUp(): Promise<boolean> {
+    const { client, lease, metrics, signal } = this;
+    signal.throwIfAborted();
+    if (!(await isAnyLate(client))) {
+      metrics.pending.set(0);
+      return false;
+    }
+    let more = false;
+    if (await lease.take(client)) {
+      try {
+        const late = await refreshLate(client, (...range) => this.refreshLate(...range));
+        metrics.caughtUp.inc(late.windows);
+        more = late.more;
+      } catch (error) {
+        if (gaveWay(error)) metrics.conflicts.inc({ at: 'refresh' });
+        throw error;
+      } finally {
+        // A round that was broken off leaves it to others at once; any other error may be of the connection.
+        if (!more) await lease.release(client).catch(() => undefined);
+      }
+    }
     metrics.pending.set(await countPending(client));
-    return closed || uncovered || late.more;
-  } catch (error) {
-    if (errorCode(error) === LOCK_NOT_AVAILABLE) metrics.conflicts.inc({ at: 'refresh' });
-    throw error;
+    return more;
+  }
+
+  /** Where another instance is at it, it is left to that one. */
+  private async refreshClosed(): Promise<boolean> {
+    const { client, config, metrics } = this;
+    try {
+      return await refreshClosed(client, (...range) => this.refresh(...range), config.stepMinutes);
+    } catch (error) {
+      if (!gaveWay(error)) throw error;
+      metrics.conflicts.inc({ at: 'refresh' });
+      return false;
+    }
+  }
+
+  private async refreshLate(...range: Parameters<Refresh>): Promise<void> {
+    const { client, lease, config, signal } = this;
+    for (let repeats = 0; ; repeats++) {
+      try {
+        await this.refresh(...range);
+        break;
+      } catch (error) {
+        if (!gaveWay(error) || repeats === REPEATS) throw error;
+      }
+      await sleep(REPEAT_AFTER_MS * 2 ** repeats, undefined, { signal });
+    }
+    if (performance.now() - this.keptUpAt >= config.intervalMs / 2) await this.keepUp(0);
+    await lease.renew(client);
+  }
+
+  private refresh(...[rollup, from, to, validity]: Parameters<Refresh>): Promise<void> {
+    this.signal.throwIfAborted();
+    return timed(this.metrics, rollup, () => refreshRollup(this.client, rollup, from, to, validity));
   }
 }
 

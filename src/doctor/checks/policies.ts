@@ -1,4 +1,4 @@
-import type { ForeignPolicy } from '../../retention/foreignPolicies.ts';
+import { type ForeignPolicy, isForbidden } from '../../retention/foreignPolicies.ts';
 import { policyReport, type RelationPolicy } from '../../retention/policyReport.ts';
 import { fail, ok, type Verdict, warn } from '../finding.ts';
 import { engineOf, type Patient } from '../patient.ts';
@@ -25,13 +25,16 @@ export async function checkPolicies(patient: Patient): Promise<Verdict[]> {
   ];
 }
 
-function faultOf({ jobId, procedure, relation }: ForeignPolicy): Verdict {
+function faultOf(policy: ForeignPolicy): Verdict {
+  const { jobId, procedure, relation } = policy;
+  const found = `${relation} has a ${procedure} of TimescaleDB's own`;
+  const remove = `select delete_job(${jobId});`;
+  if (!isForbidden(policy)) {
+    return warn(`${found}: writers and refreshes wait for it, and the service does its work itself`, remove);
+  }
   const harm =
     procedure === 'policy_retention' ? 'drops what nobody has looked at' : 'can hide events from summaries';
-  return fail(
-    `${relation} has a ${procedure} of TimescaleDB's own: it ${harm}, and no service starts beside it`,
-    `select delete_job(${jobId});`,
-  );
+  return fail(`${found}: it ${harm}, and no service starts beside it`, remove);
 }
 
 /** What is in place is what the service last started with. */
