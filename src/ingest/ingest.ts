@@ -107,7 +107,7 @@ export class Ingest {
    * @param flow whose request it is: the tenant. Flows share the writers and the queue evenly.
    * @param since when its time began, in ms since the epoch, where that was not now.
    * @throws {TidemarkError} at once, with nothing queued: `overloaded`, `shutting_down`, `database_unavailable`; as a
-   * rejection: `deadline_exceeded`, `database_unavailable`, `event_rejected_by_database`.
+   * rejection: `deadline_exceeded`, `database_unavailable`, `event_rejected_by_database`, `transaction_too_large`.
    */
   store(events: UsageEvent[], bytes: number, flow: string, since?: number): Promise<WriteResult> {
     this.assertAvailable?.();
