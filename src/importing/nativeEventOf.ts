@@ -1,5 +1,5 @@
-import { parseTimestamp } from '../events/timestamp.ts';
 import type { Mapping } from './mapping.ts';
+import { type TimeFormat, timeFrom } from './timeFormat.ts';
 
 /** What every event gets that the row says nothing else of, by names of the native event. */
 export interface Constants {
@@ -21,6 +21,7 @@ export function mappedEvent(
   mapping: Mapping,
   constants: Constants,
   cell: (column: string) => unknown,
+  timeFormat: TimeFormat = 'iso',
 ): Record<string, unknown> {
   const event: Record<string, unknown> = {};
   const metadata: Record<string, unknown> = {};
@@ -28,7 +29,11 @@ export function mappedEvent(
     const value = cell(column);
     if (value === undefined || value === null || value === '') continue;
     (target.in === 'event' ? event : metadata)[target.name] =
-      typeof value === 'string' ? fromText(value, target.kind) : value;
+      target.kind === 'time'
+        ? timeFrom(value, timeFormat)
+        : typeof value === 'string'
+          ? fromText(value, target.kind)
+          : value;
   }
   for (const column of mapping.metadata) {
     const value = cell(column);
@@ -39,12 +44,15 @@ export function mappedEvent(
 }
 
 /** A line that is a native event already: what it lacks is filled in. Anything else is left to the validation. */
-export function completedEvent(line: unknown, constants: Constants): unknown {
+export function completedEvent(line: unknown, constants: Constants, timeFormat: TimeFormat = 'iso'): unknown {
   if (!isObject(line)) return line;
   const metadata = line.metadata ?? {};
   if (!isObject(metadata)) return line;
   const event = withConstants({ ...line }, { ...metadata }, constants);
-  if (typeof event.timestamp === 'string') event.timestamp = withZone(event.timestamp);
+  const { timestamp } = event;
+  if (typeof timestamp === 'string' || typeof timestamp === 'number') {
+    event.timestamp = timeFrom(timestamp, timeFormat);
+  }
   return event;
 }
 
@@ -61,10 +69,8 @@ function withConstants(
 }
 
 /** A number that does not look like one stays text, and the validation says so. */
-function fromText(text: string, kind: Mapping['columns'][number]['target']['kind']): unknown {
+function fromText(text: string, kind: 'text' | 'number' | 'decimal'): unknown {
   switch (kind) {
-    case 'time':
-      return withZone(text.trim());
     case 'number': {
       const number = text.trim();
       return /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?$/.test(number) ? Number(number) : text;
@@ -74,11 +80,6 @@ function fromText(text: string, kind: Mapping['columns'][number]['target']['kind
     case 'text':
       return text;
   }
-}
-
-/** A time without a zone is UTC. */
-function withZone(time: string): string {
-  return Number.isNaN(parseTimestamp(time)) && !Number.isNaN(parseTimestamp(time, 'utc')) ? `${time}Z` : time;
 }
 
 /** Assignment would lose a column called `__proto__`. */
