@@ -8,8 +8,8 @@ export const SAMPLE_ROWS = 500;
 const COMPARED = 100;
 
 /**
- * Whether a file has been imported under ids that say nothing of its mapping, and meant the same by it then: of the
- * events some are known, and those are stored exactly as they would be now. Another column of a wide table has the ids,
+ * Whether an earlier version has imported a file, under ids that say nothing of its mapping, and meant the same by it: some of
+ * the events were known before there were other ids, and those are stored exactly as they would be now. Another column of a wide table has the ids,
  * and is another event.
  *
  * @param events of the first rows, under the ids in question.
@@ -18,7 +18,9 @@ export async function wasImported(db: Queryable, events: readonly UsageEvent[]):
   const [first] = events;
   if (!first) return false;
   const { rows } = await db.query<{ event_id: string }>(
-    'select event_id from event_identity where tenant_id = $1 and event_id = any ($2::uuid[])',
+    `select event_id from event_identity
+     where tenant_id = $1 and event_id = any ($2::uuid[])
+       and received_at < (select import_ids_since from installation)`,
     [first.tenantId, events.map(({ eventId }) => eventId)],
   );
   const known = new Set(rows.map(({ event_id: id }) => id));
