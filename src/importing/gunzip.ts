@@ -67,7 +67,9 @@ async function* inflateMember(input: Input): AsyncGenerator<Buffer> {
   }
   const trailer = await input.exactly(8);
   if (trailer.readUInt32LE(0) !== checksum || trailer.readUInt32LE(4) !== length) {
-    throw new StartupError('the gzip data are damaged: their checksum is another');
+    throw new StartupError(
+      'the gzip data are damaged: their checksum is another, and any row that was read may be wrong',
+    );
   }
 }
 

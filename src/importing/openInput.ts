@@ -74,7 +74,7 @@ async function openRaw(path: string): Promise<Raw> {
   try {
     const stat = await file.stat();
     if (stat.isDirectory()) throw new StartupError(`${path} is a folder`);
-    const raw = file.createReadStream({ highWaterMark: CHUNK_BYTES, autoClose: false });
+    const raw = file.createReadStream({ highWaterMark: CHUNK_BYTES });
     return {
       raw,
       totalBytes: stat.isFile() ? stat.size : null,
