@@ -38,6 +38,7 @@ export const ERROR_CODES = [
   'granularity_invalid',
   'idempotency_key_reused',
   'event_rejected_by_database',
+  'transaction_too_large',
   'endpoint_invalid',
   'limit_reached',
   'endpoint_forbidden',

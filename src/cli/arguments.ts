@@ -43,6 +43,11 @@ export function delimiter(text: string): string {
   return character;
 }
 
+/** For options that may be given several times. */
+export function collected(text: string, previous: string[]): string[] {
+  return [...previous, text];
+}
+
 /** For options that may be given several times: their lists as one, separated by commas. */
 export function joined(text: string, previous: string | undefined): string {
   return previous === undefined || previous === '' ? text : `${previous},${text}`;

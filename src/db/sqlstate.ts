@@ -25,10 +25,11 @@ export const TOO_MANY_CONNECTIONS = '53300';
  * - `reconnect`: the connection is gone or of no use; open another and write again;
  * - `retry`: the transaction was rolled back and may succeed if repeated;
  * - `reject`: the data are to blame; find the row;
+ * - `divide`: it was too much for one transaction; write it in smaller ones;
  * - `suspect`: nobody foresaw it, so it may be about a row; find that, and its caller may come back later;
  * - `unavailable`: repeating now would not help; the caller may come back later.
  */
-export type Remedy = 'reconnect' | 'retry' | 'reject' | 'suspect' | 'unavailable';
+export type Remedy = 'reconnect' | 'retry' | 'reject' | 'divide' | 'suspect' | 'unavailable';
 
 /** By full SQLSTATE, else by class (PostgreSQL documentation, Appendix A). */
 const REMEDIES: Record<string, Remedy> = {
@@ -52,6 +53,8 @@ const REMEDIES: Record<string, Remedy> = {
   '3D': 'unavailable', // invalid catalog name
   '42': 'unavailable', // access rule violation, or a schema of another version
   '53': 'unavailable', // insufficient resources: the disk is full
+  '53200': 'divide', // out_of_memory: the server's own, or that of its lock table
+  '53400': 'divide', // configuration_limit_exceeded: temp_file_limit
   '55': 'unavailable', // object not in prerequisite state
   '57': 'unavailable', // operator intervention
   '58': 'unavailable', // system error

@@ -45,6 +45,7 @@ const STATUS: Record<ErrorCode, ContentfulStatusCode> = {
   granularity_invalid: 400,
   idempotency_key_reused: 422,
   event_rejected_by_database: 422,
+  transaction_too_large: 413,
   endpoint_invalid: 400,
   limit_reached: 409,
   endpoint_forbidden: 400,

@@ -9,6 +9,7 @@ import {
 } from '../db/connections.ts';
 import { readEngine } from '../db/engine.ts';
 import { StartupError } from '../errors.ts';
+import type { EventVerdict } from '../events/finishEvent.ts';
 import { Ingest } from '../ingest/ingest.ts';
 import { oldestKept } from '../retention/oldestKept.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -17,10 +18,12 @@ import { createTenant } from '../tenancy/tenants.ts';
 import { ClosedFrontier } from '../windows/closedFrontier.ts';
 import { Refresher } from '../windows/refresher.ts';
 import { WindowMetrics } from '../windows/windowMetrics.ts';
+import { SAMPLE_ROWS, wasImported } from './earlierImport.ts';
 import { BATCH_ROWS, type BadLine, type ImportCounts, importRows, type Stop } from './importRows.ts';
 import { noOlderThan } from './noOlderThan.ts';
 import type { Source } from './openSource.ts';
 import { refreshImported } from './refreshImported.ts';
+import type { Row } from './row.ts';
 
 /** What one batch may take, waiting and repetitions included, in ms: an import has more patience than a request. */
 const DEADLINE_MS = 60_000;
@@ -67,7 +70,8 @@ export async function importFile(options: ImportFileOptions): Promise<ImportOutc
   const frontier = new ClosedFrontier();
   try {
     await requireTenant(db, tenantId, options.createTenant);
-    const oldest = await oldestKept(db);
+    const toEvent = noOlderThan(await oldestKept(db), source.toEvent);
+    const rows = await withKnownIds(db, source, toEvent);
     const ingest = new Ingest({
       config: {
         ...config.ingest,
@@ -87,8 +91,9 @@ export async function importFile(options: ImportFileOptions): Promise<ImportOutc
     const started = performance.now();
     const stop = await importRows(
       {
-        rows: source.rows,
-        toEvent: noOlderThan(oldest, source.toEvent),
+        rows,
+        toEvent,
+        idOf: source.idOf,
         store: async (events, length) => ingest.store(events, length, tenantId),
         fromLine: options.fromLine,
         maxErrors: options.maxErrors,
@@ -122,6 +127,44 @@ export async function importFile(options: ImportFileOptions): Promise<ImportOutc
   } finally {
     await db.end();
   }
+}
+
+/**
+ * Ids were once made without what is said of the rows. A file that has been imported so, with the same meaning, goes on
+ * with them, so that importing it again adds nothing.
+ *
+ * @returns the rows of the source.
+ */
+async function withKnownIds(
+  db: Queryable,
+  source: Source,
+  toEvent: (row: Row<unknown>) => EventVerdict,
+): Promise<AsyncGenerator<Row<unknown>>> {
+  const { idPrefix, earlierIdPrefix, rows } = source;
+  if (earlierIdPrefix === null) return rows;
+  const sample: Row<unknown>[] = [];
+  let fault: { error: unknown } | null = null; // is met behind the rows before it
+  try {
+    while (sample.length < SAMPLE_ROWS) {
+      const next = await rows.next();
+      if (next.done) break;
+      sample.push(next.value);
+    }
+  } catch (error) {
+    fault = { error };
+  }
+  source.idPrefix = earlierIdPrefix;
+  const events = sample.flatMap((row) => {
+    const { event } = toEvent(row);
+    return event && event.eventId === source.idOf(row) ? [event] : [];
+  });
+  if (!(await wasImported(db, events))) source.idPrefix = idPrefix;
+  async function* all() {
+    yield* sample;
+    if (fault) throw fault.error;
+    yield* rows;
+  }
+  return all();
 }
 
 async function requireTenant(db: Queryable, tenantId: string, create: boolean): Promise<void> {

@@ -34,6 +34,7 @@ async function run(options: Partial<ImportRowsOptions> & { count?: number; bad?:
         stored.push(...events.map(({ eventId }) => Number(eventId)));
         return result ?? { accepted: events.length, duplicates: 0, duplicateFlags: null };
       },
+      idOf: () => '',
       fromLine: 1,
       maxErrors: 100,
       onBadLine: (fault) => badLines.push(fault),

@@ -8,6 +8,9 @@ import type { Row } from './row.ts';
 export const BATCH_ROWS = 5_000;
 /** Text per transaction, in UTF-16 code units. */
 const BATCH_LENGTH = 4_194_304;
+/** Days that one transaction touches: each is a chunk to be locked, and often to be made. */
+export const BATCH_DAYS = 50;
+const DAY_MICROS = 86_400_000_000;
 /** Batches that are read ahead of the writers. */
 export const BATCHES_IN_FLIGHT = 4;
 
@@ -21,6 +24,8 @@ export interface BadLine {
 export interface ImportRowsOptions {
   rows: AsyncIterable<Row<unknown>>;
   toEvent(row: Row<unknown>): EventVerdict;
+  /** The id that a row has when it brings none. */
+  idOf(row: Row<unknown>): string;
   /** Stores all or none of the events. */
   store(events: UsageEvent[], length: number): Promise<WriteResult>;
   /** Rows that begin before this line are passed over. */
@@ -37,7 +42,11 @@ export class ImportCounts {
   rows = 0;
   stored = 0;
   duplicates = 0;
+  /** Of the duplicates, those whose id was made of their row. */
+  knownRows = 0;
   badLines = 0;
+  /** The line at which a row begins that the file ends in, and that is left to the next run. */
+  leftLine: number | null = null;
   /** From the earliest event to the latest, in µs since the epoch; null while there are none. */
   range: { from: number; to: number } | null = null;
 }
@@ -54,6 +63,8 @@ interface Batch {
   events: UsageEvent[];
   /** The line of each event. */
   lines: number[];
+  /** Whether its id was made of its row. */
+  made: boolean[];
   length: number;
 }
 
@@ -75,28 +86,37 @@ export async function importRows(options: ImportRowsOptions, counts: ImportCount
   };
   const tooManyBad = () => counts.badLines > options.maxErrors;
 
-  async function write({ events, lines, length }: Batch): Promise<void> {
+  async function write(batch: Batch): Promise<void> {
+    const { events, lines, made, length } = batch;
     try {
       const result = await options.store(events, length);
       counts.stored += result.accepted;
       counts.duplicates += result.duplicates;
+      counts.knownRows += made.filter((its, i) => its && result.duplicateFlags?.[i]).length;
     } catch (error) {
-      const rejected = error instanceof TidemarkError && error.code === 'event_rejected_by_database';
+      const code = error instanceof TidemarkError ? error.code : undefined;
+      const rejected = code === 'event_rejected_by_database';
       if (rejected && events.length === 1) {
-        bad([{ line: lines[0]!, pointer: '', code: error.code, message: reasonOf(error) }]);
-      } else if (rejected) {
+        bad([{ line: lines[0]!, pointer: '', code, message: reasonOf(error as TidemarkError) }]);
+      } else if ((rejected || code === 'transaction_too_large') && events.length > 1) {
         const half = events.length >> 1;
-        await write({ events: events.slice(0, half), lines: lines.slice(0, half), length });
-        await write({ events: events.slice(half), lines: lines.slice(half), length });
-      } else if (failure === null || lines[0]! < failure.line) {
-        failure = { line: lines[0]!, error };
+        await write(partOf(batch, 0, half));
+        await write(partOf(batch, half, events.length));
+      } else {
+        const line = Math.min(...lines);
+        if (failure === null || line < failure.line) failure = { line, error };
       }
     }
   }
 
+  /** One after another: each of them may take many locks. */
+  async function writeParts(parts: Batch[]): Promise<void> {
+    for (const part of parts) await write(part);
+  }
+
   async function flush(): Promise<void> {
     if (batch.events.length === 0) return;
-    const writing = write(batch).finally(() => inFlight.delete(writing));
+    const writing = writeParts(byDays(batch)).finally(() => inFlight.delete(writing));
     inFlight.add(writing);
     batch = emptyBatch();
     if (inFlight.size >= BATCHES_IN_FLIGHT) await Promise.race(inFlight);
@@ -109,6 +129,10 @@ export async function importRows(options: ImportRowsOptions, counts: ImportCount
       if (options.signal.aborted) stop = { reason: 'interrupted', resumeLine: row.line };
       else if (tooManyBad()) stop = { reason: 'bad-lines', resumeLine: row.line };
       if (stop || failure) break;
+      if (row.unfinished) {
+        counts.leftLine = row.line;
+        continue;
+      }
       counts.rows++;
       const { event, faults } = options.toEvent(row);
       if (faults) {
@@ -121,6 +145,7 @@ export async function importRows(options: ImportRowsOptions, counts: ImportCount
         extend(counts, event.tsMicros);
         batch.events.push(event);
         batch.lines.push(row.line);
+        batch.made.push(event.eventId === options.idOf(row));
         batch.length += row.text.length;
         if (batch.events.length >= BATCH_ROWS || batch.length >= BATCH_LENGTH) await flush();
       }
@@ -137,7 +162,35 @@ export async function importRows(options: ImportRowsOptions, counts: ImportCount
 }
 
 function emptyBatch(): Batch {
-  return { events: [], lines: [], length: 0 };
+  return { events: [], lines: [], made: [], length: 0 };
+}
+
+function partOf({ events, lines, made, length }: Batch, from: number, to: number): Batch {
+  return { events: events.slice(from, to), lines: lines.slice(from, to), made: made.slice(from, to), length };
+}
+
+/** The batch as it is, or in the order of time and cut where it touches too many days. */
+function byDays(batch: Batch): Batch[] {
+  const days = batch.events.map(({ tsMicros }) => Math.floor(tsMicros / DAY_MICROS));
+  if (new Set(days).size <= BATCH_DAYS) return [batch];
+  const order = days.map((_, i) => i).sort((a, b) => days[a]! - days[b]! || a - b);
+  const sorted: Batch = {
+    events: order.map((i) => batch.events[i]!),
+    lines: order.map((i) => batch.lines[i]!),
+    made: order.map((i) => batch.made[i]!),
+    length: batch.length,
+  };
+  const parts: Batch[] = [];
+  let from = 0;
+  let touched = 0;
+  for (const [at, i] of order.entries()) {
+    if (at > 0 && days[i] === days[order[at - 1]!]) continue;
+    if (++touched <= BATCH_DAYS) continue;
+    parts.push(partOf(sorted, from, at));
+    from = at;
+    touched = 1;
+  }
+  return [...parts, partOf(sorted, from, order.length)];
 }
 
 function extend(counts: ImportCounts, micros: number): void {

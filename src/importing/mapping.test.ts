@@ -39,3 +39,41 @@ test('a column that is not there, or twice', () => {
   );
   expect(() => locateColumns(mapping, ['ts', 'region', 'ts'])).toThrow('the file has two columns ts');
 });
+
+test('a column in quotes is taken as it stands', () => {
+  const columnsOf = (map: string | string[]) =>
+    parseMapping(map, '').columns.map(({ target, column }) => [target.name, column]);
+  expect(columnsOf('timestamp= when ,tokens=" c",value="tokens, total" , unit="a=b"')).toEqual([
+    ['timestamp', 'when'],
+    ['tokens', ' c'],
+    ['value', 'tokens, total'],
+    ['unit', 'a=b'],
+  ]);
+  expect(columnsOf('tokens="say ""x"", twice",value="",model=5" disk')).toEqual([
+    ['tokens', 'say "x", twice'],
+    ['value', ''],
+    ['model', '5" disk'],
+  ]);
+  expect(columnsOf(['tokens="a,b"', 'value=c,unit=" d "'])).toEqual([
+    ['tokens', 'a,b'],
+    ['value', 'c'],
+    ['unit', ' d '],
+  ]);
+  expect(parseMapping('', ['" c", plain ', '"a,b"']).metadata).toEqual([' c', 'plain', 'a,b']);
+});
+
+test.each(['tokens="a', 'tokens="a"b', 'tokens="a" b,value=c', 'tokens="""'])(
+  'quotes that are not closed, or are followed by something: %s',
+  (map) => expect(() => parseMapping(map, '')).toThrow('a column in quotes ends with one'),
+);
+
+test('a column that is not there is told as it has to be written', () => {
+  const header = [' c', 'tokens, total', 'say "x"', '"q"', ''];
+  expect(() => locateColumns(parseMapping('tokens=c', ''), header)).toThrow(
+    'the file has no column c; it has " c", "tokens, total", say "x", """q""", ""',
+  );
+  for (const column of header) {
+    const mapping = parseMapping(`tokens="${column.replaceAll('"', '""')}"`, '');
+    expect([...locateColumns(mapping, header)]).toEqual([[column, header.indexOf(column)]]);
+  }
+});

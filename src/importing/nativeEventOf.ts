@@ -1,6 +1,6 @@
 import { jsonNumber } from '../events/json.ts';
-import { parseTimestamp } from '../events/timestamp.ts';
 import type { Mapping } from './mapping.ts';
+import { type TimeFormat, timeFrom } from './timeFormat.ts';
 
 /** What every event gets that the row says nothing else of, by names of the native event. */
 export interface Constants {
@@ -22,6 +22,7 @@ export function mappedEvent(
   mapping: Mapping,
   constants: Constants,
   cell: (column: string) => unknown,
+  timeFormat: TimeFormat = 'iso',
 ): Record<string, unknown> {
   const event: Record<string, unknown> = {};
   const metadata: Record<string, unknown> = {};
@@ -29,7 +30,11 @@ export function mappedEvent(
     const value = cell(column);
     if (value === undefined || value === null || value === '') continue;
     (target.in === 'event' ? event : metadata)[target.name] =
-      typeof value === 'string' ? fromText(value, target.kind) : value;
+      target.kind === 'time'
+        ? timeFrom(value, timeFormat)
+        : typeof value === 'string'
+          ? fromText(value, target.kind)
+          : value;
   }
   for (const column of mapping.metadata) {
     const value = cell(column);
@@ -40,12 +45,15 @@ export function mappedEvent(
 }
 
 /** A line that is a native event already: what it lacks is filled in. Anything else is left to the validation. */
-export function completedEvent(line: unknown, constants: Constants): unknown {
+export function completedEvent(line: unknown, constants: Constants, timeFormat: TimeFormat = 'iso'): unknown {
   if (!isObject(line)) return line;
   const metadata = line.metadata ?? {};
   if (!isObject(metadata)) return line;
   const event = withConstants({ ...line }, { ...metadata }, constants);
-  if (typeof event.timestamp === 'string') event.timestamp = withZone(event.timestamp);
+  const { timestamp } = event;
+  if (typeof timestamp === 'string' || typeof timestamp === 'number') {
+    event.timestamp = timeFrom(timestamp, timeFormat);
+  }
   return event;
 }
 
@@ -62,10 +70,8 @@ function withConstants(
 }
 
 /** A number that does not look like one stays text, and the validation says so. */
-function fromText(text: string, kind: Mapping['columns'][number]['target']['kind']): unknown {
+function fromText(text: string, kind: 'text' | 'number' | 'decimal'): unknown {
   switch (kind) {
-    case 'time':
-      return withZone(text.trim());
     case 'number': {
       const number = text.trim();
       return /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?$/.test(number) ? jsonNumber(number) : text;
@@ -75,11 +81,6 @@ function fromText(text: string, kind: Mapping['columns'][number]['target']['kind
     case 'text':
       return text;
   }
-}
-
-/** A time without a zone is UTC. */
-function withZone(time: string): string {
-  return Number.isNaN(parseTimestamp(time)) && !Number.isNaN(parseTimestamp(time, 'utc')) ? `${time}Z` : time;
 }
 
 /** Assignment would lose a column called `__proto__`. */

@@ -1,26 +1,41 @@
-import { StartupError } from '../errors.ts';
+import { type EventFault, StartupError } from '../errors.ts';
 import type { EventVerdict } from '../events/finishEvent.ts';
 import { mayHoldUnstorableText } from '../events/text.ts';
 import { toUsageEvent } from '../events/toUsageEvent.ts';
 import { DEFAULT_EVENT_TYPE } from '../events/usageEvent.ts';
+import { EVENT_HEADER } from '../exporting/eventLines.ts';
+import { unguard } from '../exporting/formulaGuard.ts';
 import { locateColumns, type Mapping } from './mapping.ts';
+import { meaningOf } from './meaning.ts';
 import { type Constants, completedEvent, mappedEvent } from './nativeEventOf.ts';
 import { type Input, openInput } from './openInput.ts';
 import { readCsv } from './readCsv.ts';
-import { readLines } from './readLines.ts';
+import { readJson } from './readJson.ts';
+import { MAX_LINE_BYTES, readLines } from './readLines.ts';
 import { readNdjson } from './readNdjson.ts';
-import type { Row } from './row.ts';
+import type { LastRow, Row } from './row.ts';
 import { filePrefix, rowId } from './rowId.ts';
+import { likelyFormat, type TimeFormat, UNIT_NAMES } from './timeFormat.ts';
+
+export const FORMATS = ['csv', 'ndjson', 'json'] as const;
+export type Format = (typeof FORMATS)[number];
 
 export interface SourceOptions {
   path: string;
-  format: 'csv' | 'ndjson';
+  /** Undefined: told by the name, and JSON by how it begins. */
+  format: Format | undefined;
   /** Of CSV; one character. */
   delimiter: string;
   tenantId: string;
   mapping: Mapping;
   constants: Constants;
-  /** Begins the ids of rows without one; undefined: made from how the file begins. */
+  /** Default: `iso`. */
+  timeFormat?: TimeFormat | undefined;
+  /** Cells of CSV are led by apostrophes where they would be formulas. Exports are known by their header. */
+  guarded?: boolean | undefined;
+  /** Default: `take`. */
+  lastRow?: LastRow | undefined;
+  /** Begins the ids of rows without one; undefined: made from how the file begins, and what is said of it. */
   idPrefix: string | undefined;
   /** How far ahead of the clock an event may be, in ms. */
   aheadMs: number;
@@ -29,11 +44,16 @@ export interface SourceOptions {
 /** A file whose rows can be read as events. */
 export interface Source {
   input: Input;
+  format: Format;
   /** Begins the ids of rows without one. */
   idPrefix: string;
+  /** What earlier versions made it of; null where that is the same, or was not asked for. */
+  earlierIdPrefix: string | null;
   rows: AsyncGenerator<Row<unknown>>;
   /** The event of a row, under the rules of the API but for the past, which is open. */
   toEvent(row: Row<unknown>): EventVerdict;
+  /** The id that a row has when it brings none. */
+  idOf(row: Row<unknown>): string;
 }
 
 /**
@@ -42,23 +62,26 @@ export interface Source {
  * @throws {StartupError} when it cannot be read, lacks a column, or nothing says what an event must have.
  */
 export async function openSource(options: SourceOptions): Promise<Source> {
-  const { mapping, constants } = options;
-  if (options.format === 'csv' || isMapped(mapping)) checkCompleteness(mapping, constants);
+  const { mapping, constants, timeFormat = 'iso', lastRow = 'take' } = options;
+  if (namedFormat(options) === 'csv' || isMapped(mapping)) checkCompleteness(mapping, constants);
   const input = await openInput(options.path);
   try {
-    const lines = readLines(input.chunks);
-    const csv = options.format === 'csv' ? await readCsv(lines, options.delimiter) : null;
-    const toNative = csv ? csvEvent(options, csv.header) : jsonEvent(options);
-    const rows: AsyncGenerator<Row<unknown>> = csv?.rows ?? readNdjson(lines);
+    const { format, chunks } = await recognise(options, input.chunks);
+    const csv = format === 'csv' ? await readCsv(readLines(chunks), options.delimiter, lastRow) : null;
+    const guarded = csv !== null && (options.guarded === true || isExport(csv.header));
+    const toNative = csv ? csvEvent(options, csv.header, guarded) : jsonEvent(options);
+    const rows: AsyncGenerator<Row<unknown>> =
+      csv?.rows ?? (format === 'json' ? readJson(chunks, lastRow) : readNdjson(readLines(chunks), lastRow));
 
     const first = await rows.next();
-    const idPrefix =
-      options.idPrefix ??
-      filePrefix(csv?.header ?? null, first.done ? '' : first.value.text, wholeCustomer(options));
+    const prefixFor = (meaning: string | null) =>
+      filePrefix(csv?.header ?? null, first.done ? '' : first.value.text, wholeCustomer(options), meaning);
+    const ownPrefix = options.idPrefix ?? prefixFor(meaningOf({ mapping, constants, timeFormat, guarded }));
+    const earlierPrefix = prefixFor(null);
     const toEvent = (row: Row<unknown>): EventVerdict => {
       if (row.fault) return { faults: [{ index: row.line, ...row.fault }] };
       const event = toNative(row.values);
-      if (isRecord(event)) event.eventId ??= rowId(idPrefix, row.line, row.text);
+      if (isRecord(event)) event.eventId ??= source.idOf(row);
       const now = Date.now();
       const rules = {
         tenantId: options.tenantId,
@@ -68,21 +91,141 @@ export async function openSource(options: SourceOptions): Promise<Source> {
         checkText: mayHoldUnstorableText(row.text),
       };
       const verdict = toUsageEvent(event, rules, row.line);
-      for (const fault of verdict.faults ?? []) fault.message = MESSAGES[fault.code] ?? fault.message;
+      for (const fault of verdict.faults ?? []) fault.message = messageOf(fault, event, timeFormat);
       return verdict;
     };
-    return { input, idPrefix, rows: first.done ? rows : startingWith(first.value, rows), toEvent };
+    const source: Source = {
+      input,
+      format,
+      idPrefix: ownPrefix,
+      earlierIdPrefix: options.idPrefix !== undefined || earlierPrefix === ownPrefix ? null : earlierPrefix,
+      rows: first.done ? rows : startingWith(first.value, rows),
+      toEvent,
+      idOf: (row) => rowId(source.idPrefix, row.line, row.text),
+    };
+    return source;
   } catch (error) {
     await input.close();
-    throw error;
+    throw error instanceof StartupError && !error.message.includes(options.path)
+      ? new StartupError(`${options.path}: ${error.message}`, { cause: error })
+      : error;
   }
 }
 
+/** What the name of a file says of it; a name without a word on it is that of CSV. */
+function namedFormat({ format, path }: SourceOptions): Format {
+  return format ?? (/\.(ndjson|jsonl|json)(\.gz)?$/i.test(path) ? 'ndjson' : 'csv');
+}
+
+/** Text that is looked at to tell JSON from NDJSON, in bytes: a line of NDJSON may be as long. */
+const HEAD_BYTES = MAX_LINE_BYTES;
+
+/**
+ * A file with a JSON name is NDJSON where its first line is an object, or is nothing that a document could begin with;
+ * else it is a document: an array, or an object over several lines.
+ *
+ * @throws {StartupError} when it is an object that has the events in it.
+ */
+async function recognise(
+  options: SourceOptions,
+  chunks: AsyncIterable<Buffer>,
+): Promise<{ format: Format; chunks: AsyncIterable<Buffer> }> {
+  const named = namedFormat(options);
+  if (named === 'csv') return { format: 'csv', chunks };
+  const { head, whole } = await peek(chunks, HEAD_BYTES, isEnough);
+  const text = head.toString().trimStart(); // which drops a byte order mark too
+  const format = options.format ?? (beginsDocument(text) ? 'json' : 'ndjson');
+  const list = listWithin(text, new Set(membersOf(options.mapping)));
+  if (list !== null) {
+    const filter = /^\w+$/.test(list) ? `.${list}` : `'.["${list}"]'`;
+    throw new StartupError(
+      `the events are within an object, in its member ${list}: take the array out (jq ${filter})`,
+    );
+  }
+  return { format, chunks: whole };
+}
+
+/** A line that says something is there as a whole. */
+function isEnough(head: Buffer): boolean {
+  const text = head.toString().trimStart();
+  return text.startsWith('[') ? /^\[\s*\S/.test(text) : text.includes('\n');
+}
+
+function beginsDocument(text: string): boolean {
+  if (/^\[\s*[{[\]]/.test(text)) return true;
+  const [line] = text.split('\n', 1);
+  return text.startsWith('{') && openBrackets(line!) > 0 && text.length > line!.length;
+}
+
+/** How many brackets a text opens and does not close, strings aside. */
+function openBrackets(text: string): number {
+  const bare = text.replace(/"(?:[^"\\]|\\.)*"?/g, '');
+  return bare.replace(/[^{[]/g, '').length - bare.replace(/[^}\]]/g, '').length;
+}
+
+/** Members that an object has when it is itself the event. */
+function membersOf(mapping: Mapping): string[] {
+  return isMapped(mapping)
+    ? [...mapping.columns.map(({ column }) => column), 'metadata']
+    : ['timestamp', 'eventId', 'customerId', 'eventType', 'metadata'];
+}
+
+/**
+ * The first member of an object that is an array of objects; null where there is none, as far as the text goes, or one
+ * of an event comes before it.
+ */
+function listWithin(text: string, own: Set<string>): string | null {
+  if (!text.startsWith('{')) return null;
+  const tokens = /"((?:[^"\\]|\\.)*)"(?:\s*:\s*(\[\s*\{)?)?|[{}[\]]/g;
+  let depth = 0;
+  for (const [token, name, list] of text.matchAll(tokens)) {
+    if (depth === 1 && name !== undefined && own.has(name) && token !== `"${name}"`) return null;
+    if (depth === 1 && list !== undefined) return name!;
+    if (list !== undefined) depth += 2;
+    else if (token === '{' || token === '[') depth++;
+    else if ((token === '}' || token === ']') && --depth === 0) return null;
+  }
+  return null;
+}
+
+/** Reads on until there is enough, or that many bytes. */
+async function peek(
+  chunks: AsyncIterable<Buffer>,
+  most: number,
+  enough: (head: Buffer) => boolean,
+): Promise<{ head: Buffer; whole: AsyncIterable<Buffer> }> {
+  const rest = chunks[Symbol.asyncIterator]();
+  let head: Buffer = Buffer.alloc(0);
+  while (head.length < most && !enough(head)) {
+    const next = await rest.next();
+    if (next.done) break;
+    head = Buffer.concat([head, next.value]);
+  }
+  async function* whole(): AsyncGenerator<Buffer> {
+    if (head.length > 0) yield head;
+    yield* { [Symbol.asyncIterator]: () => rest };
+  }
+  return { head, whole: whole() };
+}
+
+/** Whether a file is an export of Tidemark's, whose texts are led by apostrophes where need be. */
+function isExport(header: readonly string[]): boolean {
+  return header.join() === EVENT_HEADER.trimEnd() || (header[0] === 'bucket' && header[1] === 'bucketEnd');
+}
+
 /** Where the rules of an import differ from those of the API, so do the words. */
-const MESSAGES: Record<string, string> = {
-  timestamp_invalid: 'must be an ISO 8601 date-time; without a zone it is taken as UTC',
-  timestamp_too_old: 'is before 1970',
-};
+function messageOf({ code, message }: EventFault, event: unknown, timeFormat: TimeFormat): string {
+  if (code === 'timestamp_too_old') return 'is before 1970';
+  const time = isRecord(event) ? event.timestamp : undefined;
+  const isNumber = typeof time === 'number';
+  if (code !== 'timestamp_invalid' && !(isNumber && code === 'type_invalid')) return message;
+  if (timeFormat !== 'iso') return `must be a number of ${UNIT_NAMES[timeFormat]} since 1970 (--time-format)`;
+  const likely = likelyFormat(String(time));
+  const hint =
+    likely === null ? '' : `; ${UNIT_NAMES[likely]} since 1970 are read with --time-format ${likely}`;
+  if (code === 'type_invalid' && hint === '') return message;
+  return `must be an ISO 8601 date-time; without a zone it is taken as UTC${hint}`;
+}
 
 /** What every row would lack is better said once. */
 function checkCompleteness({ columns }: Mapping, constants: Constants): void {
@@ -100,21 +243,29 @@ function checkCompleteness({ columns }: Mapping, constants: Constants): void {
   }
 }
 
-function csvEvent({ mapping, constants }: SourceOptions, header: string[]) {
+function csvEvent({ mapping, constants, timeFormat }: SourceOptions, header: string[], guarded: boolean) {
   const places = locateColumns(mapping, header);
   return (values: unknown) =>
-    mappedEvent(mapping, constants, (column) => (values as string[])[places.get(column)!]);
+    mappedEvent(
+      mapping,
+      constants,
+      (column) => {
+        const cell = (values as string[])[places.get(column)!]!;
+        return guarded ? unguard(cell) : cell;
+      },
+      timeFormat,
+    );
 }
 
 /** With a mapping each line is any object, its columns at the top or in `metadata`; else it is a native event. */
-function jsonEvent({ mapping, constants }: SourceOptions) {
-  if (!isMapped(mapping)) return (line: unknown) => completedEvent(line, constants);
+function jsonEvent({ mapping, constants, timeFormat }: SourceOptions) {
+  if (!isMapped(mapping)) return (line: unknown) => completedEvent(line, constants, timeFormat);
   return (line: unknown) => {
     if (!isRecord(line)) return line;
     const inner = isRecord(line.metadata) ? line.metadata : {};
-    return mappedEvent(mapping, constants, (column) =>
-      Object.hasOwn(line, column) ? line[column] : Object.hasOwn(inner, column) ? inner[column] : undefined,
-    );
+    const cell = (column: string) =>
+      Object.hasOwn(line, column) ? line[column] : Object.hasOwn(inner, column) ? inner[column] : undefined;
+    return mappedEvent(mapping, constants, cell, timeFormat);
   };
 }
 

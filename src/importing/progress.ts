@@ -22,22 +22,26 @@ export function showProgress(
   stream: NodeJS.WriteStream = process.stderr,
 ): Progress {
   const started = performance.now();
+  const total = input.totalBytes;
   const figures = () => {
     const seconds = (performance.now() - started) / 1_000;
     const read = input.readBytes();
     return {
       read: bytes(read),
-      size: bytes(input.totalBytes),
+      size: total === null ? '' : ` of ${bytes(total)}`,
       rows: counts.rows.toLocaleString('en'),
       rate: Math.round(counts.rows / Math.max(seconds, 0.001)).toLocaleString('en'),
-      remaining: read === 0 ? '?' : duration((seconds * (input.totalBytes - read)) / read),
+      remaining:
+        total === null
+          ? ''
+          : `, ${read === 0 ? '?' : duration((seconds * Math.max(0, total - read)) / read)} left`,
       bad: counts.badLines === 0 ? '' : `, ${counts.badLines.toLocaleString('en')} bad lines`,
     };
   };
-  if (!stream.isTTY) {
+  if (!stream.isTTY || total === null) {
     const print = () => {
       const { read, size, rows, rate, remaining, bad } = figures();
-      stream.write(`${read} of ${size}, ${rows} rows, ${rate} rows/s, ${remaining} left${bad}\n`);
+      stream.write(`${read}${size}, ${rows} rows, ${rate} rows/s${remaining}${bad}\n`);
     };
     const timer = setInterval(print, LINE_MS).unref();
     return { note: (line) => stream.write(`${line}\n`), stop: () => clearInterval(timer) };
@@ -49,11 +53,11 @@ export function showProgress(
       clearOnComplete: true,
       barsize: 12,
       linewrap: true,
-      format: '{bar} {percentage} %  {read} of {size}  {rows} rows  {rate}/s  {remaining} left{bad}',
+      format: '{bar} {percentage} %  {read}{size}  {rows} rows  {rate}/s{remaining}{bad}',
     },
     Presets.shades_classic,
   );
-  bar.start(Math.max(1, input.totalBytes), 0, figures());
+  bar.start(Math.max(1, total), 0, figures());
   const draw = () => bar.update(input.readBytes(), figures());
   const timer = setInterval(draw, BAR_MS).unref();
   return {

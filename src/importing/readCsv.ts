@@ -1,7 +1,7 @@
 import { StartupError } from '../errors.ts';
 import { CsvRecord } from './csvRecord.ts';
 import { type Line, MAX_LINE_BYTES } from './readLines.ts';
-import type { Row } from './row.ts';
+import { type LastRow, type Row, unfinishedRow } from './row.ts';
 
 /**
  * Reads CSV (RFC 4180) with a header line, a row at a time; blank lines are passed over. By hand because row ids and
@@ -11,20 +11,26 @@ import type { Row } from './row.ts';
  * A row that cannot be taken apart is one fault, and reading goes on with the line after the one it begins in.
  *
  * @param delimiter one character.
+ * @param last what to do about a last line without an end, or a quoted field that is open at the end of the file.
  * @returns the names in the header, and the rows below it.
  * @throws {StartupError} when there is no header.
  */
 export async function readCsv(
   lines: AsyncIterable<Line[]>,
   delimiter: string,
+  last: LastRow = 'take',
 ): Promise<{ header: string[]; rows: AsyncGenerator<Row<string[]>> }> {
-  const records = readRecords(lines, delimiter);
+  const records = readRecords(lines, delimiter, last);
   const first = await records.next();
   if (first.done) throw new StartupError('the file is empty: it needs a header line');
   const header = first.value;
+  if (header.unfinished) throw new StartupError(`the header may go on: ${header.fault!.message}`);
   if (header.fault) throw new StartupError(`the header line cannot be read: ${header.fault.message}`);
   return { header: header.values, rows: readRows(records, header.values.length) };
 }
+
+const OPEN_LINE = 'the last line has no end';
+const OPEN_FIELD = 'a quoted field that begins here is open at the end of the file';
 
 async function* readRows(
   records: AsyncGenerator<Row<string[]>>,
@@ -41,7 +47,11 @@ async function* readRows(
   }
 }
 
-async function* readRecords(lines: AsyncIterable<Line[]>, delimiter: string): AsyncGenerator<Row<string[]>> {
+async function* readRecords(
+  lines: AsyncIterable<Line[]>,
+  delimiter: string,
+  last: LastRow,
+): AsyncGenerator<Row<string[]>> {
   /** Lines of a record that goes on, kept to begin again behind its first when it never ends. */
   let begun: Line[] = [];
   let begunLength = 0;
@@ -52,13 +62,22 @@ async function* readRecords(lines: AsyncIterable<Line[]>, delimiter: string): As
     for (;;) {
       const line = waiting.pop();
       if (line === undefined && !(atEnd && begun.length > 0)) return;
+      if (begun.length === 0 && line?.text === '') continue;
+      if (last === 'leave' && (line === undefined || line.unfinished)) {
+        const what = begun.length > 0 ? OPEN_FIELD : OPEN_LINE;
+        yield unfinishedRow((begun[0] ?? line!).number, what);
+        begun = [];
+        return;
+      }
       if (line?.fault && begun.length === 0) {
-        yield { line: line.number, text: '', fault: line.fault };
+        yield { line: line.number, text: line.text, fault: line.fault };
         continue;
       }
-      if (begun.length === 0 && line?.text === '') continue;
       const tooLong = begunLength > MAX_LINE_BYTES;
-      const state = line === undefined || line.fault || tooLong ? 'invalid' : record.feed(line.text);
+      const state =
+        line === undefined || line.fault || tooLong
+          ? 'invalid'
+          : record.feed(begun.length === 0 ? withoutMark(line.text) : line.text);
       if (line) begun.push(line);
       begunLength += line?.text.length ?? 0;
       if (state === 'more') continue;
@@ -80,4 +99,9 @@ async function* readRecords(lines: AsyncIterable<Line[]>, delimiter: string): As
 
   for await (const block of lines) yield* take(block, false);
   yield* take([], true);
+}
+
+/** A file behind another one, joined to it, has its byte order mark in the middle. */
+function withoutMark(text: string): string {
+  return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
 }

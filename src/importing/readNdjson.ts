@@ -1,19 +1,29 @@
 import { parseJson } from '../events/json.ts';
 import type { Line } from './readLines.ts';
-import type { Row } from './row.ts';
+import { type LastRow, type Row, unfinishedRow } from './row.ts';
 
-/** Reads NDJSON, one JSON value per line; blank lines are passed over. A line that is not JSON is one fault. */
-export async function* readNdjson(lines: AsyncIterable<Line[]>): AsyncGenerator<Row<unknown>> {
+/**
+ * Reads NDJSON, one JSON value per line; blank lines are passed over. A line that is not JSON is one fault.
+ *
+ * @param last what to do about a last line that has no end and is not JSON. An object is known to be whole.
+ */
+export async function* readNdjson(
+  lines: AsyncIterable<Line[]>,
+  last: LastRow = 'take',
+): AsyncGenerator<Row<unknown>> {
   for await (const block of lines) {
-    for (const { number, text: raw, fault } of block) {
+    for (const { number, text: raw, fault, unfinished } of block) {
       const text = raw.trim();
-      if (fault) yield { line: number, text, fault };
-      else if (text !== '') yield parse(number, text);
+      if (text === '') continue;
+      const row: Row<unknown> = fault ? { line: number, text, fault } : parseRow(number, text);
+      const whole = !unfinished || (typeof row.values === 'object' && row.values !== null);
+      yield whole || last === 'take' ? row : unfinishedRow(number, 'the last line has no end');
     }
   }
 }
 
-function parse(line: number, text: string): Row<unknown> {
+/** One JSON value. */
+export function parseRow(line: number, text: string): Row<unknown> {
   try {
     return { line, text, values: parseJson(text) };
   } catch (error) {

@@ -4,16 +4,24 @@ import { hash } from 'node:crypto';
 const MAX_LINE = 2 ** 40;
 
 /**
- * What stands for a file in the ids of its rows: 12 hexadecimal digits of a digest of how it begins and of the
- * customer all of it is imported for. Neither its name, nor compression, line ends or what follows matter: a file
+ * What stands for a file in the ids of its rows: 12 hexadecimal digits of a digest of how it begins, of the customer
+ * all of it is imported for, and of whatever else makes events of its rows. Neither its name, nor compression, line ends or what follows matter: a file
  * that was renamed, or has grown, is the same file.
  *
  * @param header the CSV header, or null for NDJSON.
  * @param firstRow text of the first row.
  * @param customerId the constant; null where the rows name their customers.
+ * @param meaning as `meaningOf` gives it: null where rows are events as they are, and for ids as they were made before
+ * they knew it.
  */
-export function filePrefix(header: string[] | null, firstRow: string, customerId: string | null): string {
-  return hash('sha256', JSON.stringify([header, firstRow, customerId])).slice(0, 12);
+export function filePrefix(
+  header: string[] | null,
+  firstRow: string,
+  customerId: string | null,
+  meaning: string | null = null,
+): string {
+  const parts = [header, firstRow, customerId];
+  return hash('sha256', JSON.stringify(meaning === null ? parts : [...parts, meaning])).slice(0, 12);
 }
 
 /**

@@ -111,7 +111,7 @@ export class Ingest {
    * @param onRefused what to do about an event that only the database refuses: `tell` its index in the error, or `skip`
    * it, told in the result, and store the others.
    * @throws {TidemarkError} at once, with nothing queued: `overloaded`, `shutting_down`, `database_unavailable`; as a
-   * rejection: `deadline_exceeded`, `database_unavailable`, `event_rejected_by_database`.
+   * rejection: `deadline_exceeded`, `database_unavailable`, `event_rejected_by_database`, `transaction_too_large`.
    */
   store(
     events: UsageEvent[],

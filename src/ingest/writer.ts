@@ -1,7 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SpanKind } from '@opentelemetry/api';
 import pg from 'pg';
-import { errorCode, INTEREST_CHANGED, remedyFor, UNIQUE_VIOLATION, WINDOW_CLOSED } from '../db/sqlstate.ts';
+import {
+  errorCode,
+  INTEREST_CHANGED,
+  type Remedy,
+  remedyFor,
+  UNIQUE_VIOLATION,
+  WINDOW_CLOSED,
+} from '../db/sqlstate.ts';
 import { type Facts, factsOf } from '../delivery/facts.ts';
 import type { Interest } from '../delivery/interest.ts';
 import { type EventFault, TidemarkError } from '../errors.ts';
@@ -61,6 +68,9 @@ interface Attempt {
   outcome: Committed | null;
 }
 
+/** Repeating now would not help. */
+const GIVEN_UP = new Set<Remedy>(['unavailable', 'suspect', 'divide']);
+
 const COPY_IDENTITY = `copy event_identity (${IDENTITY_COLUMNS.join(', ')}) from stdin (format binary)`;
 const COPY_EVENT = `copy event (${EVENT_COLUMNS.join(', ')}) from stdin (format binary)`;
 /** Events of one request that are left out, each for itself, before it is refused as a whole: each costs transactions. */
@@ -76,7 +86,8 @@ const ENTER_BATCH = (openFrom: string, interest: string) =>
  * Each batch first takes the direct path: identities and events by COPY in a single round trip, on the guess that
  * every id is new. A duplicate makes that fail without a trace, and the batch takes the claiming path: INSERT …
  * ON CONFLICT DO NOTHING says which ids are new, and only those events follow. A row that the database refuses fails
- * its own request: the batch is halved until that request stands alone. A connection lost around the commit is
+ * its own request: the batch is halved until that request stands alone; so does one that asks for more locks or memory
+ * than a transaction may have. A connection lost around the commit is
  * cleared up by asking the server what became of the transaction.
  */
 export class Writer {
@@ -128,11 +139,12 @@ export class Writer {
           continue;
         }
         const remedy = code === INTEREST_CHANGED ? 'unavailable' : remedyFor(error);
-        if (remedy === 'reject' || (remedy === 'suspect' && requests.length > 1)) {
+        const alone = requests.length === 1;
+        if (remedy === 'reject' || (remedy === 'suspect' && !alone) || isTooLarge(remedy, batch)) {
           return this.isolate(path, requests, error);
         }
         if (remedy === 'reconnect') this.drop();
-        if (remedy === 'unavailable' || remedy === 'suspect' || Date.now() >= this.until) {
+        if (GIVEN_UP.has(remedy) || Date.now() >= this.until) {
           this.options.log.error({ err: error, rows: batch.rows.length }, 'batch not written');
           return requests.map(() => unavailable(error));
         }
@@ -280,6 +292,7 @@ export class Writer {
     const request = requests[0]!;
     if (request.onRefused === 'skip') return [await this.storeOthers(path, request, error)];
     this.options.metrics.rejectedRequests.inc();
+    if (remedyFor(error) === 'divide') return [tooLarge(error)];
     return [refused(error, request.onRefused === 'tell' ? await this.firstRefused(request, error) : null)];
   }
 
@@ -450,6 +463,20 @@ function unavailable(cause: unknown): TidemarkError {
       retryAfterSeconds: 1,
       cause,
     },
+  );
+}
+
+/** A single event cannot be written in smaller transactions: it may come again when others have left. */
+function isTooLarge(remedy: Remedy, batch: Batch): boolean {
+  return remedy === 'divide' && batch.rows.length > 1;
+}
+
+function tooLarge(cause: unknown): TidemarkError {
+  return new TidemarkError(
+    'transaction_too_large',
+    'the request needs more locks or memory than one transaction may have; send fewer events, or events of fewer days, ' +
+      'per request, with the same event ids',
+    { cause },
   );
 }
 

@@ -41,7 +41,11 @@ export interface ConsumerOptions<Entry extends SourceEntry> {
 }
 
 /** What an entry is rejected for once it is known what it holds. */
-const FINAL = new Set<ErrorCode>(['event_rejected_by_database', 'idempotency_key_reused']);
+const FINAL = new Set<ErrorCode>([
+  'event_rejected_by_database',
+  'transaction_too_large',
+  'idempotency_key_reused',
+]);
 const isFinal = (error: unknown): error is TidemarkError =>
   error instanceof TidemarkError && FINAL.has(error.code);
 
