@@ -1,4 +1,4 @@
-import { jsonNumber } from '../events/json.ts';
+import { JsonNumber, jsonNumber } from '../events/json.ts';
 import type { Mapping } from './mapping.ts';
 import { type TimeFormat, timeFrom } from './timeFormat.ts';
 
@@ -51,7 +51,7 @@ export function completedEvent(line: unknown, constants: Constants, timeFormat: 
   if (!isObject(metadata)) return line;
   const event = withConstants({ ...line }, { ...metadata }, constants);
   const { timestamp } = event;
-  if (typeof timestamp === 'string' || typeof timestamp === 'number') {
+  if (typeof timestamp === 'string' || typeof timestamp === 'number' || timestamp instanceof JsonNumber) {
     event.timestamp = timeFrom(timestamp, timeFormat);
   }
   return event;
