@@ -243,7 +243,7 @@ describeEngine('a number that no double holds', () => {
     const { rows } = await t.sql.query('select count(*)::int as n from event where tenant_id = $1', [id]);
     expect(rows[0].n).toBe(refused.length);
     const increment = await t.call('POST', '/increment', { key, body: '{"key":"k","value":1e-400}' });
-    expect(faultsOf(increment)).toEqual(['0 /value value_invalid']);
+    expect(faultsOf(increment)).toEqual(['0 /value value_not_positive']);
   });
 
   it('leaves a latency what it is: a double', async () => {
