@@ -29,7 +29,7 @@ export const up = async (pgm) => {
       )
       .join('')}
     alter table reference_1d drop constraint reference_1d_pkey;
-    create unique index reference_1d_reference
+    create unique index reference_1d_pkey
       on reference_1d (tenant_id, reference, bucket, key_digest(customer_id, event_type));
 
     do $$

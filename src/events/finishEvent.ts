@@ -84,7 +84,8 @@ export function finishEvent(
   const tsMicros =
     draft.timestamp === undefined ? rules.receivedMicros : parseTimestamp(String(draft.timestamp));
   if (Number.isNaN(tsMicros)) {
-    fault(pointers.timestamp, 'timestamp_invalid', timestampFault(String(draft.timestamp)));
+    const code = typeof draft.timestamp === 'number' ? 'type_invalid' : 'timestamp_invalid';
+    fault(pointers.timestamp, code, timestampFault(String(draft.timestamp)));
   } else if (tsMicros > rules.latestMicros) {
     fault(pointers.timestamp, 'timestamp_too_new', 'is further in the future than this service accepts');
   } else if (tsMicros < rules.earliestMicros) {
@@ -105,14 +106,17 @@ export function finishEvent(
 
   const value = draft.value === undefined ? null : parseDecimal(draft.value);
   if (typeof draft.value === 'number' && isDoubtful(draft.value)) rules.onDoubt?.();
-  if (draft.value !== undefined && (value === null || (value === '0' && isNotZero(draft.value)))) {
+  const mustBePositive = positive || eventType === COUNTER_INCREMENT;
+  if (draft.value !== undefined && value === null) {
     fault(
       pointers.value,
       'value_invalid',
       'must be a decimal of at most 38 digits, 18 of them after the point',
     );
-  } else if ((positive || eventType === COUNTER_INCREMENT) && (value === null || !isPositive(value))) {
+  } else if (mustBePositive && (value === null || !isPositive(value))) {
     fault(pointers.value, 'value_not_positive', 'must be above 0');
+  } else if (draft.value !== undefined && value === '0' && isNotZero(draft.value)) {
+    fault(pointers.value, 'value_invalid', 'is less than 18 digits after the point can tell');
   }
 
   const { tokens, model, latencyMs, inputTokens, outputTokens } = draft.metadata ?? {};

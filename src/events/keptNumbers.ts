@@ -18,7 +18,10 @@ export function asTexts<Input extends object>(input: Input, names: readonly (key
  */
 export function asMeasures<Input extends object>(input: Input): Input {
   const latency = replaced(input, ['latencyMs'] as never[], Number);
-  return replaced(latency, COUNTS as never, (count) => (Number(count) > MAX_TOKENS ? Number(count) : count));
+  return replaced(latency, COUNTS as never, (count) => {
+    const nearest = Number(count);
+    return nearest < 0 || nearest > MAX_TOKENS ? nearest : count;
+  });
 }
 
 function replaced<Input extends object>(

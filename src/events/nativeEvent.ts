@@ -53,7 +53,9 @@ export const NativeEvent = z
     value: z
       .union([z.number(), z.string()])
       .optional()
-      .meta({ description: 'Number or decimal string; at most 38 digits, 18 after the point.' }),
+      .meta({
+        description: 'Number or decimal string; at most 38 digits, 18 after the point, kept to the last one.',
+      }),
     metadata: z.looseObject(METADATA_FIELDS).optional(),
   })
   .meta({ id: 'Event' });

@@ -45,7 +45,8 @@ export const ingestResponses = {
   ...tenantFailures,
   ...bodyFailures,
   422: {
-    description: 'The database refuses one of the events; none of the request is stored',
+    description:
+      'The database refuses one of the events: errors tells its index. None of the request is stored; with onInvalid=skip the others are',
     content: { 'application/problem+json': { schema: Problem } },
   },
 };

@@ -149,12 +149,11 @@ describeEngine('a time of any form', () => {
     ])('%s is refused with what is wrong about it', async (form, reason) => {
       const { key } = await t.tenant();
       const answer = await t.call('POST', '/v1/events', { key, body: { ...anEvent(), timestamp: form } });
-      expect(faultsOf(answer)).toEqual(['/timestamp timestamp_invalid']);
+      const code = typeof form === 'number' ? 'type_invalid' : 'timestamp_invalid';
+      expect(faultsOf(answer)).toEqual([`/timestamp ${code}`]);
       expect(answer.body.errors[0].message).toContain(reason);
       const record = { recordId: 'r', time: form, destinationId: 'd', type: 'positive', value: 1 };
-      expect(faultsOf(await t.call('POST', '/v1/records', { key, body: record }))).toEqual([
-        '/time timestamp_invalid',
-      ]);
+      expect(faultsOf(await t.call('POST', '/v1/records', { key, body: record }))).toEqual([`/time ${code}`]);
       const read = await t.call('GET', `/v1/events?from=${encodeURIComponent(String(form))}`, { key });
       expect(read.body).toMatchObject({
         status: 400,

@@ -42,8 +42,8 @@ const postRecords = createRoute({
   description:
     'One record, an array, or one per line (application/x-ndjson); gzip is understood. A record is stored as an event ' +
     'of type positive or negative about the customer destinationId. Answered once the records are durable. All or ' +
-    'nothing, unless onInvalid=skip. Safe to repeat: a recordId is counted once. Send values as strings: a JSON number ' +
-    'is a double, which holds about 15 digits.',
+    'nothing, unless onInvalid=skip. Safe to repeat: a recordId is counted once. A value keeps its digits, as a number too; ' +
+    'send it as a string where your JSON library makes doubles of numbers.',
   security,
   request: {
     ...ingestRequest,
