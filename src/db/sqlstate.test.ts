@@ -27,7 +27,8 @@ describe('remedyFor', () => {
     ['23514', 'reject'],
     ['54000', 'reject'],
     ['53100', 'unavailable'], // disk full
-    ['53200', 'unavailable'], // out of memory
+    ['53200', 'divide'], // out of memory
+    ['53400', 'divide'],
     ['42P01', 'unavailable'],
     ['25006', 'unavailable'], // read only
     ['28P01', 'unavailable'],

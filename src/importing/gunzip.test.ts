@@ -107,6 +107,14 @@ test('damage is told: in the data, the checksum, the length, the header of a fur
   expect((error as Error).message).toContain('damaged: unknown method 9');
 });
 
+test('what only begins like gzip is damaged', async () => {
+  for (const size of [1, 1_000]) {
+    const { content, error } = await read(Buffer.from('\x1f\x8b\x08 and something else', 'latin1'), size);
+    expect(content).toHaveLength(0);
+    expect((error as Error).message).toContain('the gzip data are damaged');
+  }
+});
+
 test('whatever is written as gzip is read as Node reads it', async () => {
   const member = fc.record({
     data: fc.uint8Array({ maxLength: 2_000 }),

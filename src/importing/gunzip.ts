@@ -42,14 +42,13 @@ async function* inflateMember(input: Input): AsyncGenerator<Buffer> {
   inflate.once('end', () => {
     ended = true;
   });
-  inflate.on('error', () => undefined); // told by `take`
+  inflate.on('error', () => undefined); // met by `step`
   let checksum = 0;
   let length = 0;
   try {
     for (let given = 0; !ended; ) {
       const slice = await input.take(SLICE_BYTES);
-      if (slice === null) await finish(inflate);
-      else await take(inflate, slice);
+      await step(inflate, (done) => (slice === null ? inflate.end(done) : inflate.write(slice, done)));
       given += slice?.length ?? 0;
       for (const data of output.splice(0)) {
         checksum = crc32(data, checksum);
@@ -73,17 +72,16 @@ async function* inflateMember(input: Input): AsyncGenerator<Buffer> {
   }
 }
 
-function take(inflate: InflateRaw, slice: Buffer): Promise<void> {
+/** Runs until it calls back, or fails: a failure may leave its callback uncalled. */
+function step(inflate: InflateRaw, run: (done: (error?: Error | null) => void) => unknown): Promise<void> {
   return new Promise((resolve, reject) => {
-    inflate.write(slice, (error) => (error ? reject(damaged(error)) : resolve()));
-  });
-}
-
-/** For a stream that ends where the file does. */
-function finish(inflate: InflateRaw): Promise<void> {
-  return new Promise((resolve, reject) => {
-    inflate.once('error', (error) => reject(damaged(error)));
-    inflate.end((error?: Error | null) => (error ? reject(damaged(error)) : resolve()));
+    const onError = (error: Error) => reject(damaged(error));
+    inflate.once('error', onError);
+    run((error) => {
+      inflate.off('error', onError);
+      if (error) reject(damaged(error));
+      else resolve();
+    });
   });
 }
 

@@ -129,3 +129,18 @@ test('whatever JSON writes is read', async () => {
     ),
   );
 });
+
+test('an array of any size: no more of it is read than is asked for', async () => {
+  let read = 0;
+  async function* endless(): AsyncGenerator<Buffer> {
+    yield Buffer.from('[');
+    for (;;) yield Buffer.from(`{"n":${++read}},\n`);
+  }
+  let rows = 0;
+  for await (const row of readJson(endless(), 'leave')) {
+    rows++;
+    expect(row.values).toEqual({ n: rows });
+    expect(read).toBe(rows);
+    if (rows === 10_000) break;
+  }
+});

@@ -229,13 +229,20 @@ describe('gzip', () => {
     expect(await stored()).toBe(count);
   });
 
-  test('one that ends too early, or is damaged: what comes before is stored, and the rest later', async () => {
-    const damaged = Buffer.from(whole);
-    damaged[whole.length - 8]! ^= 1; // of the checksum
-    for (const [file, message] of [
-      [whole.subarray(0, whole.length / 2), 'stopped: unexpected end of file; resume with --from-line '],
-      [damaged, 'stopped: the gzip data are damaged: '],
-    ] as const) {
+  test.each([
+    [
+      'ends too early',
+      whole.subarray(0, whole.length / 2),
+      'stopped: unexpected end of file; resume with --from-line ',
+    ],
+    [
+      'is damaged',
+      Buffer.concat([whole.subarray(0, -8), Buffer.alloc(8, 1)]),
+      'stopped: the gzip data are damaged: ',
+    ],
+  ])(
+    'one that %s: what comes before is stored, and the rest later',
+    async (_, file, message) => {
       const { code, err } = await run('cut.csv.gz', file, ...MAP);
       expect(code).toBe(1);
       expect(err).toContain(message);
@@ -245,9 +252,9 @@ describe('gzip', () => {
       expect(await stored()).toBe(line - 2);
       expect(await run('cut.csv.gz', whole, ...MAP, '--from-line', String(line))).toMatchObject({ code: 0 });
       expect(await stored()).toBe(count);
-      tenant = `${tenant}-damaged`;
-    }
-  });
+    },
+    120_000,
+  );
 
   test('one that has nothing to read is one line', async () => {
     for (const file of [whole.subarray(0, 12), Buffer.from('\x1f\x8b\x08 and something else', 'latin1')]) {

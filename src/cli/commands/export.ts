@@ -23,7 +23,7 @@ views that show one tenant. --from is included, --to is not; times without a zon
 
 A file gets its name when it is complete, and replaces what had the name; .gz compresses. Without --out the lines go to
 standard output. NDJSON of events is what "tidemark import" takes: importing it again adds nothing. Decimals are exact;
-in CSV, texts that a spreadsheet would take for a formula are led by an apostrophe.
+in CSV, texts that a spreadsheet would take for a formula are led by an apostrophe, which import takes off.
 
 The database is DATABASE_URL, else the local one in DATA_DIR, whether the service runs or not.
 
