@@ -47,9 +47,15 @@ export class Refresher extends BackgroundLoop {
       log,
       async round(client, signal) {
         const work = new RefresherRound(client, signal, engine, config, metrics, lease);
-        let more = await work.keepUp();
-        if (engine === 'timescale') more = (await work.catchUp()) || more;
-        return more ? 0 : config.intervalMs;
+        try {
+          let more = await work.keepUp();
+          if (engine === 'timescale') more = (await work.catchUp()) || more;
+          if (work.left) throw work.left;
+          return more ? 0 : config.intervalMs;
+        } catch (error) {
+          if (gaveWay(error)) metrics.conflicts.inc({ at: 'refresh' });
+          throw error;
+        }
       },
     });
   }
@@ -63,6 +69,8 @@ class RefresherRound {
   private readonly config: WindowsConfig;
   private readonly metrics: WindowMetrics;
   private readonly lease: RefreshLease;
+  /** Why what has closed was left to another instance. The round does all else, and fails with it in the end. */
+  left: unknown;
   private keptUpAt = 0;
 
   constructor(
@@ -117,9 +125,6 @@ class RefresherRound {
         const late = await refreshLate(client, (...range) => this.refreshLate(...range));
         metrics.caughtUp.inc(late.windows);
         more = late.more;
-      } catch (error) {
-        if (gaveWay(error)) metrics.conflicts.inc({ at: 'refresh' });
-        throw error;
       } finally {
         // A round that was broken off leaves it to others at once; any other error may be of the connection.
         if (!more) await lease.release(client).catch(() => undefined);
@@ -129,14 +134,13 @@ class RefresherRound {
     return more;
   }
 
-  /** Where another instance is at it, it is left to that one. */
   private async refreshClosed(): Promise<boolean> {
-    const { client, config, metrics } = this;
+    const { client, config } = this;
     try {
       return await refreshClosed(client, (...range) => this.refresh(...range), config.stepMinutes);
     } catch (error) {
       if (!gaveWay(error)) throw error;
-      metrics.conflicts.inc({ at: 'refresh' });
+      this.left = error;
       return false;
     }
   }

@@ -46,7 +46,7 @@ export class WindowMetrics {
     });
     this.conflicts = new Counter({
       name: 'tidemark_window_conflicts_total',
-      help: '55P03 seen: batches kept the lock (closing), or another instance was refreshing (refresh)',
+      help: '55P03, 40001 or 40P01 seen: batches kept the lock (closing), or another instance was refreshing, or packing (refresh)',
       labelNames: ['at'],
       registers,
     });
