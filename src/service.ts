@@ -41,8 +41,8 @@ import { ClosedFrontier } from './windows/closedFrontier.ts';
 import { Closer } from './windows/closer.ts';
 import { Refresher } from './windows/refresher.ts';
 import { WindowMetrics } from './windows/windowMetrics.ts';
-import { Zones } from './zones/zones.ts';
 import { adviceFor, describeRules } from './zones/zoneRules.ts';
+import { Zones } from './zones/zones.ts';
 
 /** Connections for administration, and for the look-ups of keys and tenants, which are rare. */
 const ADMIN_POOL_SIZE = 2;

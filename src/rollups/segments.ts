@@ -5,7 +5,12 @@ export const LEVELS = ['raw', '30s', '1h', '1d'] as const;
 export type Level = (typeof LEVELS)[number];
 
 /** Length of a bucket in ms; of the events themselves, what they are told apart by. */
-export const LEVEL_MS: Record<Level, number> = { raw: 1, '30s': WINDOW_MS, '1h': 3_600_000, '1d': 86_400_000 };
+export const LEVEL_MS: Record<Level, number> = {
+  raw: 1,
+  '30s': WINDOW_MS,
+  '1h': 3_600_000,
+  '1d': 86_400_000,
+};
 /** Segments beyond which the scattered stale buckets are read as one stretch: exact all the same, and short SQL. */
 const MAX_SEGMENTS = 40;
 

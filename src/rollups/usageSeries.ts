@@ -37,10 +37,9 @@ export interface UsageQuery extends SeriesQuery {
 
 /** One bucket of the series, or one group of one bucket. Dimensions that were not grouped by are left out. */
 export interface UsagePoint {
+  /** Of the whole bucket, as its end, also where the range has only a part of it. */
   bucket: string;
   bucketEnd: string;
-  /** There where the range holds only a part of the bucket, and the sums are of that part. */
-  partial?: true;
   customerId?: string | null;
   endpoint?: string | null;
   model?: string | null;
@@ -87,8 +86,6 @@ const SUMS = [
 export interface SeriesRow {
   bucket_ms: string;
   bucket_end_ms: string;
-  /** 1 where the range cuts the bucket, else 0. */
-  cut: number;
   latency_max: number | null;
   latency_sum: number;
   value_sum: string;
@@ -161,8 +158,7 @@ export async function seriesStatement(
     ? `where (${key.join(', ')}) > (${[instant(after[0] as number), ...after.slice(1).map((part) => parameters.add(part))].join(', ')})`
     : '';
   const text = `select extract(epoch from at) * 1000 as bucket_ms,
-       extract(epoch from ${buckets.end}) * 1000 as bucket_end_ms,
-       (at < ${instant(query.from)} or ${buckets.end} > ${instant(to)})::int as cut, series.*
+       extract(epoch from ${buckets.end}) * 1000 as bucket_end_ms, series.*
      from (
        select ${[`${buckets.at} as at`, ...groups].join(', ')},
          ${[...SUMS, ...LATENCY_COLUMNS].map((column) => `sum(${column}) as ${column}`).join(', ')},
@@ -194,7 +190,6 @@ function toPoint(row: SeriesRow, groupBy: Grouping[]): UsagePoint {
   return {
     bucket: new Date(Number(row.bucket_ms)).toISOString(),
     bucketEnd: new Date(Number(row.bucket_end_ms)).toISOString(),
-    ...(row.cut === 1 && { partial: true as const }),
     ...Object.fromEntries(groupBy.map((group) => [GROUP_FIELD[group], row[GROUP_COLUMN[group]] || null])),
     calls: numberOf(row.calls!),
     tokens: numberOf(row.tokens!),

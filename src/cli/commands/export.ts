@@ -24,7 +24,7 @@ const YEAR_MS = 366 * 86_400_000;
 const HELP = `
 Everything that was acknowledged before it began is in it, and nothing after: it is read from one snapshot, through the
 views that show one tenant. --from is included, --to is not; dates, and times without a zone, are those of --timezone,
-else UTC. A bucket that the range cuts is marked "partial" in NDJSON.
+else UTC. Of a bucket that the range cuts, the sums are those of the part that is in it.
 
 A file gets its name when it is complete, and replaces what had the name; .gz compresses. Without --out the lines go to
 standard output. NDJSON of events is what "tidemark import" takes: importing it again adds nothing. Decimals are exact;

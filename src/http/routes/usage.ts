@@ -31,9 +31,6 @@ const Point = z
   .object({
     bucket: z.string(),
     bucketEnd: z.string(),
-    partial: z.literal(true).optional().openapi({
-      description: 'There where the range holds only a part of the bucket, and the sums are of that part.',
-    }),
     customerId: z.string().nullish(),
     endpoint: z.string().nullish(),
     model: z.string().nullish(),
@@ -61,8 +58,8 @@ const getUsage = createRoute({
   tags: ['Summaries'],
   summary: 'Usage over time',
   description:
-    'A series by bucket, and by group where groupBy is given. The range is taken to the millisecond: a bucket that it ' +
-    'cuts is marked partial, and keeps its own start and end. By default it begins where a bucket begins: of the last ' +
+    'A series by bucket, and by group where groupBy is given. The range is taken to the millisecond: where a point ' +
+    'has a bucket before from or a bucketEnd after to, its sums are of the part between. By default the range begins where a bucket begins: of the last ' +
     '120, or of the last 366 days where those are fewer. Buckets leave no gap and never overlap: a day or a month ' +
     'begins at the first instant at which the calendar of the zone shows it, an hour when its clock shows a full hour ' +
     'or is set. Buckets without events are left out. Accept: text/csv returns CSV, with the cursor ' +
@@ -73,12 +70,16 @@ const getUsage = createRoute({
     query: z.strictObject({
       ...rangeQuery,
       granularity: z.enum(GRANULARITIES).default('1h'),
-      timezone: z.string().max(64).default('UTC').openapi({
-        description:
-          'IANA name, a former one too; hours, days and months are those of this zone, by the rules that the database ' +
-          'has (info.x-time-zone-rules).',
-        example: 'Europe/Berlin',
-      }),
+      timezone: z
+        .string()
+        .max(64)
+        .default('UTC')
+        .openapi({
+          description:
+            'IANA name, a former one too; hours, days and months are those of this zone, by the rules that the database ' +
+            'has (info.x-time-zone-rules).',
+          example: 'Europe/Berlin',
+        }),
       groupBy: z
         .string()
         .max(64)
