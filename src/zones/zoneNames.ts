@@ -1,3 +1,5 @@
+import { TidemarkError } from '../errors.ts';
+
 /**
  * Names of one place's time, the one in use first, after it those it had before or has besides: from `backward` of the
  * IANA time zone database 2026f (public domain), with what that says of the names of System V.
@@ -35,8 +37,8 @@ America/Mexico_City Mexico/General
 America/New_York US/Eastern EST5EDT
 America/Noronha Brazil/DeNoronha
 America/Nuuk America/Godthab
-America/Panama America/Coral_Harbour EST
-America/Phoenix US/Arizona MST
+America/Panama America/Coral_Harbour
+America/Phoenix US/Arizona
 America/Puerto_Rico America/Kralendijk America/Lower_Princes America/Marigot America/St_Barthelemy America/Virgin
 America/Regina Canada/Saskatchewan
 America/Rio_Branco Brazil/Acre America/Porto_Acre
@@ -80,16 +82,14 @@ Australia/Perth Australia/West
 Australia/Sydney Australia/ACT Australia/NSW Australia/Canberra
 Etc/GMT GMT Etc/GMT+0 Etc/GMT-0 Etc/GMT0 Etc/Greenwich GMT+0 GMT-0 GMT0 Greenwich
 Etc/UTC Etc/UCT Etc/Universal Etc/Zulu UCT UTC Universal Zulu
-Europe/Athens EET
 Europe/Belgrade Europe/Podgorica
 Europe/Berlin Arctic/Longyearbyen Atlantic/Jan_Mayen
-Europe/Brussels CET MET
 Europe/Chisinau Europe/Tiraspol
 Europe/Dublin Eire
 Europe/Helsinki Europe/Mariehamn
 Europe/Istanbul Turkey Asia/Istanbul
 Europe/Kyiv Europe/Kiev Europe/Uzhgorod Europe/Zaporozhye
-Europe/Lisbon Portugal WET
+Europe/Lisbon Portugal
 Europe/London GB GB-Eire Europe/Belfast
 Europe/Moscow W-SU
 Europe/Prague Europe/Bratislava
@@ -100,7 +100,7 @@ Pacific/Auckland NZ Antarctica/South_Pole
 Pacific/Chatham NZ-CHAT
 Pacific/Chuuk Pacific/Truk
 Pacific/Easter Chile/EasterIsland
-Pacific/Honolulu US/Hawaii Pacific/Johnston HST
+Pacific/Honolulu US/Hawaii Pacific/Johnston
 Pacific/Kanton Pacific/Enderbury
 Pacific/Kwajalein Kwajalein
 Pacific/Pago_Pago US/Samoa Pacific/Samoa
@@ -130,14 +130,22 @@ export function isUtc(name: string): boolean {
 }
 
 /**
- * The names to ask a database for, one after the other, until it knows one; none where it cannot be a zone's. Without
- * a slash a name may be an abbreviation to PostgreSQL, which has no summer time (CET) and another meaning elsewhere
- * (IST: India, Israel): it stands for its place, and is none where there is no such place.
+ * The names to ask a database for, one after the other, until it knows one. Without a slash a name may be an
+ * abbreviation to PostgreSQL, without summer time (CET) and with another meaning elsewhere (IST: India, Israel): such a
+ * one is refused, and what is none (Cuba) stands for its place.
+ *
+ * @throws {TidemarkError} `timezone_invalid` where it cannot be the name of a zone.
  */
 export function namesOf(zone: string): string[] {
   const name = zone.replace(AGAIN, '');
   const places = (GROUPS.get(name.toLowerCase()) ?? []).filter((other) => other.includes('/'));
   if (NO_PLACE.test(name)) return [name];
-  if (!PLACE.test(name) && !FIXED.test(name)) return name.includes('/') ? [] : places;
-  return [name, ...places.filter((other) => other !== name)];
+  if (PLACE.test(name) || FIXED.test(name)) return [name, ...places.filter((other) => other !== name)];
+  if (name.includes('/') || places.length === 0) {
+    throw new TidemarkError(
+      'timezone_invalid',
+      `${zone} is not a time zone; use a name such as Europe/Berlin`,
+    );
+  }
+  return places;
 }

@@ -43,6 +43,7 @@ export class Zones {
    * @throws {TidemarkError} `timezone_invalid`.
    */
   async offsets(zone: string, from: number, to: number): Promise<readonly ZoneOffset[]> {
+    const names = namesOf(zone);
     if (isUtc(zone)) return UTC;
     const key = zone.toLowerCase();
     const known = this.known.get(key);
@@ -50,7 +51,7 @@ export class Zones {
     const wanted = { from: from - MARGIN_MS, to: to + MARGIN_MS };
     if (fresh && known.from <= wanted.from && wanted.to <= known.to) return known.offsets;
     const range = fresh ? joined(known, wanted) : wanted;
-    const read = await this.read(fresh ? [known.name] : namesOf(zone), range);
+    const read = await this.read(fresh ? [known.name] : names, range);
     if (read === undefined) throw await this.unknown(zone);
     this.known.set(key, { ...read, ...range, until: Date.now() + KEEP_MS });
     return read.offsets;
@@ -82,7 +83,7 @@ export class Zones {
     const { release } = await this.rules();
     return new TidemarkError(
       'timezone_invalid',
-      `${zone} is not a time zone to the database, whose rules are those of tzdata ${release}; use a name such as Europe/Berlin`,
+      `${zone} is not a time zone that the database knows, whose rules are those of tzdata ${release}; use a name such as Europe/Berlin`,
     );
   }
 }

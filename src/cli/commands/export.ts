@@ -11,6 +11,7 @@ import { GRANULARITIES, type Granularity } from '../../rollups/granularity.ts';
 import { GROUPINGS, type Grouping } from '../../rollups/usageSeries.ts';
 import { type TenantContext, tenantContext } from '../../tenancy/tenantContext.ts';
 import { TenantDirectory } from '../../tenancy/tenantDirectory.ts';
+import { namesOf } from '../../zones/zoneNames.ts';
 import { firstShown, type ZoneOffset } from '../../zones/zoneOffset.ts';
 import { Zones } from '../../zones/zones.ts';
 import { joined, type WrittenMoment, writtenMoment } from '../arguments.ts';
@@ -126,6 +127,11 @@ function events(flags: EventFlags): Promise<number> {
 function usage(flags: UsageFlags): Promise<number> {
   const { customer: customerId, endpoint, model, eventType, granularity } = flags;
   const groupBy = parseGroupings(flags.groupBy);
+  try {
+    namesOf(flags.timezone);
+  } catch (error) {
+    throw zoneFault(error);
+  }
   const format = formatOf(flags, 'csv');
   const filters = { customerId, endpoint, model, eventType };
   return write(flags, 'buckets', (range) => (client, context, counts) => {
@@ -139,6 +145,8 @@ function write(
   what: string,
   lines: (range: Range) => Lines,
 ): Promise<number> {
+  if (flags.to !== undefined && flags.to.ms <= flags.from.ms)
+    throw new UsageError('--from must be before --to');
   const signal = interruption();
   return withSchema('export', async (client, config) => {
     const range = await rangeOf(flags, client, config);
@@ -186,27 +194,19 @@ async function rangeOf(
   const { from, to = { ms: now + config.ingest.acceptAheadMs, zoneless: false }, timezone = 'UTC' } = flags;
   // No event lies a year ahead, and no calendar is needed there.
   const last = { ...to, ms: Math.min(to.ms, now + YEAR_MS) };
-  if (flags.to !== undefined && to.ms <= from.ms) throw new UsageError('--from must be before --to');
   if (last.ms <= from.ms) throw new UsageError('--from must not be in the future');
-  const offsets = await offsetsOf(timezone, from.ms, last.ms, client);
+  const offsets = await new Zones(client).offsets(timezone, from.ms, last.ms).catch((error) => {
+    throw zoneFault(error);
+  });
   const momentOf = ({ ms, zoneless }: WrittenMoment) => (zoneless ? firstShown(offsets, ms) : ms);
   const range = { from: momentOf(from), to: momentOf(last), offsets };
   if (range.to <= range.from) throw new UsageError('--from must be before --to');
   return range;
 }
 
-async function offsetsOf(
-  timezone: string,
-  from: number,
-  to: number,
-  client: pg.Client,
-): Promise<readonly ZoneOffset[]> {
-  try {
-    return await new Zones(client).offsets(timezone, from, to);
-  } catch (error) {
-    if (!(error instanceof TidemarkError)) throw error;
-    throw new UsageError(`--timezone: ${error.message}`);
-  }
+/** What is wrong with a zone's name, told as what is wrong with the option. */
+function zoneFault(error: unknown): unknown {
+  return error instanceof TidemarkError ? new UsageError(`--timezone: ${error.message}`) : error;
 }
 
 async function requireTenant(client: pg.Client, tenantId: string): Promise<void> {
