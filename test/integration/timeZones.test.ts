@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
@@ -10,13 +9,13 @@ import { NEWEST_RELEASE, readZoneRules, recogniseRules, ZONE_CHANGES } from '../
 import { Zones } from '../../src/zones/zones.ts';
 import { describeEngine } from '../support/database.ts';
 import { startTestService, type TestService } from '../support/service.ts';
-import { randomFrom } from '../support/traffic.ts';
+import { anEvent, randomFrom } from '../support/traffic.ts';
 import { zoneEdges } from '../support/zoneEdges.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 const GRANULARITIES = ['1h', '1d', '1mo'] as const;
-/** All zones from 2015 to 2030, in some 20 minutes: TEST_ALL_ZONES=1, or a file to write the count to. */
+/** All zones from 2015 to 2030, in about an hour: TEST_ALL_ZONES=1, or a file to write the count to. */
 const ALL = process.env.TEST_ALL_ZONES;
 const seed = Number(process.env.TEST_SEED ?? Date.now() % 1_000_000);
 /** Days without midnight and with two, half hours, days left out, rules that change at odd minutes or every year. */
@@ -51,11 +50,7 @@ describeEngine(`time zones (seed ${seed})`, () => {
 
   async function post(key: string, times: number[], customers = 1): Promise<void> {
     const events = times.flatMap((at) =>
-      Array.from({ length: customers }, (_, i) => ({
-        eventId: randomUUID(),
-        timestamp: iso(at),
-        customerId: `c${i}`,
-      })),
+      Array.from({ length: customers }, (_, i) => anEvent({ timestamp: iso(at), customerId: `c${i}` })),
     );
     for (let i = 0; i < events.length; i += 10_000) {
       const { status, body } = await t.call('POST', '/v1/events', { key, body: events.slice(i, i + 10_000) });
@@ -128,14 +123,14 @@ describeEngine(`time zones (seed ${seed})`, () => {
     it('has every event once, whatever Node knows of the zone', async () => {
       const { key } = await t.tenant();
       const from = Date.parse('2026-09-01T00:00:00Z');
-      const times = Array.from({ length: 8_784 }, (_, i) => from + i * 10 * 60_000);
+      const times = Array.from({ length: 1_464 }, (_, i) => from + i * HOUR);
       await post(key, times);
       for (const timezone of ['Africa/Casablanca', 'America/Vancouver', 'America/Havana', 'Europe/London']) {
         const query = { from: iso(from), to: iso(from + 61 * DAY), granularity: '1d', timezone };
-        expect(sum(await usage(key, query, 5)), timezone).toBe(8_784);
+        expect(sum(await usage(key, query, 5)), timezone).toBe(1_464);
         const whole = (await usage(key, query)).slice(1, -1);
         for (const { bucket, bucketEnd, calls } of whole) {
-          const held = (Date.parse(bucketEnd) - Date.parse(bucket)) / 600_000;
+          const held = (Date.parse(bucketEnd) - Date.parse(bucket)) / HOUR;
           expect([timezone, bucket, calls]).toEqual([timezone, bucket, held]);
         }
       }
@@ -148,7 +143,9 @@ describeEngine(`time zones (seed ${seed})`, () => {
       async (timezone) => {
         const { key } = await t.tenant();
         const now = Date.now();
-        const times = Array.from({ length: 500 }, (_, i) => now - i * DAY);
+        // Around where 120 days and a year of months begin, and 20 days before that.
+        const days = [0, 19, 21, 118, 119, 120, 121, 139, 140, 141, 360, 365, 366, 370, 380, 390, 400, 410];
+        const times = days.flatMap((ago) => [0, 5, 11, 17].map((hours) => now - ago * DAY - hours * HOUR));
         await post(key, times);
         for (const granularity of ['1d', '1mo']) {
           const series = await usage(key, { granularity, timezone });
@@ -193,16 +190,21 @@ describeEngine(`time zones (seed ${seed})`, () => {
       });
     });
 
-    it('that the database lists, or a browser reports, is taken', async () => {
-      const { rows } = await sql.query<{ name: string }>(
-        `select name from pg_timezone_names where name ~ '/' and name !~ '^posix/[A-Z]+$' or name in ('Cuba', 'Factory', 'EST5EDT', 'NZ', 'GB')`,
-      );
-      const browser = Intl.supportedValuesOf('timeZone');
-      expect(rows.length).toBeGreaterThan(400);
-      for (const name of new Set([...rows.map((row) => row.name), ...browser])) {
-        await expect(zones.offsets(name, ...range), name).resolves.toBeTruthy();
-      }
-    });
+    it(
+      'that the database lists, or a browser reports, is taken',
+      async () => {
+        const { rows } = await sql.query<{ name: string }>(
+          `select name from pg_timezone_names where name ~ '/' and name !~ '^posix/' or name in ('Cuba', 'Factory', 'EST5EDT', 'NZ', 'GB')`,
+        );
+        expect(rows.length).toBeGreaterThan(400);
+        const names = [...new Set([...rows.map((row) => row.name), ...Intl.supportedValuesOf('timeZone')])];
+        const random = randomFrom(seed);
+        for (const name of names.filter(() => ALL !== undefined || random() < 0.15)) {
+          await expect(zones.offsets(name, ...range), name).resolves.toBeTruthy();
+        }
+      },
+      ALL ? 10_000_000 : 60_000,
+    );
   });
 
   describe('the release of the rules', () => {
@@ -245,7 +247,7 @@ describeEngine(`time zones (seed ${seed})`, () => {
       const random = randomFrom(seed);
       const sample = [
         ...ODD,
-        ...Array.from({ length: 10 }, () => rows[Math.floor(random() * rows.length)]!.name),
+        ...Array.from({ length: 5 }, () => rows[Math.floor(random() * rows.length)]!.name),
       ];
       let [checked, buckets] = [0, 0];
       for (const zone of ALL ? rows.map((row) => row.name) : sample) {

@@ -3,11 +3,12 @@ import type pg from 'pg';
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 const MINUTE = 60_000;
+const QUARTER = 15 * MINUTE;
 
 /**
  * The starts of hours, days and months in a zone, found by looking at its clock minute after minute: slow, and nothing
- * of what it is to check. The clock is what the database shows every quarter of an hour, and every minute of a quarter
- * in which it was set.
+ * of what it is to check. The clock is what the database shows every hour, and every minute of an hour in which it was
+ * set. Otherwise it is looked at every quarter of an hour: all are ahead of UTC by whole quarters.
  *
  * @param from in ms since the epoch, a whole hour in UTC, as `to`.
  */
@@ -24,7 +25,7 @@ export async function zoneEdges(
   const values = (since: number, until: number) => [zone, new Date(since), new Date(until)];
   const { rows } = await sql.query<{ at: Date; ahead: number }>(
     `select at, ahead from (select at, ahead, lag(ahead) over (order by at) as was
-       from (${looked(`interval '15 minutes'`)}) as look) as looks
+       from (${looked(`interval '1 hour'`)}) as look) as looks
      where was is distinct from ahead order by at`,
     values(begin, to + 40 * DAY),
   );
@@ -36,7 +37,7 @@ export async function zoneEdges(
     }
     const minutes = await sql.query<{ at: Date; ahead: number }>(
       `${looked(`interval '1 minute'`)} order by at`,
-      values(at.getTime() - 15 * MINUTE, at.getTime()),
+      values(at.getTime() - HOUR, at.getTime()),
     );
     for (const minute of minutes.rows) {
       if (minute.ahead !== clock.at(-1)!.ahead) clock.push({ at: minute.at.getTime(), ahead: minute.ahead });
@@ -46,18 +47,21 @@ export async function zoneEdges(
   const edges: Record<'1h' | '1d' | '1mo', number[]> = { '1h': [], '1d': [], '1mo': [] };
   let next = 0;
   let [day, month] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
-  for (let at = begin; at < to + 40 * DAY; at += MINUTE) {
+  for (let at = begin; at < to + 40 * DAY; ) {
     const set = at === clock[next]?.at;
     if (set) next++;
     const shown = at + clock[next - 1]!.ahead * MINUTE;
     if (set || shown % HOUR === 0) edges['1h'].push(at);
-    if (shown < (day + 1) * DAY) continue;
-    day = Math.floor(shown / DAY);
-    edges['1d'].push(at);
-    const date = new Date(shown);
-    const ofMonth = date.getUTCFullYear() * 12 + date.getUTCMonth();
-    if (ofMonth > month) edges['1mo'].push(at);
-    month = Math.max(month, ofMonth);
+    if (shown >= (day + 1) * DAY) {
+      day = Math.floor(shown / DAY);
+      edges['1d'].push(at);
+      const date = new Date(shown);
+      const ofMonth = date.getUTCFullYear() * 12 + date.getUTCMonth();
+      if (ofMonth > month) edges['1mo'].push(at);
+      month = Math.max(month, ofMonth);
+    }
+    const quarter = Math.floor(at / QUARTER) * QUARTER + QUARTER;
+    at = Math.min(quarter, clock[next]?.at ?? quarter);
   }
   return edges;
 }
