@@ -41,6 +41,8 @@ import { ClosedFrontier } from './windows/closedFrontier.ts';
 import { Closer } from './windows/closer.ts';
 import { Refresher } from './windows/refresher.ts';
 import { WindowMetrics } from './windows/windowMetrics.ts';
+import { adviceFor, describeRules } from './zones/zoneRules.ts';
+import { Zones } from './zones/zones.ts';
 
 /** Connections for administration, and for the look-ups of keys and tenants, which are rare. */
 const ADMIN_POOL_SIZE = 2;
@@ -105,6 +107,9 @@ export async function createService(
   const engine = await readEngine(admin);
   registerBuildInfo(registry, engine);
   await reconcileRetention(admin, engine, config.retention, log);
+  const lookups = retryingLost(admin);
+  const zones = new Zones(lookups);
+  await tellZoneRules(zones, log);
   const frontier = new ClosedFrontier();
   const counters =
     parts.live ??
@@ -175,7 +180,6 @@ export async function createService(
 
   let accepting = true;
   const httpMetrics = new HttpMetrics(registry, () => accepting && !breaker.open);
-  const lookups = retryingLost(admin);
   const tenants = new TenantDirectory(lookups, config.limits);
   const sources = createSources({ config, ingest, tenants, reads, registry, log });
   const app = createApp({
@@ -192,6 +196,7 @@ export async function createService(
     httpMetrics,
     log,
     tenants,
+    zones,
     authenticator: new Authenticator({
       db: lookups,
       adminKeys: [config.adminKey, config.previousAdminKey].filter((key) => key !== undefined),
@@ -232,6 +237,14 @@ export async function createService(
       return ingest.lostEvents;
     },
   };
+}
+
+async function tellZoneRules(zones: Zones, log: Logger): Promise<void> {
+  const rules = await zones.rules();
+  const { release, missing } = rules;
+  const facts = { release, lacking: missing.map(({ what }) => what) };
+  if (missing.length === 0) log.info(facts, describeRules(rules));
+  else log.warn(facts, `${describeRules(rules)}: ${adviceFor()}`);
 }
 
 /** Time (ms) of the latest event, which may lie ahead of the clock. */

@@ -24,6 +24,18 @@ export function moment(text: string): number {
   return Math.floor(micros / 1_000);
 }
 
+/** A moment as `moment` takes it, and whether it was written without a zone, so that another than UTC may be meant. */
+export interface WrittenMoment {
+  /** In ms since the epoch, in UTC where no zone was written. */
+  ms: number;
+  zoneless: boolean;
+}
+
+export function writtenMoment(text: string): WrittenMoment {
+  const isDate = /^\d{4}-\d\d-\d\d$/.test(text);
+  return { ms: moment(text), zoneless: isDate || Number.isNaN(parseTimestamp(text)) };
+}
+
 /** A whole number from 0 up. */
 export function count(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('a whole number is needed');

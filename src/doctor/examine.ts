@@ -17,6 +17,7 @@ import { checkOutbox } from './checks/outbox.ts';
 import { checkPolicies } from './checks/policies.ts';
 import { checkRoles } from './checks/roles.ts';
 import { checkSchema } from './checks/schema.ts';
+import { checkTimeZones } from './checks/timeZones.ts';
 import { checkVersion } from './checks/version.ts';
 import { examineRedis } from './examineRedis.ts';
 import { type Finding, fail, ok } from './finding.ts';
@@ -31,6 +32,7 @@ const OF_SERVER: [string, Check][] = [
   ['durability', checkDurability],
   ['connections', checkConnections],
   ['clock', checkClock],
+  ['time zones', checkTimeZones],
   ['schema', checkSchema],
 ];
 

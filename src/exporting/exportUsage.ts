@@ -3,7 +3,6 @@ import {
   type ExactUsagePoint,
   type SeriesQuery,
   type SeriesRow,
-  seriesFault,
   seriesStatement,
   toExactPoint,
 } from '../rollups/usageSeries.ts';
@@ -16,7 +15,6 @@ import { usageCsvLine, usageHeader } from './usageCsv.ts';
  * The usage of a tenant as lines, one for each bucket and group that has any, in pieces.
  *
  * @param client in a snapshot of the tenant.
- * @throws {TidemarkError} `timezone_invalid`.
  */
 export async function* exportUsage(
   client: pg.Client,
@@ -30,14 +28,10 @@ export async function* exportUsage(
     format === 'csv' ? usageCsvLine(point, groupBy) : usageJsonLine(point);
   const statement = await seriesStatement(client, context, query);
   if (format === 'csv') yield usageHeader(groupBy);
-  try {
-    for await (const rows of readAll<SeriesRow>(client, statement)) {
-      counts.rows += rows.length;
-      counts.reachedMs = Number(rows.at(-1)!.bucket_ms);
-      yield rows.map((row) => toLine(toExactPoint(row, groupBy))).join('');
-    }
-  } catch (error) {
-    throw seriesFault(error, query);
+  for await (const rows of readAll<SeriesRow>(client, statement)) {
+    counts.rows += rows.length;
+    counts.reachedMs = Number(rows.at(-1)!.bucket_ms);
+    yield rows.map((row) => toLine(toExactPoint(row, groupBy))).join('');
   }
 }
 

@@ -89,7 +89,7 @@ export function createApp(services: Services): App {
   auditLogRoutes(app, services);
   deliveryRoutes(app, services);
   operationRoutes(app, services);
-  descriptionRoutes(app);
+  descriptionRoutes(app, services);
   refuseOtherMethods(app);
   names = new OperationNames(app);
   return app;

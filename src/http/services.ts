@@ -12,6 +12,7 @@ import type { LiveCounters } from '../live/liveCounters.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Authenticator } from '../tenancy/authenticator.ts';
 import type { TenantDirectory } from '../tenancy/tenantDirectory.ts';
+import type { Zones } from '../zones/zones.ts';
 import type { HttpMetrics } from './httpMetrics.ts';
 
 /** What the routes call. */
@@ -31,6 +32,8 @@ export interface Services {
   limiter: RateLimiter;
   live: LiveCounters;
   tenants: TenantDirectory;
+  /** Time zones, as the database has them. */
+  zones: Pick<Zones, 'offsets' | 'rules'>;
   authenticator: Authenticator;
   /** Whose word on where a request comes from is taken. */
   trustedProxies: BlockList;

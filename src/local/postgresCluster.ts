@@ -12,6 +12,7 @@ import { processStart } from './processes.ts';
 import { type RunningServer, readLockFile, runningServer } from './runningServer.ts';
 import { type Account, serverAccount } from './serverAccount.ts';
 import { dataDirArgument, majorVersion, programEnvironment, runnableBinaries } from './serverProgram.ts';
+import { withNewestZones } from './withNewestZones.ts';
 
 /** How long a start may take, recovery after a crash included, in ms. */
 const START_TIMEOUT_MS = 120_000;
@@ -108,7 +109,8 @@ async function startAnew(dataDir: string, options: ClusterOptions): Promise<Post
   const { port, password, user = DEFAULT_USER, log = () => undefined } = options;
   const credentials = { user, password, database: 'postgres' };
   const account = await serverAccount(dataDir, log);
-  const binaries = await runnableBinaries(options.binaries ?? (await embeddedBinaries()), account);
+  const own = await runnableBinaries(options.binaries ?? (await embeddedBinaries()), account);
+  const binaries = options.binaries ? own : await withNewestZones(own, dataDir, account, log);
   const settings: Record<string, string> = {
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',

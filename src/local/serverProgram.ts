@@ -117,13 +117,23 @@ export async function runnableBinaries(
   }
 }
 
-async function copyPrograms(native: string, copy: string): Promise<void> {
+/**
+ * The folder in which root keeps programs for the server's user.
+ *
+ * @throws when it is not root's alone.
+ */
+export async function rootsPrograms(): Promise<string> {
   await mkdir(COPIES, { recursive: true });
   const folder = await lstat(COPIES);
   if (!folder.isDirectory() || folder.uid !== 0 || (folder.mode & 0o022) !== 0) {
     throw new Error(`${COPIES} is not root's alone`);
   }
   await chmod(COPIES, 0o755);
+  return COPIES;
+}
+
+async function copyPrograms(native: string, copy: string): Promise<void> {
+  await rootsPrograms();
   if (await lstat(copy).catch(() => undefined)) return;
   const unfinished = `${copy}.${process.pid}`;
   await cp(native, unfinished, {

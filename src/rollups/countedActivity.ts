@@ -2,7 +2,7 @@ import type { Queryable } from '../db/connections.ts';
 import { SqlParameters } from '../db/sqlParameters.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
 import { type ActivityRow, type ActivitySummary, summaryOf } from './activitySummary.ts';
-import { bucketOf } from './granularity.ts';
+import { utcBucketOf } from './granularity.ts';
 import { findStale, usageRows } from './usageSource.ts';
 
 /** Activity over [from, to) (ms), counted in the usage rollups: for parts of buckets, and for one customer. */
@@ -31,7 +31,7 @@ export async function countedActivity(
        select at, max(users) filter (where event_type is null) as users,
          json_object_agg(event_type, calls) filter (where event_type is not null) as by_type
        from (
-         select ${bucketOf(granularity, "'UTC'")} as at, event_type, count(distinct customer_id) as users,
+         select ${utcBucketOf(granularity)} as at, event_type, count(distinct customer_id) as users,
            sum(calls)::bigint as calls
          from ${usage}
          group by grouping sets ((1, event_type), (1))

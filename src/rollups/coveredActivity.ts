@@ -2,7 +2,7 @@ import type { Queryable } from '../db/connections.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
 import { WINDOW_MS } from '../windows/window.ts';
 import { type ActivityRow, type ActivitySummary, summaryOf } from './activitySummary.ts';
-import { bucketOf } from './granularity.ts';
+import { utcBucketOf } from './granularity.ts';
 import type { PreparedStatement } from './windowStatements.ts';
 
 /** The windows that the activity tables have, [from, until) in ms. */
@@ -60,7 +60,7 @@ const STATEMENTS = { '1h': statement('1h'), '1d': statement('1d') };
  * statements that read windows are. Parameters: tenant, from, the last window's start, to, limit.
  */
 function statement(level: '1h' | '1d'): PreparedStatement {
-  const at = bucketOf(level, "'UTC'");
+  const at = utcBucketOf(level);
   const rolledUp = `
       select bucket, customer_id, event_type, calls from tenant_data.usage_30s u
       where tenant_id = $1 and bucket >= $2 and bucket < $3

@@ -1,6 +1,5 @@
-import { TidemarkError } from '../errors.ts';
 import { WINDOW_MS } from '../windows/window.ts';
-import type { Level } from './segments.ts';
+import type { ZoneOffset } from '../zones/zoneOffset.ts';
 
 export const GRANULARITIES = ['30s', '1m', '5m', '15m', '1h', '1d', '1mo'] as const;
 export type Granularity = (typeof GRANULARITIES)[number];
@@ -9,7 +8,7 @@ const MINUTE = 60_000;
 const HOUR = 3_600_000;
 const DAY = 86_400_000;
 
-/** Shortest length of a bucket in ms; a month may be longer. */
+/** Usual length of a bucket in ms; the shortest one of a month. */
 export const GRANULARITY_MS: Record<Granularity, number> = {
   '30s': WINDOW_MS,
   '1m': MINUTE,
@@ -20,103 +19,94 @@ export const GRANULARITY_MS: Record<Granularity, number> = {
   '1mo': 28 * DAY,
 };
 
-const INTERVAL: Record<Granularity, string> = {
-  '30s': '30 seconds',
-  '1m': '1 minute',
-  '5m': '5 minutes',
-  '15m': '15 minutes',
-  '1h': '1 hour',
-  '1d': '1 day',
-  '1mo': '1 month',
-};
+/** How long before a moment to look for the start of its bucket: no zone has left out more than one day. */
+const LOOK_BACK_MS = { '1h': 2 * HOUR, '1d': 4 * DAY, '1mo': 66 * DAY };
 
 /** Whether the buckets are those of a time zone's clock and calendar; shorter ones are the same everywhere. */
-export function followsTimezone(granularity: Granularity): boolean {
+export function followsTimezone(granularity: Granularity): granularity is '1h' | '1d' | '1mo' {
   return GRANULARITY_MS[granularity] >= HOUR;
 }
 
-/** SQL for the start of the bucket that a rollup's `bucket` falls into. */
-export function bucketOf(granularity: Granularity, zone: string): string {
-  switch (granularity) {
-    case '1h':
-      return `date_trunc('hour', bucket, ${zone})`;
-    case '1d':
-      return `date_trunc('day', bucket, ${zone})`;
-    case '1mo':
-      return `date_trunc('month', bucket, ${zone})`;
-    default:
-      return `date_bin('${INTERVAL[granularity]}', bucket, 'epoch'::timestamptz)`;
-  }
-}
-
-/** End of a bucket: on the zone's calendar from a day up, since a day there may have 23 or 25 hours. */
-export function bucketEndOf(granularity: Granularity, bucket: string, zone: string): string {
-  const calendar = granularity === '1d' || granularity === '1mo';
-  return calendar
-    ? `(((${bucket}) at time zone ${zone}) + interval '${INTERVAL[granularity]}') at time zone ${zone}`
-    : `${bucket} + interval '${INTERVAL[granularity]}'`;
-}
-
-/** The coarsest level whose buckets never straddle a bucket of the answer. */
-export function coarsestLevel(granularity: Granularity, timezone: string, from: number, to: number): Level {
-  if (!followsTimezone(granularity)) return '30s';
-  const offsets = offsetsOf(timezone, from, to);
-  if (offsets.some((offset) => offset % HOUR !== 0)) return '30s';
-  return granularity === '1h' || offsets.some((offset) => offset !== 0) ? '1h' : '1d';
+/** SQL for the start of the hour or the day in UTC that a rollup's `bucket` falls into. */
+export function utcBucketOf(granularity: '1h' | '1d'): string {
+  return `date_trunc('${granularity === '1h' ? 'hour' : 'day'}', bucket, 'UTC')`;
 }
 
 /**
- * Offsets (ms) from UTC that the zone has in the range, sampled daily: no zone changes its offset and back within
- * a day.
- */
-function offsetsOf(timezone: string, from: number, to: number): number[] {
-  if (timezone === 'UTC') return [0];
-  const format = zoneFormat(timezone);
-  const offsets = new Set<number>();
-  for (let at = from - DAY; at < to + DAY; at += DAY) offsets.add(offsetAt(format, at));
-  return [...offsets];
-}
-
-function offsetAt(format: Intl.DateTimeFormat, ms: number): number {
-  const at = Math.floor(ms / 1_000) * 1_000;
-  const part = Object.fromEntries(format.formatToParts(at).map(({ type, value }) => [type, Number(value)]));
-  return Date.UTC(part.year!, part.month! - 1, part.day, part.hour, part.minute, part.second) - at;
-}
-
-/**
- * A name from the IANA time zone database that both this service and PostgreSQL understand.
+ * The starts of the buckets that [from, to) touches, ascending, and the end of the last: buckets leave no gap and
+ * never overlap, each ends where the next begins.
  *
- * @throws {TidemarkError} `timezone_invalid`.
+ * A day or a month begins at the first instant at which the zone's calendar shows it: where midnight comes twice, at
+ * the first one; where it is left out, when the clock is set; and once it has begun, a clock that is set back over
+ * midnight does not end it. An hour begins when the zone's clock shows a full hour, and when it is set: where it is set
+ * by half an hour, there is an hour of 30 minutes.
+ *
+ * @param offsets of the zone, from 70 days before `from` on.
  */
-export function checkTimezone(timezone: string): string {
-  // Region/City only: abbreviations mean one thing to Intl and another to PostgreSQL (IST: India, Israel).
-  if (/^(UTC|GMT|[A-Za-z_]+\/.+)$/i.test(timezone)) {
-    try {
-      zoneFormat(timezone);
-      return timezone;
-    } catch {
-      // unknown to Intl: refused below
-    }
+export function bucketEdges(
+  granularity: Granularity,
+  offsets: readonly ZoneOffset[],
+  from: number,
+  to: number,
+): number[] {
+  const edges: number[] = [];
+  for (const edge of startsSince(granularity, offsets, from)) {
+    if (edge <= from) edges.length = 0;
+    edges.push(edge);
+    if (edge >= to) return edges;
   }
-  throw unknownTimezone(timezone);
+  throw new Error('time does not end');
 }
 
-export function unknownTimezone(timezone: string): TidemarkError {
-  return new TidemarkError(
-    'timezone_invalid',
-    `${timezone} is not a time zone; use a name such as Europe/Berlin`,
-  );
+/** The start (ms) of the bucket that a moment falls into. */
+export function bucketStart(granularity: Granularity, offsets: readonly ZoneOffset[], at: number): number {
+  return bucketEdges(granularity, offsets, at, at + 1)[0]!;
 }
 
-function zoneFormat(timeZone: string): Intl.DateTimeFormat {
-  return new Intl.DateTimeFormat('en-US', {
-    timeZone,
-    hourCycle: 'h23',
-    year: 'numeric',
-    month: 'numeric',
-    day: 'numeric',
-    hour: 'numeric',
-    minute: 'numeric',
-    second: 'numeric',
-  });
+/** Starts of buckets, ascending, from one at or before `from` on, without end. What comes before that is no start. */
+function* startsSince(
+  granularity: Granularity,
+  offsets: readonly ZoneOffset[],
+  from: number,
+): Generator<number> {
+  if (!followsTimezone(granularity)) {
+    const size = GRANULARITY_MS[granularity];
+    for (let at = Math.floor(from / size) * size; ; at += size) yield at;
+  }
+  const begin = from - LOOK_BACK_MS[granularity];
+  /** What the clock showed when the last bucket began, in ms as if it were UTC. */
+  let shown = Number.NEGATIVE_INFINITY;
+  for (const [i, { from: since, offsetMs }] of offsets.entries()) {
+    const until = offsets[i + 1]?.from ?? Number.POSITIVE_INFINITY;
+    if (until <= begin) continue;
+    const set = Math.max(since, begin);
+    const shows = floorOf(granularity, set + offsetMs);
+    if (granularity === '1h' || shows > shown) {
+      yield set;
+      shown = shows;
+    }
+    for (shown = after(granularity, shown); shown - offsetMs < until; shown = after(granularity, shown)) {
+      yield shown - offsetMs;
+    }
+    shown = before(granularity, shown);
+  }
+}
+
+function floorOf(granularity: '1h' | '1d' | '1mo', local: number): number {
+  if (granularity !== '1mo') {
+    const size = GRANULARITY_MS[granularity];
+    return Math.floor(local / size) * size;
+  }
+  const date = new Date(local);
+  return Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), 1);
+}
+
+function after(granularity: '1h' | '1d' | '1mo', start: number): number {
+  if (granularity !== '1mo') return start + GRANULARITY_MS[granularity];
+  const date = new Date(start);
+  return Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 1);
+}
+
+function before(granularity: '1h' | '1d' | '1mo', start: number): number {
+  return floorOf(granularity, start - 1);
 }

@@ -4,7 +4,13 @@ import { WINDOW_MS } from '../windows/window.ts';
 export const LEVELS = ['raw', '30s', '1h', '1d'] as const;
 export type Level = (typeof LEVELS)[number];
 
-const BUCKET_MS: Record<Level, number> = { raw: 1, '30s': WINDOW_MS, '1h': 3_600_000, '1d': 86_400_000 };
+/** Length of a bucket in ms; of the events themselves, what they are told apart by. */
+export const LEVEL_MS: Record<Level, number> = {
+  raw: 1,
+  '30s': WINDOW_MS,
+  '1h': 3_600_000,
+  '1d': 86_400_000,
+};
 /** Segments beyond which the scattered stale buckets are read as one stretch: exact all the same, and short SQL. */
 const MAX_SEGMENTS = 40;
 
@@ -50,7 +56,7 @@ function cover(from: number, to: number, level: Level, stale: number[]): Segment
   if (from >= to) return [];
   if (level === 'raw') return [{ level, from, to }];
   const finer = LEVELS[LEVELS.indexOf(level) - 1]!;
-  const size = BUCKET_MS[level];
+  const size = LEVEL_MS[level];
   const wholeFrom = align(from, level, 'up');
   const wholeTo = align(to, level, 'down');
   if (wholeFrom >= wholeTo) return cover(from, to, finer, stale);
@@ -87,6 +93,6 @@ function append(segments: Segment[], next: Segment): void {
 }
 
 function align(ms: number, level: Level, direction: 'up' | 'down'): number {
-  const size = BUCKET_MS[level];
+  const size = LEVEL_MS[level];
   return (direction === 'up' ? Math.ceil(ms / size) : Math.floor(ms / size)) * size;
 }

@@ -2,16 +2,10 @@ import type { Queryable } from '../db/connections.ts';
 import { decimalOf, numberOf } from '../db/numbers.ts';
 import { decodeCursor, type List, type Page, type Position, pageOf } from '../db/paging.ts';
 import { instant, SqlParameters } from '../db/sqlParameters.ts';
-import { errorCode, INVALID_PARAMETER_VALUE } from '../db/sqlstate.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
-import {
-  bucketEndOf,
-  bucketOf,
-  coarsestLevel,
-  followsTimezone,
-  type Granularity,
-  unknownTimezone,
-} from './granularity.ts';
+import type { ZoneOffset } from '../zones/zoneOffset.ts';
+import { bucketsOf } from './buckets.ts';
+import { bucketStart, type Granularity } from './granularity.ts';
 import { averageMs, LATENCY_COLUMNS, percentile } from './latencyHistogram.ts';
 import { findStale, type UsageFilters, usageRows } from './usageSource.ts';
 
@@ -31,7 +25,8 @@ export interface SeriesQuery extends UsageFilters {
   from: number;
   to: number;
   granularity: Granularity;
-  timezone: string;
+  /** Of the time zone, as the database has it, around the range. */
+  offsets: readonly ZoneOffset[];
   groupBy: Grouping[];
 }
 
@@ -42,6 +37,7 @@ export interface UsageQuery extends SeriesQuery {
 
 /** One bucket of the series, or one group of one bucket. Dimensions that were not grouped by are left out. */
 export interface UsagePoint {
+  /** Of the whole bucket, as its end, also where the range has only a part of it. */
   bucket: string;
   bucketEnd: string;
   customerId?: string | null;
@@ -99,7 +95,7 @@ export interface SeriesRow {
 /**
  * Usage over time, ordered by bucket and group. Buckets without events are left out.
  *
- * @throws {TidemarkError} `cursor_invalid`, `timezone_invalid`.
+ * @throws {TidemarkError} `cursor_invalid`.
  */
 export async function usageSeries(
   db: Queryable,
@@ -113,9 +109,7 @@ export async function usageSeries(
   };
   const after = query.cursor === undefined ? null : decodeCursor(query.cursor, list);
   const statement = await seriesStatement(db, context, query, { after, limit: query.limit + 1 });
-  const { rows } = await db.query<SeriesRow>(statement.text, statement.values).catch((error) => {
-    throw seriesFault(error, query);
-  });
+  const { rows } = await db.query<SeriesRow>(statement.text, statement.values);
   const points = rows.map((row) => toPoint(row, groupBy));
   return pageOf(points, query.limit, list, (point) => [
     Date.parse(point.bucket),
@@ -134,26 +128,29 @@ export async function seriesStatement(
   query: SeriesQuery,
   page: { after: Position | null; limit: number } | null = null,
 ): Promise<{ text: string; values: unknown[] }> {
-  const { granularity, timezone, groupBy } = query;
+  const { granularity, offsets, groupBy, to } = query;
   const after = page?.after ?? null;
-  const from = after ? Math.max(query.from, after[0] as number) : query.from;
-  const coarsest = coarsestLevel(granularity, timezone, from, query.to);
-  const range = { from, to: query.to };
+  // From the start of the bucket where the page before ended: the rest of that bucket's groups are whole.
+  const from = after
+    ? Math.max(query.from, bucketStart(granularity, offsets, after[0] as number))
+    : query.from;
+  const range = { from, to };
   const stale = await findStale(db, context, range, query.customerId);
 
   const parameters = new SqlParameters();
   const { customerId, endpoint, model, eventType } = query;
+  // A cursor may lie behind the end of the range.
+  const buckets = bucketsOf(granularity, offsets, { from: Math.min(from, to - 1), to }, parameters);
   const dimensions = groupBy.map((group) => GROUP_COLUMN[group]);
   const usage = usageRows(
     context,
     range,
-    coarsest,
+    buckets.coarsest,
     stale,
     [...dimensions, ...SUMS, 'latency_max', ...LATENCY_COLUMNS],
     { customerId, endpoint, model, eventType },
     parameters,
   );
-  const zone = followsTimezone(granularity) ? parameters.add(timezone) : `'UTC'`;
   // An absent endpoint or model sorts as the empty text, which no event can carry.
   const groups = dimensions.map((column) => `coalesce(${column}, '') collate "C" as ${column}`);
   const key = ['at', ...dimensions];
@@ -161,9 +158,9 @@ export async function seriesStatement(
     ? `where (${key.join(', ')}) > (${[instant(after[0] as number), ...after.slice(1).map((part) => parameters.add(part))].join(', ')})`
     : '';
   const text = `select extract(epoch from at) * 1000 as bucket_ms,
-       extract(epoch from ${bucketEndOf(granularity, 'at', zone)}) * 1000 as bucket_end_ms, series.*
+       extract(epoch from ${buckets.end}) * 1000 as bucket_end_ms, series.*
      from (
-       select ${[`${bucketOf(granularity, zone)} as at`, ...groups].join(', ')},
+       select ${[`${buckets.at} as at`, ...groups].join(', ')},
          ${[...SUMS, ...LATENCY_COLUMNS].map((column) => `sum(${column}) as ${column}`).join(', ')},
          max(latency_max) as latency_max
        from ${usage}
@@ -173,11 +170,6 @@ export async function seriesStatement(
      order by ${key.join(', ')}
      ${page ? `limit ${page.limit}` : ''}`;
   return { text, values: parameters.values };
-}
-
-/** What a failure of the statement means: PostgreSQL may not know a time zone that Node knows. */
-export function seriesFault(error: unknown, { timezone }: SeriesQuery): unknown {
-  return errorCode(error) === INVALID_PARAMETER_VALUE ? unknownTimezone(timezone) : error;
 }
 
 /** @param row of the statement for the same groups. */

@@ -11,6 +11,7 @@ import { migrate } from '../../src/db/migrate.ts';
 import { examine } from '../../src/doctor/examine.ts';
 import type { Finding, Status } from '../../src/doctor/finding.ts';
 import { reconcileRetention } from '../../src/retention/reconcileRetention.ts';
+import { readZoneRules } from '../../src/zones/zoneRules.ts';
 import { buildProgram } from '../support/buildProgram.ts';
 import { describeEngine } from '../support/database.ts';
 import { newRedis } from '../support/newRedis.ts';
@@ -89,17 +90,39 @@ describeEngine('doctor', () => {
 
   test('a sound installation: nothing but ok, exit code 0, and no secret', async () => {
     const findings = await look();
-    expect(findings.filter(({ status }) => status !== 'ok')).toEqual([]);
+    // The rules of the machine that the tests run on may be old; that they are told apart is timeZones.test's.
+    const { missing } = await readZoneRules(sql);
+    const old = missing.length > 0 ? ['time zones'] : [];
+    expect(findings.filter(({ status }) => status !== 'ok').map(({ check }) => check)).toEqual(old);
     expect(new Set(findings.map(({ check }) => check))).toEqual(
       new Set([
-        ...['configuration', 'database', 'durability', 'connections', 'clock', 'schema', 'engine', 'roles'],
-        ...['policies', 'locks', 'closing', 'late windows', 'activity', 'outbox', 'dead letters', 'redis'],
+        ...[
+          'configuration',
+          'database',
+          'durability',
+          'connections',
+          'clock',
+          'time zones',
+          'schema',
+          'engine',
+        ],
+        ...[
+          'roles',
+          'policies',
+          'locks',
+          'closing',
+          'late windows',
+          'activity',
+          'outbox',
+          'dead letters',
+          'redis',
+        ],
       ]),
     );
     const env = { DATABASE_URL: cluster.url, DATA_DIR: join(folder, 'data') };
     const { code, out, err } = await runTidemark(['doctor'], env);
     expect({ code, err }).toEqual({ code: 0, err: '' });
-    expect(out).toContain(`${findings.length} ok, 0 warn, 0 fail\n`);
+    expect(out).toContain(`${findings.length - old.length} ok, ${old.length} warn, 0 fail\n`);
     expect(out).not.toContain(new URL(cluster.url).password);
   }, 30_000);
 

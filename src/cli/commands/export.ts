@@ -1,25 +1,31 @@
 import { Command, Option } from 'commander';
 import type pg from 'pg';
 import type { Config } from '../../config.ts';
-import { StartupError, UsageError } from '../../errors.ts';
+import { StartupError, TidemarkError, UsageError } from '../../errors.ts';
 import { ExportCounts, type ExportFormat } from '../../exporting/exportCounts.ts';
 import { exportEvents } from '../../exporting/exportEvents.ts';
 import { exportUsage } from '../../exporting/exportUsage.ts';
 import { beginSnapshot, endSnapshot } from '../../exporting/snapshot.ts';
 import { writeOutput } from '../../exporting/writeOutput.ts';
-import { checkTimezone, GRANULARITIES, type Granularity } from '../../rollups/granularity.ts';
+import { GRANULARITIES, type Granularity } from '../../rollups/granularity.ts';
 import { GROUPINGS, type Grouping } from '../../rollups/usageSeries.ts';
 import { type TenantContext, tenantContext } from '../../tenancy/tenantContext.ts';
 import { TenantDirectory } from '../../tenancy/tenantDirectory.ts';
-import { joined, moment } from '../arguments.ts';
+import { namesOf } from '../../zones/zoneNames.ts';
+import { firstShown, type ZoneOffset } from '../../zones/zoneOffset.ts';
+import { Zones } from '../../zones/zones.ts';
+import { joined, type WrittenMoment, writtenMoment } from '../arguments.ts';
 import { EXIT_CODES, INTERRUPTED } from '../exitCodes.ts';
 import { interruption, runCommand } from '../runCommand.ts';
 import { showProgress } from '../showProgress.ts';
 import { withSchema } from '../withSchema.ts';
 
+const YEAR_MS = 366 * 86_400_000;
+
 const HELP = `
 Everything that was acknowledged before it began is in it, and nothing after: it is read from one snapshot, through the
-views that show one tenant. --from is included, --to is not; times without a zone, and dates, are UTC.
+views that show one tenant. --from is included, --to is not; dates, and times without a zone, are those of --timezone,
+else UTC. Of a bucket that the range cuts, the sums are those of the part that is in it.
 
 A file gets its name when it is complete, and replaces what had the name; .gz compresses. Without --out the lines go to
 standard output. NDJSON of events is what "tidemark import" takes: importing it again adds nothing. Decimals are exact;
@@ -31,8 +37,8 @@ ${EXIT_CODES}`;
 
 interface Flags {
   tenant: string;
-  from: number;
-  to?: number;
+  from: WrittenMoment;
+  to?: WrittenMoment;
   customer?: string;
   format?: ExportFormat;
   out?: string;
@@ -94,8 +100,12 @@ export function exportCommand(): Command {
 function withRange(command: Command, format: ExportFormat): Command {
   return command
     .requiredOption('--tenant <id>', 'whose; an inactive one may be exported too')
-    .requiredOption('--from <time>', 'the first moment: 2026-11-01, or 2026-11-01T12:00:00Z', moment)
-    .option('--to <time>', 'the first moment after it (default: as far as events are accepted ahead)', moment)
+    .requiredOption('--from <time>', 'the first moment: 2026-11-01, or 2026-11-01T12:00:00Z', writtenMoment)
+    .option(
+      '--to <time>',
+      'the first moment after it (default: as far as events are accepted ahead)',
+      writtenMoment,
+    )
     .option('--customer <id>', 'of this customer only')
     .addOption(
       new Option('--format <format>', `default: by the name of the file, else ${format}`).choices([
@@ -117,30 +127,29 @@ function events(flags: EventFlags): Promise<number> {
 function usage(flags: UsageFlags): Promise<number> {
   const { customer: customerId, endpoint, model, eventType, granularity } = flags;
   const groupBy = parseGroupings(flags.groupBy);
-  const timezone = parseTimezone(flags.timezone);
+  try {
+    namesOf(flags.timezone);
+  } catch (error) {
+    throw zoneFault(error);
+  }
   const format = formatOf(flags, 'csv');
   const filters = { customerId, endpoint, model, eventType };
   return write(flags, 'buckets', (range) => (client, context, counts) => {
-    return exportUsage(
-      client,
-      context,
-      { ...range, ...filters, granularity, groupBy, timezone },
-      format,
-      counts,
-    );
+    return exportUsage(client, context, { ...range, ...filters, granularity, groupBy }, format, counts);
   });
 }
 
 /** @param what the rows are, for people. */
 function write(
-  flags: Flags,
+  flags: Flags & { timezone?: string },
   what: string,
-  lines: (range: { from: number; to: number }) => Lines,
+  lines: (range: Range) => Lines,
 ): Promise<number> {
-  if (flags.to !== undefined && flags.to <= flags.from) throw new UsageError('--from must be before --to');
+  if (flags.to !== undefined && flags.to.ms <= flags.from.ms)
+    throw new UsageError('--from must be before --to');
   const signal = interruption();
   return withSchema('export', async (client, config) => {
-    const range = rangeOf(flags, config);
+    const range = await rangeOf(flags, client, config);
     await requireTenant(client, flags.tenant);
     const context = tenantContext(flags.tenant);
     const counts = new ExportCounts();
@@ -169,10 +178,35 @@ function write(
   });
 }
 
-function rangeOf({ from, to }: Flags, config: Config): { from: number; to: number } {
-  const end = to ?? Date.now() + config.ingest.acceptAheadMs;
-  if (end <= from) throw new UsageError('--from must not be in the future');
-  return { from, to: end };
+/** In ms since the epoch, and what the clock of the zone is ahead of UTC around it. */
+interface Range {
+  from: number;
+  to: number;
+  offsets: readonly ZoneOffset[];
+}
+
+async function rangeOf(
+  flags: Flags & { timezone?: string },
+  client: pg.Client,
+  config: Config,
+): Promise<Range> {
+  const now = Date.now();
+  const { from, to = { ms: now + config.ingest.acceptAheadMs, zoneless: false }, timezone = 'UTC' } = flags;
+  // No event lies a year ahead, and no calendar is needed there.
+  const last = { ...to, ms: Math.min(to.ms, now + YEAR_MS) };
+  if (last.ms <= from.ms) throw new UsageError('--from must not be in the future');
+  const offsets = await new Zones(client).offsets(timezone, from.ms, last.ms).catch((error) => {
+    throw zoneFault(error);
+  });
+  const momentOf = ({ ms, zoneless }: WrittenMoment) => (zoneless ? firstShown(offsets, ms) : ms);
+  const range = { from: momentOf(from), to: momentOf(last), offsets };
+  if (range.to <= range.from) throw new UsageError('--from must be before --to');
+  return range;
+}
+
+/** What is wrong with a zone's name, told as what is wrong with the option. */
+function zoneFault(error: unknown): unknown {
+  return error instanceof TidemarkError ? new UsageError(`--timezone: ${error.message}`) : error;
 }
 
 async function requireTenant(client: pg.Client, tenantId: string): Promise<void> {
@@ -213,12 +247,4 @@ function parseGroupings(text: string | undefined): Grouping[] {
     throw new UsageError(`--group-by: each of ${GROUPINGS.join(', ')} at most once`);
   }
   return groups as Grouping[];
-}
-
-function parseTimezone(name: string): string {
-  try {
-    return checkTimezone(name);
-  } catch (error) {
-    throw new UsageError(`--timezone: ${(error as Error).message}`);
-  }
 }

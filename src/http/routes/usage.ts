@@ -1,9 +1,11 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import type { Config } from '../../config.ts';
+import type { KeptDays } from '../../config/retention.ts';
 import { TidemarkError } from '../../errors.ts';
 import { usageCsv } from '../../exporting/usageCsv.ts';
-import { checkTimezone, GRANULARITIES, GRANULARITY_MS, type Granularity } from '../../rollups/granularity.ts';
+import { coarsestBetween } from '../../rollups/buckets.ts';
+import { bucketEdges, GRANULARITIES, GRANULARITY_MS, type Granularity } from '../../rollups/granularity.ts';
 import { GROUPINGS, type Grouping, type UsageQuery, usageSeries } from '../../rollups/usageSeries.ts';
+import type { ZoneOffset } from '../../zones/zoneOffset.ts';
 import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
 import { parseRange } from '../range.ts';
@@ -56,8 +58,11 @@ const getUsage = createRoute({
   tags: ['Summaries'],
   summary: 'Usage over time',
   description:
-    'A series by bucket, and by group where groupBy is given. The range is taken to the millisecond: its first and ' +
-    'last bucket may be partial. Buckets without events are left out. Accept: text/csv returns CSV, with the cursor ' +
+    'A series by bucket, and by group where groupBy is given. The range is taken to the millisecond: where a point ' +
+    'has a bucket before from or a bucketEnd after to, its sums are of the part between. By default the range begins where a bucket begins: of the last ' +
+    '120, or of the last 366 days where those are fewer. Buckets leave no gap and never overlap: a day or a month ' +
+    'begins at the first instant at which the calendar of the zone shows it, an hour when its clock shows a full hour ' +
+    'or is set. Buckets without events are left out. Accept: text/csv returns CSV, with the cursor ' +
     'of the next page in X-Next-Cursor. Percentiles are estimates from a histogram with fixed bounds.',
   security,
   request: {
@@ -65,10 +70,16 @@ const getUsage = createRoute({
     query: z.strictObject({
       ...rangeQuery,
       granularity: z.enum(GRANULARITIES).default('1h'),
-      timezone: z.string().max(64).default('UTC').openapi({
-        description: 'IANA name; hours, days and months are those of this zone.',
-        example: 'Europe/Berlin',
-      }),
+      timezone: z
+        .string()
+        .max(64)
+        .default('UTC')
+        .openapi({
+          description:
+            'IANA name, a former one too; hours, days and months are those of this zone, by the rules that the database ' +
+            'has (info.x-time-zone-rules).',
+          example: 'Europe/Berlin',
+        }),
       groupBy: z
         .string()
         .max(64)
@@ -102,9 +113,8 @@ export function usageRoutes(app: App, services: Services): void {
     const { from, to, groupBy, timezone, ...query } = c.req.valid('query');
     const series: UsageQuery = {
       ...query,
-      ...usageRange({ from, to }, query.granularity, timezone, services.config),
-      timezone: checkTimezone(timezone),
       groupBy: parseGroupings(groupBy),
+      ...(await usageRange({ from, to }, query.granularity, timezone, services)),
     };
     const page = await usageSeries(services.reads.as(context), context, series);
     if (!/\btext\/csv\b/i.test(c.req.header('accept') ?? '')) return c.json(page, 200);
@@ -113,21 +123,32 @@ export function usageRoutes(app: App, services: Services): void {
   });
 }
 
-function usageRange(
+async function usageRange(
   query: { from: string | undefined; to: string | undefined },
   granularity: Granularity,
   timezone: string,
-  { ingest, retention }: Pick<Config, 'ingest' | 'retention'>,
-): { from: number; to: number } {
+  { zones, config }: Pick<Services, 'zones' | 'config'>,
+): Promise<{ from: number; to: number; offsets: readonly ZoneOffset[] }> {
   const bucketMs = GRANULARITY_MS[granularity];
-  const maxMs = Math.min(MAX_BUCKETS * bucketMs, 3_660 * DAY_MS);
-  // A range of our own making begins with a whole bucket, and where those are kept.
-  const { usage_1d: days, usage_30s: parts } = retention.days;
-  const keptDays = (bucketMs >= DAY_MS && timezone === 'UTC' ? days : parts) ?? Number.POSITIVE_INFINITY;
-  const lengthMs = Math.min(DEFAULT_BUCKETS * bucketMs, 366 * DAY_MS, (keptDays - 1) * DAY_MS);
-  const { from, to } = parseRange(query, { lengthMs, aheadMs: ingest.acceptAheadMs, maxMs });
-  const unit = Math.min(bucketMs, DAY_MS);
-  return { from: query.from === undefined ? Math.floor(from / unit) * unit : from, to };
+  const { from, to } = parseRange(query, {
+    lengthMs: Math.min(DEFAULT_BUCKETS * bucketMs, 366 * DAY_MS),
+    aheadMs: config.ingest.acceptAheadMs,
+    maxMs: Math.min(MAX_BUCKETS * bucketMs, 3_660 * DAY_MS),
+  });
+  const offsets = await zones.offsets(timezone, from, to);
+  if (query.from !== undefined) return { from, to, offsets };
+  const edges = bucketEdges(granularity, offsets, from, to).slice(0, -1);
+  return { from: firstKept(granularity, edges, to, config.retention.days), to, offsets };
+}
+
+/** Where a range of our own making begins: at the first of these buckets that is kept whole. */
+function firstKept(granularity: Granularity, edges: number[], to: number, days: KeptDays): number {
+  const level = coarsestBetween(granularity, edges);
+  const kept = level === 'raw' ? days.event : days[`usage_${level}`];
+  if (kept === null) return edges[0]!;
+  const earliest = (Math.floor(Date.now() / DAY_MS) - kept + 1) * DAY_MS;
+  if (earliest >= to) return edges[0]!; // nothing is: the reading refuses it
+  return edges.find((edge) => edge >= earliest) ?? earliest;
 }
 
 function parseGroupings(groupBy: string | undefined): Grouping[] {
