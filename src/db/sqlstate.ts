@@ -10,6 +10,10 @@ export const WINDOW_CLOSED = 'TM001';
 export const INTEREST_CHANGED = 'TM004';
 /** Raised where something is to be read, or refreshed, that is no longer kept. */
 export const NOT_KEPT = 'TM005';
+/** Raised where chunks have been rearranged since the snapshot of what was to be of one moment. */
+export const CHUNKS_MOVED = 'TM006';
+/** In one snapshot: somebody else has changed since then what is to be changed. */
+export const SERIALIZATION_FAILURE = '40001';
 export const UNIQUE_VIOLATION = '23505';
 /** Among others: the server does not know a time zone. */
 export const INVALID_PARAMETER_VALUE = '22023';

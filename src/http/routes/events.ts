@@ -152,6 +152,9 @@ export function eventRoutes(app: App, services: Services): void {
       aheadMs: services.config.ingest.acceptAheadMs,
       maxMs: 31 * DAY_MS,
     });
-    return c.json(await listEvents(services.reads.as(context), context, { ...query, ...range }), 200);
+    return c.json(
+      await services.reads.inOneMoment(context, (db) => listEvents(db, context, { ...query, ...range })),
+      200,
+    );
   });
 }
