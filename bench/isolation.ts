@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig } from '../src/config.ts';
 import { connectionSettings, createPool, createTenantReads, type Queryable } from '../src/db/connections.ts';
+import { readEngine } from '../src/db/engine.ts';
 import { listWindows } from '../src/rollups/listWindows.ts';
 import { createService } from '../src/service.ts';
 import { createLogger } from '../src/telemetry/logger.ts';
@@ -30,8 +31,8 @@ export async function readWindows(
   const config = loadConfig({ LOG_LEVEL: 'silent', DATABASE_URL: database.url });
   const log = createLogger(config);
   const settings = connectionSettings(database.url, config.database, 'read');
-  const reads = createTenantReads(settings, 1, log);
   const tables = createPool(settings, 1, log);
+  const reads = createTenantReads(settings, await readEngine(tables), 1, log);
   const context = tenantContext(TENANT);
   const db: Queryable =
     through === 'views'

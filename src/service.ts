@@ -102,9 +102,9 @@ export async function createService(
   const databaseMetrics = new DatabaseMetrics(registry, breaker);
   const settings = (use: 'ingest' | 'read' | 'admin' | 'closer' | 'refresher' | 'relay' | 'retention') =>
     connectionSettings(url, config.database, use, { breaker, metrics: databaseMetrics });
-  const reads = createTenantReads(settings('read'), config.database.readPoolSize, log);
   const admin = createPool(settings('admin'), ADMIN_POOL_SIZE, log);
   const engine = await readEngine(admin);
+  const reads = createTenantReads(settings('read'), engine, config.database.readPoolSize, log);
   registerBuildInfo(registry, engine);
   await reconcileRetention(admin, engine, config.retention, log);
   const lookups = retryingLost(admin);

@@ -5,6 +5,7 @@ import { inStatementSpan } from '../telemetry/spans.ts';
 import type { CircuitBreaker } from './circuitBreaker.ts';
 import { ConfiguredQuery } from './configuredQuery.ts';
 import type { DatabaseMetrics } from './databaseMetrics.ts';
+import type { Engine } from './engine.ts';
 import { remedyFor } from './sqlstate.ts';
 import { TenantReads } from './tenantReads.ts';
 
@@ -162,10 +163,16 @@ export function createPool(settings: ConnectionSettings, size: number, log: Logg
   return breaker ? behindBreaker(queries, breaker) : queries;
 }
 
-export function createTenantReads(settings: ConnectionSettings, size: number, log: Logger): TenantReads {
+export function createTenantReads(
+  settings: ConnectionSettings,
+  engine: Engine,
+  size: number,
+  log: Logger,
+): TenantReads {
   const { pooler, statementTimeoutMs, breaker, metrics } = settings;
   return new TenantReads({
     pool: openPool(settings, size, log),
+    engine,
     pooled: pooler === 'transaction',
     statementTimeoutMs,
     breaker,

@@ -10,12 +10,15 @@ export const WINDOW_CLOSED = 'TM001';
 export const INTEREST_CHANGED = 'TM004';
 /** Raised where something is to be read, or refreshed, that is no longer kept. */
 export const NOT_KEPT = 'TM005';
+/** Raised where chunks have been rearranged since the snapshot of what was to be of one moment. */
+export const CHUNKS_MOVED = 'TM006';
+/** In one snapshot: somebody else has changed since then what is to be changed. */
+export const SERIALIZATION_FAILURE = '40001';
 export const UNIQUE_VIOLATION = '23505';
 /** Among others: the server does not know a time zone. */
 export const INVALID_PARAMETER_VALUE = '22023';
 /** A refresh of the same range is under way elsewhere. */
 export const LOCK_NOT_AVAILABLE = '55P03';
-export const SERIALIZATION_FAILURE = '40001';
 export const DEADLOCK_DETECTED = '40P01';
 /** The server is there and has no connection left for us. */
 export const TOO_MANY_CONNECTIONS = '53300';

@@ -5,6 +5,7 @@ interface Connection {
   parse(query: { name?: string; text: string }): void;
   bind(config: { statement?: string; values: unknown[] }): void;
   execute(config: object): void;
+  sync(): void;
   readonly stream: import('node:net').Socket;
 }
 
@@ -14,33 +15,41 @@ type Handlers = Record<`handle${string}`, (...values: unknown[]) => void> & {
   callback: unknown;
 };
 
-/** What a statement runs with: as the read role, for one tenant. */
+/** A statement that is sent along with another one. */
+export interface Companion {
+  text: string;
+  values?: string[];
+}
+
 export interface TenantStatement {
-  tenantId: string;
   text: string;
   values: unknown[];
   /** Prepares it under this name, once per connection. */
   name?: string | undefined;
-  /** Settings for this statement alone, for connections that have no session to keep them in. */
-  settings?: Record<string, string>;
+  /** What comes before it: whatever it returns is of no interest. */
+  before: Companion[];
+  /** What comes after it, and returns at most one value. */
+  after?: Companion | undefined;
 }
 
 /**
- * A statement and the tenant context it runs in, in one round trip: set_config(…, is_local) and the statement are sent
- * with a single Sync behind them, hence are one transaction, and the context ends with it (PostgreSQL documentation,
- * "Extended Query", on Sync and implicit transactions). There is no moment at which a connection has a tenant that
- * the next user of it could inherit.
+ * The statements that give a statement its tenant context, or end what it has begun, and the statement, in one round
+ * trip: they are sent with a single Sync behind them, hence are one transaction, and the context ends with it
+ * (PostgreSQL documentation, "Extended Query", on Sync and implicit transactions).
  *
- * A Submittable of `pg`: the inner Query does everything but the context.
+ * A Submittable of `pg`: the inner Query does everything but its companions.
  */
 export class TenantQuery implements pg.Submittable {
   readonly text: string;
   readonly name: string | undefined;
   /** Settles with the result. */
   readonly result: Promise<pg.QueryResult>;
+  /** What the statement after it has returned, as text. */
+  afterwards: string | null | undefined;
   private readonly statement: TenantStatement;
   private readonly inner: Handlers;
-  private inContext = false;
+  /** Statements that have ended. */
+  private ended = 0;
 
   constructor(statement: TenantStatement) {
     const { text, values, name } = statement;
@@ -68,28 +77,31 @@ export class TenantQuery implements pg.Submittable {
   }
 
   submit(connection: unknown): Error | null {
-    const { tenantId, settings = {} } = this.statement;
-    const all = { 'tidemark.tenant_id': tenantId, role: 'tidemark_read', ...settings };
-    const sets = Object.keys(all).map((_, i) => `set_config($${2 * i + 1}, $${2 * i + 2}, true)`);
-    const { stream } = connection as Connection;
-    stream.cork();
+    const { before, after } = this.statement;
+    const outer = connection as Connection;
+    const sync = () => {
+      if (after) send(outer, after);
+      outer.sync();
+    };
+    outer.stream.cork();
     try {
-      (connection as Connection).parse({ text: `select ${sets.join(', ')}` });
-      (connection as Connection).bind({ values: Object.entries(all).flat() });
-      (connection as Connection).execute({});
-      return this.inner.submit(connection);
+      for (const companion of before) send(outer, companion);
+      return this.inner.submit(Object.create(outer, { sync: { value: sync } }));
     } finally {
-      stream.uncork();
+      outer.stream.uncork();
     }
   }
 
   handleDataRow(message: unknown): void {
-    if (this.inContext) this.inner.handleDataRow!(message);
+    const { before } = this.statement;
+    if (this.ended === before.length) this.inner.handleDataRow!(message);
+    else if (this.ended > before.length) {
+      this.afterwards = (message as { fields: (string | null)[] }).fields[0];
+    }
   }
 
   handleCommandComplete(message: unknown, connection: unknown): void {
-    if (this.inContext) this.inner.handleCommandComplete!(message, connection);
-    this.inContext = true;
+    if (this.ended++ === this.statement.before.length) this.inner.handleCommandComplete!(message, connection);
   }
 
   handleError(error: Error, connection: unknown): void {
@@ -119,4 +131,10 @@ export class TenantQuery implements pg.Submittable {
   handleCopyData(message: unknown, connection: unknown): void {
     this.inner.handleCopyData!(message, connection);
   }
+}
+
+function send(connection: Connection, { text, values = [] }: Companion): void {
+  connection.parse({ text });
+  connection.bind({ values });
+  connection.execute({});
 }

@@ -83,7 +83,7 @@ export async function listRecords(
   return { data: groupsOf(page.data), nextCursor: page.nextCursor };
 }
 
-/** One statement, hence one snapshot: the totals have just the records that are to be seen. */
+/** One statement: the totals have just the records that are to be seen. */
 export function recordsStatement(context: TenantContext, query: RecordQuery) {
   const parameters = new SqlParameters();
   const { type, destinationId, reference } = query;

@@ -50,12 +50,9 @@ export const NativeEvent = z
     reference: text(MAX_ID).optional().meta({ description: 'Order, invoice or session it belongs to.' }),
     sessionId: text(MAX_ID).optional().meta({ description: 'Another name for reference.' }),
     unit: text(MAX_UNIT).optional(),
-    value: z
-      .union([z.number(), z.string()])
-      .optional()
-      .meta({
-        description: 'Number or decimal string; at most 38 digits, 18 after the point, kept to the last one.',
-      }),
+    value: z.union([z.number(), z.string()]).optional().meta({
+      description: 'Number or decimal string; at most 38 digits, 18 after the point, kept to the last one.',
+    }),
     metadata: z.looseObject(METADATA_FIELDS).optional(),
   })
   .meta({ id: 'Event' });

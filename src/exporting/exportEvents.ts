@@ -28,7 +28,8 @@ export async function* exportEvents(
 ): AsyncGenerator<string> {
   const toLine = format === 'csv' ? eventCsvLine : eventJsonLine;
   if (format === 'csv') yield EVENT_HEADER;
-  for await (const rows of readAll<ExportedEvent>(client, eventsStatement(context, query))) {
+  const statement = async () => eventsStatement(context, query);
+  for await (const rows of readAll<ExportedEvent>(client, context, statement)) {
     counts.rows += rows.length;
     counts.reachedMs = Number(rows.at(-1)!.ts_micros) / 1_000;
     yield rows.map((row) => toLine(context.tenantId, row)).join('');

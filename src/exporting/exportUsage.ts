@@ -26,9 +26,9 @@ export async function* exportUsage(
   const { groupBy } = query;
   const toLine = (point: ExactUsagePoint) =>
     format === 'csv' ? usageCsvLine(point, groupBy) : usageJsonLine(point);
-  const statement = await seriesStatement(client, context, query);
+  const statement = () => seriesStatement(client, context, query);
   if (format === 'csv') yield usageHeader(groupBy);
-  for await (const rows of readAll<SeriesRow>(client, statement)) {
+  for await (const rows of readAll<SeriesRow>(client, context, statement)) {
     counts.rows += rows.length;
     counts.reachedMs = Number(rows.at(-1)!.bucket_ms);
     yield rows.map((row) => toLine(toExactPoint(row, groupBy))).join('');

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { ChunksMoved, repeatMoved } from '../db/chunksMoved.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
 
 /** Rows that are asked for at a time. While they are made into lines, the next ones are on their way. */
@@ -11,7 +12,8 @@ const FETCH_ROWS = 1_000;
  */
 export async function beginSnapshot(client: pg.Client, { tenantId }: TenantContext): Promise<void> {
   await client.query('begin transaction isolation level repeatable read, read only');
-  // Before the snapshot: packing a chunk truncates it, and whoever looks from an older snapshot finds it empty.
+  // Before the snapshot: packing a chunk truncates it, and whoever looks from an older snapshot finds it empty. What
+  // comes to be a chunk in between may be packed all the same, which `readAll` finds out.
   await client.query('lock table event, usage_30s, usage_1h, usage_1d in access share mode');
   await client.query(
     `select set_config('tidemark.tenant_id', $1, true), set_config('role', 'tidemark_read', true),
@@ -26,12 +28,26 @@ export async function endSnapshot(client: pg.Client): Promise<void> {
   await client.query('commit');
 }
 
-/** The rows of a statement in a snapshot, by a cursor of the server: neither end holds more than two portions. */
+/**
+ * The rows of a statement in a snapshot, by a cursor of the server: neither end holds more than two portions. Where
+ * chunks were rearranged between the snapshot and the plan, another snapshot is begun: nothing has been handed out yet.
+ *
+ * @param prepare reads in the snapshot what the statement depends on.
+ */
 export async function* readAll<Row>(
   client: pg.Client,
-  statement: { text: string; values: unknown[] },
+  context: TenantContext,
+  prepare: () => Promise<{ text: string; values: unknown[] }>,
 ): AsyncGenerator<Row[]> {
-  await client.query(`declare export_rows no scroll cursor for ${statement.text}`, statement.values);
+  await repeatMoved(async () => {
+    const { text, values } = await prepare();
+    await client.query(`declare export_rows no scroll cursor for ${text}`, values);
+    const { rows } = await client.query<{ moved: boolean }>('select tenant_data.chunks_moved() as moved');
+    if (!rows[0]!.moved) return;
+    await client.query('rollback');
+    await beginSnapshot(client, context);
+    throw new ChunksMoved();
+  });
   const fetch = () => {
     const portion = client.query(`fetch ${FETCH_ROWS} from export_rows`);
     portion.catch(() => undefined); // met by whoever waits for it, if anybody still does

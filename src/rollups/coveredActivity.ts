@@ -56,7 +56,7 @@ export async function coveredActivity(
 const STATEMENTS = { '1h': statement('1h'), '1d': statement('1d') };
 
 /**
- * One statement, hence one snapshot: the tables, how far they go, and what they lack belong together. Prepared, as the
+ * One statement: the tables, how far they go, and what they lack belong together. Prepared, as the
  * statements that read windows are. Parameters: tenant, from, the last window's start, to, limit.
  */
 function statement(level: '1h' | '1d'): PreparedStatement {

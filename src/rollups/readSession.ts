@@ -40,7 +40,7 @@ interface Row {
 }
 
 /**
- * One statement, hence one snapshot: reference_1d, what it lacks, and the events that make up for it belong together.
+ * One statement: reference_1d, what it lacks, and the events that make up for it belong together.
  * It lacks late events of days that have stale references, and may lack those of a day that is being refreshed: such
  * days are read from the events. What a refresh has not begun with, the rollup takes from the events by itself.
  */

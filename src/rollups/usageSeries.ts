@@ -118,7 +118,7 @@ export async function usageSeries(
 }
 
 /**
- * The statement that reads a series, or a page of it. Which windows are stale is read here, before.
+ * The statement that reads a series, or a page of it. Which windows are stale is read here, before, and in the same snapshot.
  *
  * @param page rows behind a position, so many at most; left out: all.
  */

@@ -54,8 +54,7 @@ const RAW_BUCKET = `date_bin('30 seconds', ts, 'epoch'::timestamptz)`;
  * is no longer kept that far back fails the statement with TM005, and never lends it less than there was.
  *
  * @param columns dimensions and measures wanted besides `bucket`.
- * @param stale from `findStale`, read before: a window that becomes late in between is then read from a rollup that
- * lacks only what was acknowledged after the request began.
+ * @param stale from `findStale`, in the same snapshot.
  */
 export function usageRows(
   context: TenantContext,

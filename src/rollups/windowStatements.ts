@@ -1,6 +1,6 @@
 /*
- * The statements that read windows. Each is one statement, hence one snapshot: the sums, the state and the revision of
- * a window belong together. A window that usage_30s lacks a late event of is read from the events, for just its
+ * The statements that read windows. The sums, the state and the revision of a window are read together, by one of
+ * them. A window that usage_30s lacks a late event of is read from the events, for just its
  * customer.
  *
  * Prepared, with everything a parameter: parsed once, and on the postgres engine planned once.

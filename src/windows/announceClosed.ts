@@ -1,4 +1,5 @@
-import type { Queryable } from '../db/connections.ts';
+import type pg from 'pg';
+import { inOneSnapshot } from './inOneSnapshot.ts';
 
 /** Windows announced in one transaction: ten minutes of them. */
 const WINDOWS_PER_STEP = 20;
@@ -8,9 +9,10 @@ const WINDOWS_PER_STEP = 20;
  *
  * @returns whether there is more to do. Also false when another instance is at it.
  */
-export async function announceClosed(db: Queryable): Promise<boolean> {
-  const { rows } = await db.query<{ more: boolean }>('select announce_closed_windows($1) as more', [
-    WINDOWS_PER_STEP,
-  ]);
-  return rows[0]!.more;
+export async function announceClosed(client: pg.Client): Promise<boolean> {
+  const done = await inOneSnapshot<{ more: boolean }>(
+    client,
+    `select announce_closed_windows(${WINDOWS_PER_STEP}) as more`,
+  );
+  return done?.more ?? false;
 }

@@ -38,7 +38,7 @@ describeEngine('plans of reads', () => {
 
       const log = createLogger(t.config);
       const settings = connectionSettings(t.database.url, t.config.database, 'read');
-      const reads = createTenantReads(settings, 1, log);
+      const reads = createTenantReads(settings, t.database.engine, 1, log);
       const pool = createPool(settings, 1, log);
       const tenants = kind === 'tenants’ reads';
       const db = tenants ? reads.as(tenantContext(id)) : pool;

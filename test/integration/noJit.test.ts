@@ -76,7 +76,7 @@ describeEngine('JIT', () => {
 
     it('is off for the pools', async () => {
       const pool = createPool(settings('admin'), 1, log);
-      const reads = createTenantReads(settings('read'), 1, log);
+      const reads = createTenantReads(settings('read'), database.engine, 1, log);
       try {
         expect((await pool.query(SHOW)).rows).toEqual([{ jit: 'off' }]);
         expect((await reads.as({ tenantId: 't' }).query(SHOW)).rows).toEqual([{ jit: 'off' }]);

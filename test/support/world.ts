@@ -25,6 +25,7 @@ export class Instance {
   constructor(env: Record<string, string>) {
     this.env = env;
     this.ready = this.spawn();
+    this.ready.catch(() => undefined); // whoever needs it is told
   }
 
   private async spawn(): Promise<void> {
@@ -120,6 +121,7 @@ export class World {
   readonly instances: Instance[];
   private redis: RedisServer;
   private losingRedis: Promise<void> | undefined;
+  private ending: Promise<void> | undefined;
 
   private constructor(database: TestDatabase, redis: RedisServer, instances: number) {
     this.database = database;
@@ -141,7 +143,12 @@ export class World {
   static async make(instances: number): Promise<World> {
     const [database, redis] = await Promise.all([createTestDatabase(), startRedis()]);
     const world = new World(database, redis, instances);
-    await world.settled();
+    try {
+      await world.settled();
+    } catch (error) {
+      await world.end().catch(() => undefined);
+      throw error;
+    }
     return world;
   }
 
@@ -197,10 +204,19 @@ export class World {
     return closedUntil(this.sql);
   }
 
-  async end(): Promise<void> {
-    await Promise.all(this.instances.map((instance) => instance.end()));
-    await this.sql.end();
-    await this.database.drop();
-    await this.redis.stop();
+  /** Once, however often it is asked for: where no other world could be made, nobody knows that this one has ended. */
+  end(): Promise<void> {
+    this.ending ??= this.release();
+    return this.ending;
+  }
+
+  /** Whatever of it fails, the rest is ended. */
+  private async release(): Promise<void> {
+    const ended = [await Promise.allSettled(this.instances.map((instance) => instance.end()))];
+    await this.losingRedis?.catch(() => undefined); // it would come back
+    ended.push(await Promise.allSettled([this.sql.end()]));
+    ended.push(await Promise.allSettled([this.database.drop(), this.redis.stop()]));
+    const failed = ended.flat().find((end) => end.status === 'rejected');
+    if (failed) throw failed.reason;
   }
 }

@@ -49,7 +49,7 @@ export function liveRoutes(app: App, services: Services): void {
     const starts = [windowStart(now) - WINDOW_MS, windowStart(now)];
     const counted = await live.read(context.tenantId, customerId ?? null, starts);
     const [previous, current] =
-      counted ?? (await windowTotals(reads.as(context), context, customerId, starts));
+      counted ?? (await reads.inOneMoment(context, (db) => windowTotals(db, context, customerId, starts)));
     const source = counted && live.store !== 'none' ? live.store : ('database' as const);
     return c.json(
       {

@@ -147,6 +147,9 @@ export function recordRoutes(app: App, services: Services): void {
       aheadMs: services.config.ingest.acceptAheadMs,
       maxMs: 366 * DAY_MS,
     });
-    return c.json(await listRecords(services.reads.as(context), context, { ...query, ...range }), 200);
+    return c.json(
+      await services.reads.inOneMoment(context, (db) => listRecords(db, context, { ...query, ...range })),
+      200,
+    );
   });
 }

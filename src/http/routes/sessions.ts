@@ -42,6 +42,9 @@ export function sessionRoutes(app: App, services: Services): void {
   app.openapi(getSession, async (c) => {
     const context = await tenantOf(c, services, 'read');
     const { id: reference } = c.req.valid('param');
-    return c.json(await readSession(services.reads.as(context), context, reference), 200);
+    return c.json(
+      await services.reads.inOneMoment(context, (db) => readSession(db, context, reference)),
+      200,
+    );
   });
 }

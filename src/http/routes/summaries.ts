@@ -71,7 +71,9 @@ export function summaryRoutes(app: App, services: Services): void {
     const query = c.req.valid('query');
     const range = wholeFrom(query, HOUR_MS, { lengthMs: DAY_MS, aheadMs, maxMs: 366 * DAY_MS });
     return c.json(
-      await activitySummaries(services.reads.as(context), context, '1h', { ...query, ...range }),
+      await services.reads.inOneMoment(context, (db) =>
+        activitySummaries(db, context, '1h', { ...query, ...range }),
+      ),
       200,
     );
   });
@@ -81,7 +83,9 @@ export function summaryRoutes(app: App, services: Services): void {
     const query = c.req.valid('query');
     const range = wholeFrom(query, DAY_MS, { lengthMs: 30 * DAY_MS, aheadMs, maxMs: 3_660 * DAY_MS });
     return c.json(
-      await activitySummaries(services.reads.as(context), context, '1d', { ...query, ...range }),
+      await services.reads.inOneMoment(context, (db) =>
+        activitySummaries(db, context, '1d', { ...query, ...range }),
+      ),
       200,
     );
   });

@@ -116,7 +116,7 @@ export function usageRoutes(app: App, services: Services): void {
       groupBy: parseGroupings(groupBy),
       ...(await usageRange({ from, to }, query.granularity, timezone, services)),
     };
-    const page = await usageSeries(services.reads.as(context), context, series);
+    const page = await services.reads.inOneMoment(context, (db) => usageSeries(db, context, series));
     if (!/\btext\/csv\b/i.test(c.req.header('accept') ?? '')) return c.json(page, 200);
     if (page.nextCursor) c.header('X-Next-Cursor', page.nextCursor);
     return c.body(usageCsv(page.data, series.groupBy), 200, { 'Content-Type': 'text/csv; charset=utf-8' });

@@ -89,7 +89,9 @@ export function windowRoutes(app: App, services: Services): void {
         maxMs: 31 * 24 * HOUR_MS,
       });
       return c.json(
-        await listWindows(services.reads.as(context), context, { ...query, ...range, state }),
+        await services.reads.inOneMoment(context, (db) =>
+          listWindows(db, context, { ...query, ...range, state }),
+        ),
         200,
       );
     }
@@ -103,7 +105,9 @@ export function windowRoutes(app: App, services: Services): void {
     const { from, to } = parseOpenRange(query);
     const range = { from: query.from === undefined ? undefined : from, to };
     return c.json(
-      await listClosedWindows(services.reads.as(context), context, { ...query, ...range, ...since }),
+      await services.reads.inOneMoment(context, (db) =>
+        listClosedWindows(db, context, { ...query, ...range, ...since }),
+      ),
       200,
     );
   });
