@@ -3,6 +3,7 @@ import type { Config } from '../../config.ts';
 import { TidemarkError } from '../../errors.ts';
 import { usageCsv } from '../../exporting/usageCsv.ts';
 import { checkTimezone, GRANULARITIES, GRANULARITY_MS, type Granularity } from '../../rollups/granularity.ts';
+import { PRECISIONS } from '../../rollups/latencySummary.ts';
 import { GROUPINGS, type Grouping, type UsageQuery, usageSeries } from '../../rollups/usageSeries.ts';
 import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
@@ -37,7 +38,9 @@ const Point = z
     tokens: z.int(),
     inputTokens: z.int(),
     outputTokens: z.int(),
-    value: z.string().openapi({ description: 'Exact decimal.' }),
+    value: z.string().openapi({
+      description: 'Exact decimal. Events of type negative count below zero, as in the totals of records.',
+    }),
     latency: z.object({
       count: z.int(),
       avgMs: z.number().nullable(),
@@ -45,6 +48,12 @@ const Point = z
       p50Ms: z.number().nullable(),
       p95Ms: z.number().nullable(),
       p99Ms: z.number().nullable(),
+      minMs: z.number().nullable().openapi({ description: 'Null where precision is coarse.' }),
+      precision: z.enum(PRECISIONS).openapi({
+        description:
+          'fine: each percentile is within 2 % of the exact one. coarse: some of it was summed up by an earlier ' +
+          'version, in the 14 classes of a histogram, and percentiles are estimates inside of these.',
+      }),
     }),
   })
   .openapi('UsagePoint');
@@ -58,7 +67,9 @@ const getUsage = createRoute({
   description:
     'A series by bucket, and by group where groupBy is given. The range is taken to the millisecond: its first and ' +
     'last bucket may be partial. Buckets without events are left out. Accept: text/csv returns CSV, with the cursor ' +
-    'of the next page in X-Next-Cursor. Percentiles are estimates from a histogram with fixed bounds.',
+    'of the next page in X-Next-Cursor. Percentiles are by nearest rank: of n latencies, the smallest that at least ' +
+    'p % of the n are at or below. They are within 2 % of it and never outside of minMs and maxMs; of a single ' +
+    'latency they are exact.',
   security,
   request: {
     headers: tenantHeader,
