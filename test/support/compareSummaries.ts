@@ -54,6 +54,7 @@ export async function allPages(ask: Ask, path: string, key: string): Promise<any
  * Holds every summary of a tenant over [from, to) (ms) against the brute force.
  *
  * @param views the series to look at, of USAGE_VIEWS.
+ * @param percentiles whether some may come from the rollups of an earlier version.
  * @returns the windows that were served, with state and revision.
  */
 export async function expectExact(
@@ -63,6 +64,7 @@ export async function expectExact(
   from: number,
   to: number,
   views: UsageView[] = USAGE_VIEWS,
+  percentiles: 'fine' | 'coarse too' = 'fine',
 ) {
   const range = `from=${new Date(from).toISOString()}&to=${new Date(to).toISOString()}`;
   const windows = await allPages(ask, `/v1/windows?${range}&limit=1000`, tenant.key);
@@ -87,6 +89,45 @@ export async function expectExact(
       maxMs: latency.maxMs,
     }));
     expect(flat, `${granularity} ${timezone}`).toEqual(model.usage(bucketOf, from, to));
+    const latencies = model.latencies(bucketOf, from, to);
+    const faults = points.flatMap(({ bucket, latency }, i) => {
+      if (percentiles === 'coarse too' && latency.precision === 'coarse') return [];
+      return percentileFaults(latency, latencies[i]!).map((fault) => `${bucket}: ${fault}`);
+    });
+    expect(faults, `${granularity} ${timezone}`).toEqual([]);
   }
   return windows;
+}
+
+/**
+ * Holds what a point says of its latencies against all of them: the percentiles by nearest rank within 2 %, none
+ * outside of the smallest and the largest, and of a single one exact.
+ *
+ * @param sorted from the smallest to the largest, in ms.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: as served
+export function expectPercentiles(latency: any, sorted: number[], name = ''): void {
+  expect(percentileFaults(latency, sorted), name).toEqual([]);
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: as served
+function percentileFaults(latency: any, sorted: number[]): string[] {
+  const least = sorted[0] ?? null;
+  const most = sorted.at(-1) ?? null;
+  const known = { count: sorted.length, minMs: least, maxMs: most, precision: 'fine' };
+  const faults = Object.entries(known)
+    .filter(([field, value]) => latency[field] !== value)
+    .map(([field, value]) => `${field} is ${latency[field]}, not ${value}`);
+  for (const percent of [50, 95, 99]) {
+    const found = latency[`p${percent}Ms`];
+    const exact = sorted[Math.ceil((percent * sorted.length) / 100) - 1] ?? null;
+    const right =
+      exact === null
+        ? found === null
+        : Math.abs(found - exact) <= (sorted.length === 1 ? 0 : 0.02 * exact) &&
+          found >= least! &&
+          found <= most!;
+    if (!right) faults.push(`p${percent} is ${found}, not ${exact}`);
+  }
+  return faults;
 }
