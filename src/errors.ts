@@ -15,6 +15,7 @@ export const ERROR_CODES = [
   'not_found',
   'already_exists',
   'key_not_rotatable',
+  'secret_not_rotatable',
   'invalid_request',
   'invalid_json',
   'invalid_events',

@@ -22,6 +22,7 @@ const STATUS: Record<ErrorCode, ContentfulStatusCode> = {
   not_found: 404,
   already_exists: 409,
   key_not_rotatable: 409,
+  secret_not_rotatable: 409,
   invalid_request: 400,
   invalid_json: 400,
   invalid_events: 400,

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type { DeliveryConfig } from '../../config/delivery.ts';
 import { BackgroundLoop } from '../../db/backgroundLoop.ts';
 import type { Logger } from '../../telemetry/logger.ts';
+import { pruneSecrets } from '../pruneSecrets.ts';
 import { pruneTallies } from '../pruneTallies.ts';
 import { giveUpOld } from './giveUpOld.ts';
 import { pruneDeliveries } from './pruneDeliveries.ts';
@@ -38,6 +39,7 @@ export class Housekeeper extends BackgroundLoop {
             await giveUpOld(client, config),
             await pruneDeliveries(client, config),
             await pruneTallies(client, acceptBehindMs),
+            await pruneSecrets(client),
           ];
           if (done.includes(true)) rounds = -1; // there is more
         }
