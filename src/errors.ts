@@ -65,6 +65,10 @@ export interface EventFault {
 export interface ErrorDetails {
   /** Faults of single events in the body. */
   errors?: EventFault[];
+  /** Members of the answer beside the usual ones (RFC 9457 §3.2). */
+  members?: object | undefined;
+  /** Fields of the answer, such as what would have been accepted. */
+  headers?: Readonly<Record<string, string>> | undefined;
   /** Seconds after which the caller may try again. */
   retryAfterSeconds?: number;
   cause?: unknown;
@@ -74,6 +78,8 @@ export interface ErrorDetails {
 export class TidemarkError extends Error {
   readonly code: ErrorCode;
   readonly errors: EventFault[] | undefined;
+  readonly members: object | undefined;
+  readonly headers: Readonly<Record<string, string>> | undefined;
   readonly retryAfterSeconds: number | undefined;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
@@ -81,6 +87,8 @@ export class TidemarkError extends Error {
     this.name = 'TidemarkError';
     this.code = code;
     this.errors = details.errors;
+    this.members = details.members;
+    this.headers = details.headers;
     this.retryAfterSeconds = details.retryAfterSeconds;
   }
 }

@@ -22,6 +22,7 @@ import type { App } from './http/appEnv.ts';
 import { trustedProxies } from './http/clientAddress.ts';
 import { HttpMetrics } from './http/httpMetrics.ts';
 import { Ingest } from './ingest/ingest.ts';
+import { RejectedEvents } from './ingest/rejectedEvents.ts';
 import { createRateLimiter } from './limits/createRateLimiter.ts';
 import { BatchSums } from './live/batchSums.ts';
 import { createLiveCounters } from './live/createLiveCounters.ts';
@@ -177,7 +178,8 @@ export async function createService(
   const httpMetrics = new HttpMetrics(registry, () => accepting && !breaker.open);
   const lookups = retryingLost(admin);
   const tenants = new TenantDirectory(lookups, config.limits);
-  const sources = createSources({ config, ingest, tenants, reads, registry, log });
+  const rejectedEvents = new RejectedEvents(registry, log);
+  const sources = createSources({ config, ingest, tenants, reads, registry, rejectedEvents, log });
   const app = createApp({
     config,
     breaker,
@@ -190,6 +192,7 @@ export async function createService(
     delivery,
     registry,
     httpMetrics,
+    rejectedEvents,
     log,
     tenants,
     authenticator: new Authenticator({

@@ -23,8 +23,8 @@ export const METADATA_FIELDS = {
   tokens: count.meta({ description: 'Default: inputTokens + outputTokens.' }),
   model: text(MAX_ID).nullish(),
   latencyMs: z.number().min(0).max(MAX_LATENCY_MS).nullish(),
-  inputTokens: count,
-  outputTokens: count,
+  inputTokens: count.meta({ description: 'All that went in, cached ones included.' }),
+  outputTokens: count.meta({ description: 'All that came out, reasoning included.' }),
 };
 
 /** The native event, exactly as DESIGN names it. Unknown metadata is kept, unknown fields are refused. */
@@ -50,12 +50,9 @@ export const NativeEvent = z
     reference: text(MAX_ID).optional().meta({ description: 'Order, invoice or session it belongs to.' }),
     sessionId: text(MAX_ID).optional().meta({ description: 'Another name for reference.' }),
     unit: text(MAX_UNIT).optional(),
-    value: z
-      .union([z.number(), z.string()])
-      .optional()
-      .meta({
-        description: 'Number or decimal string; at most 38 digits, 18 after the point, kept to the last one.',
-      }),
+    value: z.union([z.number(), z.string()]).optional().meta({
+      description: 'Number or decimal string; at most 38 digits, 18 after the point, kept to the last one.',
+    }),
     metadata: z.looseObject(METADATA_FIELDS).optional(),
   })
   .meta({ id: 'Event' });
