@@ -172,8 +172,8 @@ describeEngine('what clients really send', () => {
       ]);
       for (const type of [NDJSON, {}]) {
         expect(await send('/v1/events', body, type)).toMatchObject({
-          status: 422,
-          body: { code: 'invalid_events', errors: [{ index: 1, code: 'invalid_encoding' }] },
+          status: 400,
+          body: { code: 'invalid_encoding', errors: [{ index: 1, code: 'invalid_encoding' }] },
         });
       }
       expect((await send('/v1/events?onInvalid=skip', body, NDJSON)).body).toMatchObject({
@@ -182,9 +182,7 @@ describeEngine('what clients really send', () => {
         results: [{ status: 'accepted' }, { status: 'invalid' }, { status: 'accepted' }],
       });
       expect((await send('/v1/events?onInvalid=skip', broken(), NDJSON)).status).toBe(422);
-      expect((await send('/v1/events?onInvalid=skip', broken(), JSON_TYPE)).body.code).toBe(
-        'invalid_encoding',
-      );
+      expect((await send('/v1/events?onInvalid=skip', broken(), JSON_TYPE)).status).toBe(422);
     });
 
     it('named JSON is refused with what to send', async () => {
