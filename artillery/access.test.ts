@@ -35,6 +35,17 @@ it('says that no service is there', async () => {
   );
 });
 
+it('looks at PORT of this machine where no URL is given', async () => {
+  const url = await serve(503, '{"status":"not_ready","database":"unavailable"}');
+  const { port } = new URL(url);
+  await expect(open({ PORT: port })).rejects.toThrow(`the service at ${url} is not ready`);
+  await expect(open({ PORT: port, TIDEMARK_URL: '' })).rejects.toThrow(`the service at ${url} is not ready`);
+  const away = `http://127.0.0.1:${await closedPort()}`;
+  await expect(open({ PORT: port, TIDEMARK_URL: away })).rejects.toThrow(`no service answers at ${away} `);
+  for (const wrong of ['0', '65536', 'http', '-1'])
+    await expect(open({ PORT: wrong })).rejects.toThrow(`PORT names no port to send to: ${wrong}`);
+});
+
 it('says that the service is not ready', async () => {
   const url = await serve(503, '{"status":"not_ready","database":"unavailable"}');
   await expect(open({ TIDEMARK_URL: url })).rejects.toThrow('is not ready');

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { Client, Refused } from '../src/seeds/client.ts';
 import { LoadError } from './loadError.ts';
 
-const DEFAULT_URL = 'http://127.0.0.1:8080';
+const DEFAULT_PORT = '8080';
 const TIMEOUT_MS = 5_000;
 const LOOPBACK = new Set(['127.0.0.1', 'localhost', '[::1]']);
 
@@ -26,7 +26,7 @@ export interface Access {
  * @throws {LoadError} when no service answers, or the key is not right for it.
  */
 export async function openAccess(env: NodeJS.ProcessEnv, root: string, run: string): Promise<Access> {
-  const url = (env.TIDEMARK_URL || DEFAULT_URL).replace(/\/+$/, '');
+  const url = (env.TIDEMARK_URL || `http://127.0.0.1:${portOf(env)}`).replace(/\/+$/, '');
   await requireService(url);
   const access = await findKey(env, url, root, run);
   try {
@@ -36,6 +36,13 @@ export async function openAccess(env: NodeJS.ProcessEnv, root: string, run: stri
     throw error;
   }
   return access;
+}
+
+/** Where the service listens that is started with the same environment, as `tidemark seed` finds it. */
+function portOf(env: NodeJS.ProcessEnv): string {
+  const port = env.PORT || DEFAULT_PORT;
+  if (/^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65_535) return port;
+  throw new LoadError(`PORT names no port to send to: ${port}`);
 }
 
 async function requireService(url: string): Promise<void> {

@@ -20,7 +20,7 @@ conditions hold. The first run installs Artillery (590 MB) in artillery/.
   --list            the scenarios
   --help            this text
 
-  TIDEMARK_URL      the service (default http://127.0.0.1:8080)
+  TIDEMARK_URL      the service (default: the one at PORT of this machine, 8080 where that is not set)
   TIDEMARK_KEY      key of a tenant with the scopes ingest and read
   ADMIN_KEY         without TIDEMARK_KEY: a tenant is made for the run, and its key revoked in the end
                     without either: the demo key that npm start keeps in DATA_DIR (default .tidemark)`;

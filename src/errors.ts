@@ -15,6 +15,7 @@ export const ERROR_CODES = [
   'not_found',
   'already_exists',
   'key_not_rotatable',
+  'secret_not_rotatable',
   'invalid_request',
   'invalid_json',
   'invalid_events',
@@ -64,6 +65,10 @@ export interface EventFault {
 export interface ErrorDetails {
   /** Faults of single events in the body. */
   errors?: EventFault[];
+  /** Members of the answer beside the usual ones (RFC 9457 §3.2). */
+  members?: object | undefined;
+  /** Fields of the answer, such as what would have been accepted. */
+  headers?: Readonly<Record<string, string>> | undefined;
   /** Seconds after which the caller may try again. */
   retryAfterSeconds?: number;
   cause?: unknown;
@@ -73,6 +78,8 @@ export interface ErrorDetails {
 export class TidemarkError extends Error {
   readonly code: ErrorCode;
   readonly errors: EventFault[] | undefined;
+  readonly members: object | undefined;
+  readonly headers: Readonly<Record<string, string>> | undefined;
   readonly retryAfterSeconds: number | undefined;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
@@ -80,6 +87,8 @@ export class TidemarkError extends Error {
     this.name = 'TidemarkError';
     this.code = code;
     this.errors = details.errors;
+    this.members = details.members;
+    this.headers = details.headers;
     this.retryAfterSeconds = details.retryAfterSeconds;
   }
 }

@@ -22,6 +22,7 @@ import type { App } from './http/appEnv.ts';
 import { trustedProxies } from './http/clientAddress.ts';
 import { HttpMetrics } from './http/httpMetrics.ts';
 import { Ingest } from './ingest/ingest.ts';
+import { RejectedEvents } from './ingest/rejectedEvents.ts';
 import { createRateLimiter } from './limits/createRateLimiter.ts';
 import { BatchSums } from './live/batchSums.ts';
 import { createLiveCounters } from './live/createLiveCounters.ts';
@@ -181,7 +182,8 @@ export async function createService(
   let accepting = true;
   const httpMetrics = new HttpMetrics(registry, () => accepting && !breaker.open);
   const tenants = new TenantDirectory(lookups, config.limits);
-  const sources = createSources({ config, ingest, tenants, reads, registry, log });
+  const rejectedEvents = new RejectedEvents(registry, log);
+  const sources = createSources({ config, ingest, tenants, reads, registry, rejectedEvents, log });
   const app = createApp({
     config,
     breaker,
@@ -194,6 +196,7 @@ export async function createService(
     delivery,
     registry,
     httpMetrics,
+    rejectedEvents,
     log,
     tenants,
     zones,

@@ -25,6 +25,8 @@ export interface Subscription {
   disabledReason: string | null;
   /** Until when the secret before the last rotation signs as well. */
   previousSecretUntil: string | null;
+  /** The same of every secret that signs beside the present one, newest first; left out where there is none. */
+  previousSecretsUntil?: string[];
   createdAt: string;
   updatedAt: string;
 }
@@ -57,7 +59,7 @@ interface Row {
   active: boolean;
   disabled_at: Date | null;
   disabled_reason: string | null;
-  previous_secret_until: Date | null;
+  previous_secrets_until: string[];
   created_at: Date;
   updated_at: Date;
 }
@@ -66,9 +68,20 @@ interface Row {
 export const MAX_SUBSCRIPTIONS = 100;
 const BY_REQUEST = 'by request';
 
-const COLUMNS = `id, tenant_id, url, stream, message_types, customers, description, active, disabled_at,
-  disabled_reason, case when previous_secret_until > now() then previous_secret_until end as previous_secret_until,
-  created_at, updated_at`;
+/** Secrets that may sign beside the present one: more would cut somebody off, or make signatures without end. */
+export const MAX_PREVIOUS_SECRETS = 10;
+
+/** Until when each secret signs that was replaced, newest first, as jsonb. */
+const secretsUntil = (row: string) => `(
+  select coalesce(jsonb_agg(iso8601((value ->> 'until')::timestamptz) order by ordinality), '[]')
+  from jsonb_array_elements(${row}.retired_secrets) with ordinality
+  where (value ->> 'until')::timestamptz > now())`;
+
+const columns = (
+  row: string,
+) => `${row}.id, ${row}.tenant_id, ${row}.url, ${row}.stream, ${row}.message_types,
+  ${row}.customers, ${row}.description, ${row}.active, ${row}.disabled_at, ${row}.disabled_reason,
+  ${secretsUntil(row)} as previous_secrets_until, ${row}.created_at, ${row}.updated_at`;
 
 const SUBSCRIPTIONS: List = { name: 'subscriptions', key: ['micros', 'uuid'] };
 
@@ -115,7 +128,7 @@ export async function createSubscription(
          after: state('made'),
          actor: '$10',
        })})
-       select ${COLUMNS} from made`,
+       select ${columns('made')} from made`,
       [
         randomUUID(),
         context.tenantId,
@@ -152,7 +165,7 @@ export async function listSubscriptions(
 ): Promise<Page<Subscription>> {
   const after = query.cursor === undefined ? [null, null] : decodeCursor(query.cursor, SUBSCRIPTIONS);
   const { rows } = await db.query<Row & { created_micros: string }>(
-    `select ${COLUMNS}, (extract(epoch from created_at) * 1000000)::bigint as created_micros
+    `select ${columns('subscription')}, (extract(epoch from created_at) * 1000000)::bigint as created_micros
      from subscription
      where tenant_id = $1 and deleted_at is null
        and ($2::bigint is null
@@ -172,7 +185,7 @@ export async function getSubscription(
   id: string,
 ): Promise<Subscription> {
   const { rows } = await db.query<Row>(
-    `select ${COLUMNS} from subscription where tenant_id = $1 and id = $2 and deleted_at is null`,
+    `select ${columns('subscription')} from subscription where tenant_id = $1 and id = $2 and deleted_at is null`,
     [context.tenantId, id],
   );
   return found(rows[0]);
@@ -222,7 +235,7 @@ export async function updateSubscription(
          after: state('changed'),
          actor: '$11',
        })})
-       select ${COLUMNS} from changed`,
+       select ${columns('changed')} from changed`,
       [
         context.tenantId,
         id,
@@ -259,7 +272,7 @@ export async function deleteSubscription(
          select * from subscription where tenant_id = $1 and id = $2 and deleted_at is null for update
        ), changed as (
          update subscription s set active = false, deleted_at = now(), updated_at = now(),
-           secret = null, previous_secret = null, previous_secret_until = null
+           secret = null, previous_secret = null, previous_secret_until = null, retired_secrets = '[]'
          from old where s.id = old.id returning s.*, ${state('old')} as before
        ), logged as (${writeEntries({
          from: 'changed',
@@ -278,9 +291,11 @@ export async function deleteSubscription(
 }
 
 /**
- * Gives a webhook another secret, which is returned here and never again. The one before signs beside it for 24 hours.
+ * Gives a webhook another secret, which is returned here and never again. Each one before signs beside it for 24 hours
+ * from its replacement, so a call that is repeated cuts nobody off.
  *
- * @throws {TidemarkError} `not_found`; `invalid_request` for a stream, which has none.
+ * @throws {TidemarkError} `not_found`; `invalid_request` for a stream, which has none; `secret_not_rotatable` while
+ * `MAX_PREVIOUS_SECRETS` sign beside the present one.
  */
 export async function rotateSecret(
   db: Queryable,
@@ -289,31 +304,39 @@ export async function rotateSecret(
   actor: Actor = COMMAND,
 ): Promise<Subscription & { secret: string }> {
   const secret = generateSecret();
-  const { rows } = await db.query<Row & { rotated: boolean }>(
+  const { rows } = await db.query<Row & { rotated: boolean; is_stream: boolean; again_at: string }>(
     `with old as (
-       select * from subscription where tenant_id = $1 and id = $2 and deleted_at is null for update
+       select *, ${secretsUntil('subscription')} as old_until
+       from subscription where tenant_id = $1 and id = $2 and deleted_at is null for update
      ), changed as (
        update subscription s set secret = $3, previous_secret = old.secret,
          previous_secret_until = now() + interval '24 hours', updated_at = now()
-       from old where s.id = old.id and s.url is not null
-       returning s.*, old.previous_secret_until as old_until
+       from old where s.id = old.id and s.url is not null and jsonb_array_length(old_until) < $5
+       returning s.*, old_until
      ), logged as (${writeEntries({
        from: 'changed',
        action: 'subscription.secret_rotated',
        tenantId: 'tenant_id',
        target: 'id::text',
-       before: `jsonb_build_object('previousSecretUntil', iso8601(old_until))`,
-       after: `jsonb_build_object('previousSecretUntil', iso8601(previous_secret_until))`,
+       before: `jsonb_build_object('previousSecretsUntil', old_until)`,
+       after: `jsonb_build_object('previousSecretsUntil', ${secretsUntil('changed')})`,
        actor: '$4',
      })}
-     ), rotated as (select ${COLUMNS} from changed)
-     select rotated.*, rotated.id is not null as rotated from old left join rotated on rotated.id = old.id`,
-    [context.tenantId, id, secret, JSON.stringify(actor)],
+     ), rotated as (select ${columns('changed')} from changed)
+     select rotated.*, rotated.id is not null as rotated, old.url is null as is_stream, old_until ->> -1 as again_at
+     from old left join rotated on rotated.id = old.id`,
+    [context.tenantId, id, secret, JSON.stringify(actor), MAX_PREVIOUS_SECRETS],
   );
   const row = rows[0];
   if (!row) throw new TidemarkError('not_found', NO_SUCH);
-  if (!row.rotated)
+  if (row.is_stream)
     throw new TidemarkError('invalid_request', 'the subscription is to a stream: it has no secret');
+  if (!row.rotated) {
+    throw new TidemarkError(
+      'secret_not_rotatable',
+      `${MAX_PREVIOUS_SECRETS} secrets sign beside the present one; the oldest does until ${row.again_at}`,
+    );
+  }
   return { ...toSubscription(row), secret };
 }
 
@@ -341,7 +364,8 @@ function toSubscription(row: Row): Subscription {
     active: row.active,
     disabledAt: row.disabled_at?.toISOString() ?? null,
     disabledReason: row.disabled_reason,
-    previousSecretUntil: row.previous_secret_until?.toISOString() ?? null,
+    previousSecretUntil: row.previous_secrets_until[0] ?? null,
+    ...(row.previous_secrets_until.length > 0 && { previousSecretsUntil: row.previous_secrets_until }),
     createdAt: row.created_at.toISOString(),
     updatedAt: row.updated_at.toISOString(),
   };

@@ -31,8 +31,7 @@ export async function testSubscription(
   subscriptionId: string,
 ): Promise<TestOutcome> {
   const { rows } = await db.query<{ url: string | null; stream: string | null; secrets: string[] }>(
-    `select url, stream, array_remove(
-       array[secret, case when previous_secret_until > now() then previous_secret end], null) as secrets
+    `select url, stream, signing_secrets(id) as secrets
      from subscription where tenant_id = $1 and id = $2 and deleted_at is null`,
     [tenantId, subscriptionId],
   );

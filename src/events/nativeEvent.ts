@@ -23,8 +23,8 @@ export const METADATA_FIELDS = {
   tokens: count.meta({ description: 'Default: inputTokens + outputTokens.' }),
   model: text(MAX_ID).nullish(),
   latencyMs: z.number().min(0).max(MAX_LATENCY_MS).nullish(),
-  inputTokens: count,
-  outputTokens: count,
+  inputTokens: count.meta({ description: 'All that went in, cached ones included.' }),
+  outputTokens: count.meta({ description: 'All that came out, reasoning included.' }),
 };
 
 /** The native event, exactly as DESIGN names it. Unknown metadata is kept, unknown fields are refused. */

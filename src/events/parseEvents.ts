@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { type EventFault, TidemarkError } from '../errors.ts';
+import { lineWithoutMark, withoutMark } from './byteOrderMark.ts';
 import { binaryCloudEvent } from './dialects/binaryCloudEvent.ts';
 import { cloudEventToEvent } from './dialects/cloudEvent.ts';
 import { incrementToEvent } from './dialects/increment.ts';
@@ -16,8 +17,8 @@ export type Dialect = 'native' | 'cloudevents' | 'record' | 'increment';
 /** How a body is to be read. */
 export interface EventFormat {
   dialect: Dialect;
-  /** json: one input or an array of them; ndjson: one per line. */
-  framing: 'json' | 'ndjson';
+  /** json: one input or an array of them; ndjson: one per line; either: whichever it is, since nobody said. */
+  framing: 'json' | 'ndjson' | 'either';
   /**
    * Of a CloudEvent in binary mode: its attributes by name, `datacontenttype` among them. The body is its data then,
    * and the framing means nothing.
@@ -53,18 +54,20 @@ export interface ParsedEvents {
  * @throws {TidemarkError} `invalid_encoding`, `invalid_json`, `empty_batch`, `too_many_events`.
  */
 export function parseEvents(
-  body: Buffer,
+  received: Buffer,
   format: EventFormat,
   rules: Omit<EventRules, 'checkText' | 'onDoubt'>,
   maxEvents: number,
 ): ParsedEvents {
-  const document = readDocument(body, format.framing, format.attributes !== undefined);
+  const body = format.attributes ? received : withoutMark(received);
+  const framing = format.framing === 'either' ? (isLines(body) ? 'ndjson' : 'json') : format.framing;
+  const document = readDocument(body, framing, format.attributes !== undefined);
   const read = (exactly: boolean, onDoubt?: () => void): ParsedEvents => {
     const parse = exactly ? parseJsonExactly : JSON.parse;
     const faults: EventFault[] = [];
     const inputs = format.attributes
       ? [binaryCloudEvent(format.attributes, body, parse)]
-      : inputsOf(document, format.framing, maxEvents, parse, faults);
+      : inputsOf(document, framing, maxEvents, parse, faults);
     const checked = { ...rules, checkText: document.checkText, ...(onDoubt && { onDoubt }) };
     return { ...toEvents(inputs, format.dialect, checked, maxEvents, faults), total: inputs.length };
   };
@@ -112,7 +115,7 @@ interface Document {
   valid: boolean;
 }
 
-function readDocument(body: Buffer, framing: EventFormat['framing'], isData: boolean): Document {
+function readDocument(body: Buffer, framing: 'json' | 'ndjson', isData: boolean): Document {
   if (isUtf8(body) || isData) {
     const text = body.toString('utf8');
     return { text, checkText: isData || mayHoldUnstorableText(text), valid: true };
@@ -154,7 +157,7 @@ type Parse = (json: string) => unknown;
 /** The inputs of a body; each that cannot be read has its fault, and UNREADABLE in its place. */
 function inputsOf(
   { text, valid }: Document,
-  framing: EventFormat['framing'],
+  framing: 'json' | 'ndjson',
   maxEvents: number,
   parse: Parse,
   faults: EventFault[],
@@ -177,18 +180,31 @@ function parseOne(text: string, parse: Parse): unknown[] {
     const parsed = parse(text);
     return Array.isArray(parsed) ? parsed : [parsed];
   } catch (error) {
-    throw new TidemarkError('invalid_json', `the body is not valid JSON: ${(error as Error).message}`);
+    const hint = isLines(Buffer.from(text))
+      ? '; for one event a line, send Content-Type: application/x-ndjson'
+      : '';
+    throw new TidemarkError('invalid_json', `the body is not valid JSON: ${(error as Error).message}${hint}`);
   }
 }
 
-/** Blank lines are passed over; they do not count as events. */
+/** Whether a body is one input per line: the first of several lines is an object by itself. */
+function isLines(body: Buffer): boolean {
+  const text = body.subarray(Math.max(0, body.indexOf('{')));
+  const end = text.indexOf('\n');
+  if (end === -1 || text[0] !== '{'.charCodeAt(0) || !isBlank(body.subarray(0, -text.length))) return false;
+  return isJson(text.toString('utf8', 0, end)) && !isBlank(text.subarray(end));
+}
+
+const isBlank = (bytes: Buffer) => bytes.length < 1_024 && bytes.toString('utf8').trim() === '';
+
+/** Blank lines are passed over, and byte order marks. Neither counts as an event. */
 function parseLines(text: string, maxEvents: number, parse: Parse, faults: EventFault[]): unknown[] {
   const inputs: unknown[] = [];
   for (const line of text.split('\n')) {
     if (line.trim() === '') continue;
     if (inputs.length > maxEvents) break;
     try {
-      inputs.push(parse(line));
+      inputs.push(parse(lineWithoutMark(line)));
     } catch (error) {
       const fault = line.includes(MARKED_BYTE)
         ? { code: 'invalid_encoding', message: 'is not valid UTF-8' }

@@ -1,10 +1,10 @@
 import type { Context } from 'hono';
-import { TidemarkError } from '../errors.ts';
+import { type EventFault, TidemarkError } from '../errors.ts';
 import type { EventFormat } from '../events/parseEvents.ts';
 import { requireScope } from '../tenancy/caller.ts';
 import type { AppEnv } from './appEnv.ts';
 import { OnInvalid } from './ingestSchemas.ts';
-import { requestHeader } from './nodeHttp.ts';
+import { requestedTenant, requestHeader } from './nodeHttp.ts';
 import { readBody } from './readBody.ts';
 import { type ReceiveOptions, receiveEvents } from './receiveEvents.ts';
 import type { Services } from './services.ts';
@@ -29,7 +29,11 @@ export async function answerEvents(
   const format = readFormat(c);
   const reading = Date.now();
   const body = await readBody(c, services.config.http.maxBodyBytes);
-  const answer = await receiveEvents(services, caller, requestHeader(c, 'x-tenant-id'), body, {
+  const onFaults = (faults: EventFault[], tenantId: string | null) => {
+    const { keyId } = caller;
+    services.rejectedEvents.count('http', faults, { requestId: c.get('requestId'), tenantId, keyId });
+  };
+  const answer = await receiveEvents(services, caller, requestedTenant(c), body, {
     ...own,
     format,
     onInvalid: onInvalid.data,
@@ -38,7 +42,14 @@ export async function answerEvents(
       c.set('tenantId', tenantId);
       tellLimits(c, services.limiter, tenantId, limits);
     },
+    onFaults,
     async: /(^|,)\s*respond-async\s*(,|;|$)/i.test(requestHeader(c, 'prefer') ?? ''),
+  }).catch((error: unknown) => {
+    if (error instanceof TidemarkError && error.code === 'event_rejected_by_database') {
+      const fault = { index: 0, pointer: '', code: error.code, message: error.message };
+      onFaults(error.errors ?? [fault], c.get('tenantId') ?? caller.tenantId);
+    }
+    throw error;
   });
   if (!('queued' in answer)) return c.json(answer, 200);
   c.header('Preference-Applied', 'respond-async');

@@ -11,6 +11,7 @@ import { requestTracing } from './middleware/requestTracing.ts';
 import { noStore, securityHeaders } from './middleware/securityHeaders.ts';
 import { OperationNames } from './operationNames.ts';
 import { handleError, knownError, problem } from './problem.ts';
+import { contentEncoding } from './readBody.ts';
 import { requestFacts } from './requestFacts.ts';
 import { alertRuleRoutes } from './routes/alertRules.ts';
 import { auditLogRoutes } from './routes/auditLog.ts';
@@ -61,6 +62,10 @@ export function createApp(services: Services): App {
     app.use(path, authentication(services));
   }
   for (const path of ADMINISTRATION) {
+    app.use(path, async (c, next) => {
+      contentEncoding(c, []);
+      await next();
+    });
     app.use(path, bodyLimit({ maxSize: MAX_SMALL_BODY_BYTES, onError: bodyTooLarge }), keepDigits());
   }
   app.onError((error, c) => {

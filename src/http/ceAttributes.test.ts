@@ -14,7 +14,10 @@ describe('a ce- header', () => {
     ['', ''],
     ['%C3%28', null],
     ['%ff', null],
-    ['\xe9', null],
+    ['\xe9', 'é'],
+    ['\xe9%20%E2%82%AC', 'é €'],
+    ['\x80', null],
+    ['\xe2\x82%AC', null],
     ['\xc3\xa9', 'é'],
   ])('%s is %s', (value, text) => {
     expect(decodeHeader(value)).toBe(text);

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { Context } from 'hono';
 import { TidemarkError } from '../errors.ts';
 import type { AppEnv } from './appEnv.ts';
+import { headerText } from './headerText.ts';
 import { requestHeader, requestHeadersWith } from './nodeHttp.ts';
 
 const PREFIX = 'ce-';
@@ -17,7 +18,7 @@ export function ceAttributes(c: Context<AppEnv>): Record<string, string> {
     if (values.length !== 1) throw new TidemarkError('invalid_request', `${header} may be sent once`);
     const value = decodeHeader(values[0]!);
     if (value === null) {
-      throw new TidemarkError('invalid_request', `${header} is not percent-encoded UTF-8`);
+      throw new TidemarkError('invalid_request', `${header} is neither percent-encoded nor plain UTF-8`);
     }
     attributes[header.slice(PREFIX.length)] = value;
   }
@@ -29,17 +30,19 @@ export function ceAttributes(c: Context<AppEnv>): Record<string, string> {
 
 /**
  * A header's value as the HTTP binding (1.0.2, §3.1.3.2) has it decoded: out of its double quotes, if it is in such,
- * then percent-decoded once. What is no percent-encoding stays as it is.
+ * then percent-decoded once. What is no percent-encoding stays as it is, but for its characters (`headerText`).
  *
  * @param value one character per byte, as Node has headers.
- * @returns null when that is not UTF-8.
+ * @returns null when that is no text.
  */
 export function decodeHeader(value: string): string | null {
   const quoted = /^"((?:[^"\\]|\\.)*)"$/s.exec(value);
-  const plain = quoted ? quoted[1]!.replace(/\\(.)/gs, '$1') : value;
-  const bytes = Buffer.from(
-    plain.replace(/%([0-9a-fA-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
-    'latin1',
-  );
-  return isUtf8(bytes) ? bytes.toString('utf8') : null;
+  const plain = headerText(quoted ? quoted[1]!.replace(/\\(.)/gs, '$1') : value);
+  let isText = plain !== null;
+  const decoded = plain?.replace(/(?:%[0-9a-fA-F]{2})+/g, (run) => {
+    const bytes = Buffer.from(run.replaceAll('%', ''), 'hex');
+    isText &&= isUtf8(bytes);
+    return bytes.toString('utf8');
+  });
+  return isText ? decoded! : null;
 }

@@ -2,7 +2,7 @@ import type { Context } from 'hono';
 import { contextFor, requireScope, type Scope } from '../tenancy/caller.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
 import type { AppEnv } from './appEnv.ts';
-import { requestHeader } from './nodeHttp.ts';
+import { requestedTenant } from './nodeHttp.ts';
 import type { Services } from './services.ts';
 import { limitRequest } from './tenantLimiting.ts';
 
@@ -14,7 +14,7 @@ import { limitRequest } from './tenantLimiting.ts';
 export async function tenantOf(c: Context<AppEnv>, services: Services, scope: Scope): Promise<TenantContext> {
   const caller = c.get('caller');
   requireScope(caller, scope);
-  const context = await contextFor(caller, requestHeader(c, 'x-tenant-id'), services.tenants);
+  const context = await contextFor(caller, requestedTenant(c), services.tenants);
   if (caller.tenantId === null) {
     const { tenantId } = context;
     c.set('tenantId', tenantId);

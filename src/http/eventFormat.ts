@@ -1,16 +1,14 @@
 import type { Context } from 'hono';
 import { TidemarkError } from '../errors.ts';
+import { FRAMINGS } from '../events/mediaTypes.ts';
 import type { Dialect, EventFormat } from '../events/parseEvents.ts';
 import type { AppEnv } from './appEnv.ts';
 import { ceAttributes } from './ceAttributes.ts';
 import { requestHeader } from './nodeHttp.ts';
 
-const FRAMINGS: Record<string, EventFormat['framing']> = {
-  'application/json': 'json',
-  'application/x-ndjson': 'ndjson',
-  'application/ndjson': 'ndjson',
-  'application/jsonl': 'ndjson',
-};
+/** Those named first of the media types that are taken. */
+const TAKEN = ['application/json', 'application/x-ndjson'];
+const FORM = 'application/x-www-form-urlencoded';
 const CLOUDEVENTS = ['application/cloudevents+json', 'application/cloudevents-batch+json'];
 
 /**
@@ -21,16 +19,13 @@ const CLOUDEVENTS = ['application/cloudevents+json', 'application/cloudevents-ba
  */
 export function eventFormat(c: Context<AppEnv>): EventFormat {
   const type = mediaType(c);
-  if (CLOUDEVENTS.includes(type)) return { dialect: 'cloudevents', framing: 'json' };
-  if (!type.startsWith('application/cloudevents') && requestHeader(c, 'ce-specversion') !== undefined) {
+  if (type !== undefined && CLOUDEVENTS.includes(type)) return { dialect: 'cloudevents', framing: 'json' };
+  if (!type?.startsWith('application/cloudevents') && requestHeader(c, 'ce-specversion') !== undefined) {
     return { dialect: 'cloudevents', framing: 'json', attributes: ceAttributes(c) };
   }
-  const framing = FRAMINGS[type];
+  const framing = framingOf(type);
   if (framing) return { dialect: 'native', framing };
-  throw new TidemarkError(
-    'unsupported_media_type',
-    `send application/json, application/x-ndjson, ${CLOUDEVENTS.join(' or ')}`,
-  );
+  throw unsupported(type, [...TAKEN, ...CLOUDEVENTS]);
 }
 
 /**
@@ -39,11 +34,35 @@ export function eventFormat(c: Context<AppEnv>): EventFormat {
  * @throws {TidemarkError} `unsupported_media_type`.
  */
 export function formatOf(c: Context<AppEnv>, dialect: Dialect): EventFormat {
-  const framing = FRAMINGS[mediaType(c)];
+  const type = mediaType(c);
+  const framing = framingOf(type);
   if (framing) return { dialect, framing };
-  throw new TidemarkError('unsupported_media_type', 'send application/json or application/x-ndjson');
+  throw unsupported(type, TAKEN);
 }
 
-function mediaType(c: Context<AppEnv>): string {
-  return (requestHeader(c, 'content-type') ?? 'application/json').split(';', 1)[0]!.trim().toLowerCase();
+/** Without parameters such as charset. undefined: there is no such header. */
+function mediaType(c: Context<AppEnv>): string | undefined {
+  return requestHeader(c, 'content-type')?.split(';', 1)[0]?.trim().toLowerCase();
 }
+
+/** Who names no type may send either. undefined: it is a type that is not taken. */
+function framingOf(type: string | undefined): EventFormat['framing'] | undefined {
+  if (type === undefined) return 'either';
+  return Object.hasOwn(FRAMINGS, type) ? FRAMINGS[type] : undefined;
+}
+
+function unsupported(type: string | undefined, taken: string[]): TidemarkError {
+  // What curl -d says of any body, having taken the ends of its lines away.
+  const curl = type === FORM ? `; with curl: -H 'Content-Type: ${taken[1]}' --data-binary @file` : '';
+  return new TidemarkError(
+    'unsupported_media_type',
+    `send Content-Type: ${taken[0]} for an event or an array, ${taken[1]} for one a line${more(taken)}${curl}`,
+    { headers: { Accept: taken.join(', ') } },
+  );
+}
+
+const more = (taken: string[]) =>
+  taken
+    .slice(2)
+    .map((type) => `, ${type}`)
+    .join('');

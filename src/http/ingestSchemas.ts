@@ -1,25 +1,29 @@
 import { z } from '@hono/zod-openapi';
 import { bodyFailures, Fault, json, Problem, tenantFailures, tenantHeader } from './schemas.ts';
 
-const Accepted = z
-  .object({
-    accepted: z
-      .int()
-      .openapi({ description: 'Events stored by this request: durable, and in every summary.' }),
-    duplicates: z.int().openapi({ description: 'Events that had been stored before; counted once.' }),
-    rejected: z.int().optional().openapi({ description: 'With onInvalid=skip: invalid events, not stored.' }),
-    results: z
-      .array(
-        z.object({
-          index: z.int(),
-          status: z.enum(['accepted', 'duplicate', 'invalid']),
-          errors: z.array(Fault).optional(),
-        }),
-      )
-      .optional()
-      .openapi({ description: 'With onInvalid=skip: the verdict on each event.' }),
-  })
-  .openapi('IngestResult');
+const result = {
+  accepted: z.int().openapi({ description: 'Events stored by this request: durable, and in every summary.' }),
+  duplicates: z.int().openapi({ description: 'Events that had been stored before; counted once.' }),
+  rejected: z.int().optional().openapi({ description: 'With onInvalid=skip: invalid events, not stored.' }),
+  results: z
+    .array(
+      z.object({
+        index: z.int(),
+        status: z.enum(['accepted', 'duplicate', 'invalid']),
+        errors: z.array(Fault).optional(),
+      }),
+    )
+    .optional()
+    .openapi({ description: 'With onInvalid=skip: the verdict on each event.' }),
+};
+const Accepted = z.object(result).openapi('IngestResult');
+
+/** The problem, and where none of the events is valid with onInvalid=skip, the verdicts. */
+export const EventsRefused = Problem.extend({
+  ...result,
+  accepted: result.accepted.optional(),
+  duplicates: result.duplicates.optional(),
+}).openapi('EventsRefused');
 
 export const OnInvalid = z.enum(['reject', 'skip']);
 
@@ -33,7 +37,8 @@ export const ingestRequest = {
   }),
   query: z.object({
     onInvalid: OnInvalid.default('reject').openapi({
-      description: 'reject: one invalid event refuses the request. skip: store the valid ones.',
+      description:
+        'reject: one invalid event refuses the request. skip: store the valid ones; where there is none, 422.',
     }),
   }),
 };
@@ -46,7 +51,8 @@ export const ingestResponses = {
   ...bodyFailures,
   422: {
     description:
-      'The database refuses one of the events: errors tells its index. None of the request is stored; with onInvalid=skip the others are',
-    content: { 'application/problem+json': { schema: Problem } },
+      'An event is invalid (with onInvalid=skip: every event is), or the database refuses one: errors tells its index; none ' +
+      'of the request is stored, and repeating it changes nothing',
+    content: { 'application/problem+json': { schema: EventsRefused } },
   },
 };

@@ -1,5 +1,6 @@
 import type { HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
+import { headerText } from './headerText.ts';
 
 /*
  * Short ways to Node's own request and response, where there are any: without a socket (tests, other runtimes) the
@@ -25,6 +26,12 @@ export function requestHeadersWith(c: Context, prefix: string): [name: string, v
     ? Object.entries(incoming.headersDistinct).map(([name, values]) => [name, values ?? []] as const)
     : Object.entries(c.req.header()).map(([name, value]) => [name, [value]] as const);
   return all.filter(([name]) => name.startsWith(prefix)) as [string, string[]][];
+}
+
+/** The tenant that the caller names (X-Tenant-Id). One that is no text stays as it came: there is no such tenant. */
+export function requestedTenant(c: Context): string | undefined {
+  const value = requestHeader(c, 'x-tenant-id');
+  return value === undefined ? undefined : (headerText(value) ?? value);
 }
 
 /** Sets a header of whatever will be answered. */

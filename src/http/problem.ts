@@ -8,7 +8,11 @@ import type { Logger } from '../telemetry/logger.ts';
 import type { AppEnv } from './appEnv.ts';
 import type { RequestFacts } from './requestFacts.ts';
 
-/** The only place that knows which failure is which HTTP status. */
+/**
+ * The only place that knows which failure is which HTTP status. 400: it cannot be read, or asks for what is not there to
+ * be asked. 422: it can be read, and will be refused however often it is sent (RFC 9110 §15.5.21): log shippers repeat
+ * what was answered with 400, and drop what was answered with 422.
+ */
 const STATUS: Record<ErrorCode, ContentfulStatusCode> = {
   unauthenticated: 401,
   key_unknown: 401,
@@ -22,9 +26,10 @@ const STATUS: Record<ErrorCode, ContentfulStatusCode> = {
   not_found: 404,
   already_exists: 409,
   key_not_rotatable: 409,
+  secret_not_rotatable: 409,
   invalid_request: 400,
   invalid_json: 400,
-  invalid_events: 400,
+  invalid_events: 422,
   invalid_encoding: 400,
   unsupported_media_type: 415,
   unsupported_encoding: 415,
@@ -68,6 +73,7 @@ const MAX_ERRORS_LISTED = 1_000;
 export function problem(c: Context<AppEnv>, error: TidemarkError): Response {
   const status = STATUS[error.code];
   if (error.retryAfterSeconds !== undefined) c.header('Retry-After', String(error.retryAfterSeconds));
+  for (const [name, value] of Object.entries(error.headers ?? {})) c.header(name, value);
   if (status === 401) c.header('WWW-Authenticate', 'Bearer');
   if (status === 413) c.header('Connection', 'close'); // the rest of the body is not read
   return c.body(problemText(error, c.get('requestId')), status, { 'Content-Type': PROBLEM_TYPE });
@@ -88,6 +94,7 @@ export function problemText(error: TidemarkError, requestId: string): string {
     detail: error.message,
     requestId,
     ...(error.errors && { errors: error.errors.slice(0, MAX_ERRORS_LISTED) }),
+    ...error.members,
   });
 }
 
@@ -119,7 +126,9 @@ export function handleError(
 /** Hono refuses the body of a described route: another content type, or not JSON. */
 function fromFramework(error: HTTPException): TidemarkError {
   return error.status === 415
-    ? new TidemarkError('unsupported_media_type', 'send application/json')
+    ? new TidemarkError('unsupported_media_type', 'send application/json', {
+        headers: { Accept: 'application/json' },
+      })
     : new TidemarkError('invalid_json', 'the body is not valid JSON');
 }
 

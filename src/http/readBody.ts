@@ -14,10 +14,7 @@ const unzip = promisify(gunzip);
  * caller has gone before it was all there.
  */
 export async function readBody(c: Context, maxBytes: number): Promise<Buffer> {
-  const encoding = requestHeader(c, 'content-encoding')?.toLowerCase() ?? 'identity';
-  if (encoding !== 'identity' && encoding !== 'gzip') {
-    throw new TidemarkError('unsupported_encoding', 'Content-Encoding may be gzip or identity');
-  }
+  const isGzip = contentEncoding(c, ['gzip', 'x-gzip']) !== undefined;
   const length = requestHeader(c, 'content-length');
   if (length !== undefined && Number(length) > maxBytes) throw tooLarge(maxBytes);
   const reading =
@@ -26,7 +23,28 @@ export async function readBody(c: Context, maxBytes: number): Promise<Buffer> {
     if (error instanceof TidemarkError) throw error;
     throw new TidemarkError('invalid_request', 'the body broke off', { cause: error });
   });
-  return encoding === 'gzip' ? decompress(raw, maxBytes) : raw;
+  return isGzip ? decompress(raw, maxBytes) : raw;
+}
+
+/**
+ * How the body is encoded; undefined: it is not. `identity` and an empty field say nothing.
+ *
+ * @param taken codings that are understood, the first by its own name.
+ * @throws {TidemarkError} `unsupported_encoding`, with those that are (RFC 9110 §12.5.3).
+ */
+export function contentEncoding(c: Context, taken: string[]): string | undefined {
+  const header = requestHeader(c, 'content-encoding');
+  if (header === undefined) return undefined;
+  const codings = header
+    .split(',')
+    .map((coding) => coding.trim().toLowerCase())
+    .filter((coding) => coding !== '' && coding !== 'identity');
+  if (codings.length === 0) return undefined;
+  if (codings.length === 1 && taken.includes(codings[0]!)) return codings[0];
+  const accepted = [...taken.slice(0, 1), 'identity'];
+  throw new TidemarkError('unsupported_encoding', `Content-Encoding may be ${accepted.join(' or ')}`, {
+    headers: { 'Accept-Encoding': accepted.join(', ') },
+  });
 }
 
 async function readChunks(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<Buffer> {

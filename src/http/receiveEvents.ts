@@ -17,6 +17,8 @@ export interface ReceiveOptions {
   since: number;
   /** Told of the one tenant whose limits have been drawn on, each time. */
   onLimited(tenantId: string, limits: TenantLimits): void;
+  /** Told of what is wrong with events, whether their neighbours are stored or not. @param tenantId null: several. */
+  onFaults(faults: EventFault[], tenantId: string | null): void;
   /** Of the rules, what this route has of its own. */
   rules?: Pick<EventRules, 'fallbackId' | 'idempotent'>;
   /** Told of the events that turned out to be stored already; the request fails with what it rejects with. */
@@ -35,7 +37,8 @@ export interface IngestAnswer {
  *
  * @param tenantId X-Tenant-Id: with a platform key the tenant of events that do not name one.
  * @throws {TidemarkError} what `parseEvents`, `contextFor` and `Ingest.store` throw; `too_many_requests`;
- * `invalid_events` and the codes of a foreign tenant when onInvalid is `reject`.
+ * `invalid_events` when onInvalid is `reject`, or none of the events is valid, and the codes of a foreign tenant when it
+ * is `reject`.
  */
 export async function receiveEvents(
   services: Services,
@@ -60,10 +63,9 @@ export async function receiveEvents(
   };
   const parsed = parseEvents(body, options.format, rules, config.ingest.maxEventsPerRequest);
   if (context === null) await checkTenants(services, parsed);
+  if (parsed.faults.length > 0) options.onFaults(parsed.faults, context?.tenantId ?? null);
   if (parsed.faults.length > 0 && options.onInvalid === 'reject') throw refusal(parsed.faults);
-
-  if (parsed.events.length === 0)
-    return verdicts(parsed, { accepted: 0, duplicates: 0, duplicateFlags: null });
+  if (parsed.events.length === 0) throw nothingValid(parsed, NOTHING);
   const flow = await drawOnLimits(
     services,
     caller,
@@ -83,7 +85,7 @@ export async function receiveEvents(
     });
   const { duplicateFlags } = result;
   if (duplicateFlags) await options.onDuplicates?.(parsed.events.filter((_, i) => duplicateFlags[i]));
-  if (options.onInvalid === 'skip') return verdicts(parsed, result);
+  if (options.onInvalid === 'skip') return skipped(parsed, result, options);
   return { accepted: result.accepted, duplicates: result.duplicates };
 }
 
@@ -191,6 +193,31 @@ function inRequest(error: TidemarkError, { indexes }: ParsedEvents): TidemarkErr
   return new TidemarkError(error.code, error.message, { errors, cause: error.cause });
 }
 
+const NOTHING: WriteResult = { accepted: 0, duplicates: 0, duplicateFlags: null };
+
+/** The verdicts, once it is known what the database refuses. */
+function skipped(parsed: ParsedEvents, result: WriteResult, { onFaults }: ReceiveOptions): IngestAnswer {
+  const refused = refusedFaults(parsed, result);
+  if (refused.length > 0) onFaults(refused, null);
+  if (refused.length === parsed.events.length) throw nothingValid(parsed, result);
+  return verdicts(parsed, result);
+}
+
+/** With the verdicts on the events: a client that looks at the status alone must not take it for success. */
+function nothingValid(parsed: ParsedEvents, result: WriteResult): TidemarkError {
+  const errors = [...parsed.faults, ...refusedFaults(parsed, result)].sort((a, b) => a.index - b.index);
+  return new TidemarkError(
+    'invalid_events',
+    `none of the ${parsed.total} events can be accepted; nothing was stored`,
+    { errors, members: verdicts(parsed, result) },
+  );
+}
+
+/** What the database refuses, by the positions in the request. */
+function refusedFaults(parsed: ParsedEvents, { refused = [] }: WriteResult): EventFault[] {
+  return refused.map((refusal) => ({ ...refusalFault(refusal), index: parsed.indexes[refusal.index]! }));
+}
+
 function verdicts(parsed: ParsedEvents, result: WriteResult): IngestAnswer {
   const results: NonNullable<IngestAnswer['results']> = new Array(parsed.total);
   for (const [i, index] of parsed.indexes.entries()) {
@@ -198,11 +225,7 @@ function verdicts(parsed: ParsedEvents, result: WriteResult): IngestAnswer {
   }
   const refused = result.refused ?? [];
   for (const { index } of refused) delete results[parsed.indexes[index]!];
-  const faults = refused.map((refusal) => ({
-    ...refusalFault(refusal),
-    index: parsed.indexes[refusal.index]!,
-  }));
-  for (const fault of [...parsed.faults, ...faults]) {
+  for (const fault of [...parsed.faults, ...refusedFaults(parsed, result)]) {
     results[fault.index] ??= { index: fault.index, status: 'invalid', errors: [] };
     results[fault.index]!.errors!.push(fault);
   }

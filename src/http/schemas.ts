@@ -63,9 +63,9 @@ export const tenantHeader = z.object({
   'x-tenant-id': z
     .string()
     .min(1)
-    .max(256)
+    .max(1_024) // bytes: an id has up to 256 characters
     .optional()
-    .openapi({ description: 'The tenant to act for; needed with a platform key.' }),
+    .openapi({ description: 'The tenant to act for; needed with a platform key. UTF-8.' }),
 });
 
 const TIME =

@@ -59,6 +59,9 @@ export async function listen(
     insecureHTTPParser: false, // whatever NODE_OPTIONS says
     requireHostHeader: false, // requestFault looks, and answers as everywhere
   });
+  // A client may say that it sends no more and still wait for its answer (RFC 9112 §9.6). Node knows this of old, and
+  // describes it nowhere: after the last answer it closes; what is incomplete is a clientError as before.
+  Object.assign(server, { httpAllowHalfOpen: true });
   server.maxHeadersCount = 0; // with a limit Node drops headers silently; requestFault counts
   server.maxConnections = limits.maxConnections;
   server.timeout = limits.silenceMs;

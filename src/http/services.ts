@@ -7,6 +7,7 @@ import type { TenantReads } from '../db/tenantReads.ts';
 import type { Delivery } from '../delivery/delivery.ts';
 import type { EndpointCheck } from '../delivery/endpointCheck.ts';
 import type { Ingest } from '../ingest/ingest.ts';
+import type { RejectedEvents } from '../ingest/rejectedEvents.ts';
 import type { RateLimiter } from '../limits/rateLimiter.ts';
 import type { LiveCounters } from '../live/liveCounters.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -39,6 +40,7 @@ export interface Services {
   trustedProxies: BlockList;
   registry: Registry;
   httpMetrics: HttpMetrics;
+  rejectedEvents: RejectedEvents;
   log: Logger;
   /** False from the moment a shutdown begins. */
   accepting(): boolean;

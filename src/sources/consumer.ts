@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
-import { type ErrorCode, TidemarkError } from '../errors.ts';
+import { type ErrorCode, type EventFault, TidemarkError } from '../errors.ts';
 import type { UsageEvent } from '../events/usageEvent.ts';
 import type { Ingest, WriteResult } from '../ingest/ingest.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -37,6 +37,8 @@ export interface ConsumerOptions<Entry extends SourceEntry> {
   /** @throws {TidemarkError} `idempotency_key_reused` for an increment that is stored, and was another one. */
   requireSame(increment: UsageEvent): Promise<void>;
   metrics: SourceMetrics;
+  /** Told of what is wrong with the events of an entry. @param entry its id. */
+  onFaults?(faults: readonly EventFault[], entry: string): void;
   log: Logger;
 }
 
@@ -202,6 +204,7 @@ export class Consumer<Entry extends SourceEntry> {
     await this.untilDone(() => this.options.source.reject(entry, rejection));
     this.count('rejected');
     this.options.metrics.rejected.inc({ ...this.labels, reason: rejection.code });
+    if (rejection.faults) this.options.onFaults?.(rejection.faults, entry.id);
     this.rejections++;
     if (performance.now() < this.loggedAt + LOG_EVERY_MS) return;
     this.loggedAt = performance.now();

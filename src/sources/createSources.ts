@@ -3,6 +3,7 @@ import type { Config } from '../config.ts';
 import { requireSameIncrement } from '../counters/requireSameIncrement.ts';
 import type { TenantReads } from '../db/tenantReads.ts';
 import type { Ingest } from '../ingest/ingest.ts';
+import type { RejectedEvents } from '../ingest/rejectedEvents.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { TenantDirectory } from '../tenancy/tenantDirectory.ts';
 import { Consumer } from './consumer.ts';
@@ -16,6 +17,7 @@ export interface SourceParts {
   tenants: TenantDirectory;
   reads: TenantReads;
   registry: Registry;
+  rejectedEvents: RejectedEvents;
   log: Logger;
 }
 
@@ -35,6 +37,7 @@ export function createSources({
   tenants,
   reads,
   registry,
+  rejectedEvents,
   log,
 }: SourceParts): RunningSource[] {
   const { redisStreams, tenantId } = config.sources;
@@ -63,6 +66,7 @@ export function createSources({
         },
         requireSame: (increment) => requireSameIncrement(reads.as(increment), increment),
         metrics,
+        onFaults: (faults, entry) => rejectedEvents.count('queue', faults, { source: source.name, entry }),
         log,
       }),
   );

@@ -1,19 +1,16 @@
 import { TidemarkError } from '../errors.ts';
+import { FRAMINGS } from '../events/mediaTypes.ts';
 import type { EventFormat } from '../events/parseEvents.ts';
 import type { SourceEntry } from './source.ts';
 
 /** What an entry may call its body: the media types of POST /v1/events, or a dialect. */
 const FORMATS = new Map<string, EventFormat>([
-  ['application/json', { dialect: 'native', framing: 'json' }],
-  ['application/x-ndjson', { dialect: 'native', framing: 'ndjson' }],
-  ['application/ndjson', { dialect: 'native', framing: 'ndjson' }],
-  ['application/jsonl', { dialect: 'native', framing: 'ndjson' }],
+  ...Object.entries(FRAMINGS).map(([type, framing]) => [type, { dialect: 'native', framing }] as const),
   ['application/cloudevents+json', { dialect: 'cloudevents', framing: 'json' }],
   ['application/cloudevents-batch+json', { dialect: 'cloudevents', framing: 'json' }],
-  ['native', { dialect: 'native', framing: 'json' }],
-  ['cloudevents', { dialect: 'cloudevents', framing: 'json' }],
-  ['record', { dialect: 'record', framing: 'json' }],
-  ['increment', { dialect: 'increment', framing: 'json' }],
+  ...(['native', 'cloudevents', 'record', 'increment'] as const).map(
+    (dialect) => [dialect, { dialect, framing: 'either' }] as const,
+  ),
 ]);
 
 /**

@@ -86,7 +86,7 @@ describeEngine('counters', () => {
     const { id, key } = await t.tenant();
     for (const sent of [body, [{ key: 'k', value: 1 }, body]]) {
       const answer = await t.call('POST', '/increment', { key, body: JSON.stringify(sent) });
-      expect(answer.body).toMatchObject({ status: 400, code: 'invalid_events', errors: [{ pointer, code }] });
+      expect(answer.body).toMatchObject({ status: 422, code: 'invalid_events', errors: [{ pointer, code }] });
     }
     const { rows } = await t.sql.query(
       'select (select count(*) from event where tenant_id = $1) + (select count(*) from counter where tenant_id = $1) as n',

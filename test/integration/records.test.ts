@@ -149,7 +149,7 @@ describeEngine('POST /v1/records', () => {
     const { id, key } = await t.tenant();
     const answer = await post(key, [aRecord(), aRecord(fields)]);
     expect(answer.body).toMatchObject({
-      status: 400,
+      status: 422,
       code: 'invalid_events',
       errors: [{ index: 1, pointer, code }],
     });

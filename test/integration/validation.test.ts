@@ -57,7 +57,7 @@ describeEngine('what POST /v1/events refuses', () => {
   };
 
   const refusesEvent = async (event: unknown, ...faults: [string, string][]) => {
-    const answer = await refuses(400, 'invalid_events', event);
+    const answer = await refuses(422, 'invalid_events', event);
     expect(faultsOf(answer)).toEqual(faults);
   };
 
@@ -83,7 +83,7 @@ describeEngine('what POST /v1/events refuses', () => {
       ['no JSON', 'eventId=1'],
       ['an unfinished object', '{"eventId":"a"'],
       ['two values', '{}{}'],
-      ['a byte order mark', `\ufeff${JSON.stringify(anEvent())}`],
+      ['a second byte order mark', `\ufeff\ufeff${JSON.stringify(anEvent())}`],
       ['NaN', '[NaN]'],
       ['a comma too many', '[1,]'],
       ['a raw control character in a text', `{"eventId":"a\u0001"}`],
@@ -167,16 +167,16 @@ describeEngine('what POST /v1/events refuses', () => {
       await refuses(413, 'too_many_events', many(10_001).join('\n'), {
         'content-type': 'application/x-ndjson',
       });
-      const answer = await refuses(400, 'invalid_events', many(10_000));
+      const answer = await refuses(422, 'invalid_events', many(10_000));
       expect(answer.body.detail).toContain('10000 of the events');
       expect(answer.body.errors).toHaveLength(1_000);
     });
 
     it('nesting without end', async () => {
       const deep = (levels: number) => '['.repeat(levels) + ']'.repeat(levels);
-      await refuses(400, 'invalid_events', deep(1_000_000));
+      await refuses(422, 'invalid_events', deep(1_000_000));
       for (const field of ['customerId', 'value', 'unheardOf']) {
-        await refuses(400, 'invalid_events', jsonWith(`"${field}":${deep(100_000)}`));
+        await refuses(422, 'invalid_events', jsonWith(`"${field}":${deep(100_000)}`));
       }
     });
 
@@ -343,7 +343,7 @@ describeEngine('what POST /v1/events refuses', () => {
         await refusesEvent(jsonWith(`"metadata":{"${field}":${value}}`), [at, 'type_invalid']);
       }
       for (const value of ['-1', '10000000001', '9007199254740993', '-9007199254740993', '1e300']) {
-        const answer = await refuses(400, 'invalid_events', jsonWith(`"metadata":{"${field}":${value}}`));
+        const answer = await refuses(422, 'invalid_events', jsonWith(`"metadata":{"${field}":${value}}`));
         expect(faultsOf(answer)[0]).toEqual([at, 'out_of_range']);
       }
       for (const value of ['0', '-0', '10000000000', '1e10', '5.0']) {
@@ -413,7 +413,7 @@ describeEngine('what POST /v1/events refuses', () => {
       '"NaN"',
       '""',
     ])('%s is no timestamp', async (timestamp) => {
-      const answer = await refuses(400, 'invalid_events', jsonWith(`"timestamp":${timestamp}`));
+      const answer = await refuses(422, 'invalid_events', jsonWith(`"timestamp":${timestamp}`));
       expect(faultsOf(answer)[0]).toEqual(['/timestamp', 'timestamp_invalid']);
     });
 
@@ -485,7 +485,7 @@ describeEngine('what POST /v1/events refuses', () => {
       '"1.0000000000000000001"',
       '"1e-19"',
     ])('%s is no value', async (value) => {
-      const answer = await refuses(400, 'invalid_events', jsonWith(`"value":${value}`));
+      const answer = await refuses(422, 'invalid_events', jsonWith(`"value":${value}`));
       expect(faultsOf(answer)[0]).toEqual(['/value', 'value_invalid']);
     });
 
@@ -527,7 +527,7 @@ describeEngine('what POST /v1/events refuses', () => {
     });
 
     it('lists the faults of each event with its index, and stores none of the request', async () => {
-      const answer = await refuses(400, 'invalid_events', [
+      const answer = await refuses(422, 'invalid_events', [
         anEvent(),
         eventWith({ timestamp: 'x', value: 'y' }),
         anEvent(),
@@ -543,7 +543,7 @@ describeEngine('what POST /v1/events refuses', () => {
 
     it('NDJSON: each line has its index, blank lines none', async () => {
       const lines = [JSON.stringify(anEvent()), '', '{"eventId":', JSON.stringify({ ...anEvent(), unit: 5 })];
-      const answer = await refuses(400, 'invalid_events', lines.join('\n'), {
+      const answer = await refuses(422, 'invalid_events', lines.join('\n'), {
         'content-type': 'application/x-ndjson',
       });
       expect(answer.body.errors).toMatchObject([
@@ -570,7 +570,7 @@ describeEngine('what POST /v1/events refuses', () => {
     it.each(Object.entries(bad))('%s, in every field', async (_, escaped) => {
       for (const field of texts) {
         const answer = await refuses(
-          field === 'tenantId' ? 403 : 400,
+          field === 'tenantId' ? 403 : 422,
           field === 'tenantId' ? 'tenant_mismatch' : 'invalid_events',
           jsonWith(`"${field}":"a${escaped}b"`),
         );

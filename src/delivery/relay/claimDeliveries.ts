@@ -9,7 +9,8 @@ export async function claimDeliveries(
   config: Pick<DeliveryConfig, 'inFlightPerEndpoint' | 'leaseMs'>,
 ): Promise<Outgoing[]> {
   const { rows } = await db.query<OutgoingRow>(
-    `select * from claim_deliveries($1, $2, $3 * interval '1 millisecond')`,
+    `select d.*, signing_secrets(d.subscription_id) as secrets
+     from claim_deliveries($1, $2, $3 * interval '1 millisecond') as d`,
     [most, config.inFlightPerEndpoint, config.leaseMs],
   );
   return rows.map(toOutgoing);

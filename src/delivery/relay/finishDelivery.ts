@@ -24,7 +24,8 @@ export async function finishDelivery(
   const ours = sent.destination.stream !== null;
   const ms = (parameter: number) => `$${parameter} * interval '1 millisecond'`;
   const { rows } = await db.query<OutgoingRow>(
-    `select * from finish_delivery($1, $2, $3, $4, $5, $6, $7, $8, $9, ${ms(10)}, $11, ${ms(12)}, ${ms(13)}, ${ms(14)})`,
+    `select d.*, signing_secrets(d.subscription_id) as secrets
+     from finish_delivery($1, $2, $3, $4, $5, $6, $7, $8, $9, ${ms(10)}, $11, ${ms(12)}, ${ms(13)}, ${ms(14)}) as d`,
     [
       ...[sent.subscriptionId, sent.customerId, sent.lease, sent.deliveryId],
       ...[verdict.outcome, result.status, result.error, result.response, Math.round(result.durationMs)],

@@ -4,6 +4,7 @@ import { BackgroundLoop } from '../../db/backgroundLoop.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import { fillRecordHistory } from '../fillRecordHistory.ts';
 import { pruneRecordHistory } from '../pruneRecordHistory.ts';
+import { pruneSecrets } from '../pruneSecrets.ts';
 import { pruneTallies } from '../pruneTallies.ts';
 import { giveUpOld } from './giveUpOld.ts';
 import { HeldBack } from './heldBack.ts';
@@ -49,6 +50,7 @@ export class Housekeeper extends BackgroundLoop {
             await pruneDeliveries(client, config),
             await pruneTallies(client, acceptBehindMs),
             await pruneRecordHistory(client),
+            await pruneSecrets(client),
           ];
           if (done.includes(true)) surveys = -1; // there is more
         }

@@ -56,8 +56,8 @@ export interface OutgoingRow {
   attempts: number;
   url: string | null;
   stream: string | null;
-  secret: string | null;
-  previous_secret: string | null;
+  /** Those that sign now: `signing_secrets` beside what the functions return. */
+  secrets: string[];
 }
 
 export function toOutgoing(row: OutgoingRow): Outgoing {
@@ -69,11 +69,7 @@ export function toOutgoing(row: OutgoingRow): Outgoing {
     tenantId: row.tenant_id,
     message: { id: row.message_id, type: row.type, createdAt: row.created_at, payload: row.payload },
     attempts: row.attempts,
-    destination: {
-      url: row.url,
-      stream: row.stream,
-      secrets: [row.secret, row.previous_secret].filter((secret) => secret !== null),
-    },
+    destination: { url: row.url, stream: row.stream, secrets: row.secrets },
   };
 }
 

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { TidemarkError } from '../../errors.ts';
+import { withoutMark } from '../byteOrderMark.ts';
 import { parseJson } from '../json.ts';
 import { isJsonType } from './cloudEvent.ts';
 
@@ -28,7 +29,8 @@ export function binaryCloudEvent(
   return event;
 }
 
-function readJson(body: Buffer, parse: (json: string) => unknown): unknown {
+function readJson(received: Buffer, parse: (json: string) => unknown): unknown {
+  const body = withoutMark(received);
   if (!isUtf8(body)) throw refusal('invalid_encoding', 'is not valid UTF-8');
   try {
     return parse(body.toString('utf8'));

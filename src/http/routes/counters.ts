@@ -8,7 +8,7 @@ import type { App, AppEnv } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
 import { formatOf } from '../eventFormat.ts';
 import { idempotencyKey } from '../idempotencyKey.ts';
-import { ingestRequest, ingestResponses } from '../ingestSchemas.ts';
+import { EventsRefused, ingestRequest, ingestResponses } from '../ingestSchemas.ts';
 import {
   id,
   json,
@@ -84,8 +84,9 @@ const postIncrement = (path: '/v1/counters/increment' | '/increment', operationI
       ...ingestResponses,
       422: {
         description:
-          'The Idempotency-Key has been used for another increment, or the database refuses one; nothing was added',
-        content: { 'application/problem+json': { schema: Problem } },
+          'An increment is invalid, the Idempotency-Key has been used for another, or the database refuses one; nothing ' +
+          'was added',
+        content: { 'application/problem+json': { schema: EventsRefused } },
       },
     },
   });

@@ -81,7 +81,7 @@ const postEvents = createRoute({
   tags: ['Events'],
   summary: 'Store events',
   description:
-    'One event, an array, or one per line (application/x-ndjson); gzip is understood. Answered once the events are ' +
+    'One event, an array, or one per line (application/x-ndjson, or no type at all); gzip is understood. Answered once the events are ' +
     'durable. All or nothing, unless onInvalid=skip. Safe to repeat: an eventId is counted once. CloudEvents 1.0 are ' +
     'taken in all three modes: one, a batch, or binary, with the attributes in ce- headers and the data as the body; ' +
     'their source and id together are counted once.',

@@ -180,7 +180,9 @@ export function keyRoutes(app: App, services: Services): void {
     // The body may be left out, so one of another type would pass for none.
     const type = requestHeader(c, 'content-type');
     if (type !== undefined && !/^application\/json\s*(;|$)/i.test(type)) {
-      throw new TidemarkError('unsupported_media_type', 'send application/json');
+      throw new TidemarkError('unsupported_media_type', 'send application/json', {
+        headers: { Accept: 'application/json' },
+      });
     }
     const { overlapSeconds = OVERLAP_S } = c.req.valid('json');
     const tenantId = administeredTenant(c.get('caller'), undefined);

@@ -57,6 +57,10 @@ const Subscription = z
       .string()
       .nullable()
       .openapi({ description: 'Until when the secret before the last rotation signs as well.' }),
+    previousSecretsUntil: z.array(z.string()).optional().openapi({
+      description:
+        'The same of every secret that signs beside the present one, newest first; left out where there is none.',
+    }),
     createdAt: z.string(),
     updatedAt: z.string(),
   })
@@ -201,13 +205,20 @@ const postRotation = createRoute({
   operationId: 'rotateSecret',
   tags: ['Messages'],
   summary: 'Replace the secret of a webhook',
-  description: 'For 24 hours messages carry two signatures: of the new secret and of the one before.',
+  description:
+    'Messages carry a signature of the new secret, and one of each before, for 24 hours from its replacement. So a call ' +
+    'that is repeated, because its answer was lost, cuts no receiver off. While ten sign beside the present one, another ' +
+    'rotation is refused (409 secret_not_rotatable).',
   security,
   request: { headers: tenantHeader, params },
   responses: {
     201: json(RotatedSubscription, 'The subscription with its new secret'),
     ...failures,
     ...notFound,
+    409: {
+      description: 'Ten secrets sign beside the present one',
+      content: { 'application/problem+json': { schema: Problem } },
+    },
   },
 });
 
