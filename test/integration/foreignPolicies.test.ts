@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { loadConfig } from '../../src/config.ts';
 import { examine } from '../../src/doctor/examine.ts';
 import { reconcileRetention } from '../../src/retention/reconcileRetention.ts';
@@ -10,7 +10,7 @@ import { createTestDatabase, describeEngine, type TestDatabase } from '../suppor
  * Policies that somebody has added, and those that come by themselves: 2.29's `tsdb.direct_compress` adds one that packs
  * and one that compacts.
  */
-if (inject('engine') === 'timescale')
+describe.runIf(inject('engine') === 'timescale')('on timescale', () => {
   describeEngine('policies of TimescaleDB’s own that pack or sort', () => {
     let database: TestDatabase;
     let sql: pg.Client;
@@ -75,3 +75,4 @@ if (inject('engine') === 'timescale')
       await expectFound('policy_compaction', 'policy_compression');
     });
   });
+});

@@ -1,5 +1,5 @@
 import { Registry } from 'prom-client';
-import { afterAll, beforeAll, expect, inject, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
 import { connectionSettings, connectRefresher } from '../../src/db/connections.ts';
 import { refreshImported } from '../../src/importing/refreshImported.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
@@ -16,7 +16,7 @@ const DAY = 24 * HOUR;
 const iso = (ms: number) => new Date(ms).toISOString();
 
 // On the postgres engine a trigger keeps the rollups: nothing is late there but activity.
-if (inject('engine') === 'timescale')
+describe.runIf(inject('engine') === 'timescale')('on timescale', () => {
   describeEngine('late windows that do not touch', () => {
     let t: TestService;
     let tenant: { id: string; key: string };
@@ -205,3 +205,4 @@ if (inject('engine') === 'timescale')
       expect(await calls('usage_30s')).toBeLessThanOrEqual(1);
     });
   });
+});

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { Registry } from 'prom-client';
-import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { connectionSettings, connectRefresher } from '../../src/db/connections.ts';
 import { gaveWay } from '../../src/db/sqlstate.ts';
 import { chunksDue, compressChunk } from '../../src/retention/compressChunks.ts';
@@ -18,7 +18,7 @@ const DAYS = 25;
 const ROUNDS = 12;
 const iso = (ms: number) => new Date(ms).toISOString();
 
-if (inject('engine') === 'timescale')
+describe.runIf(inject('engine') === 'timescale')('on timescale', () => {
   describeEngine('packing that meets refreshing', () => {
     let t: TestService;
     let tenant: { id: string; key: string };
@@ -118,3 +118,4 @@ if (inject('engine') === 'timescale')
       expect(sums, [...codes].join(' ')).toEqual({ windows: events, hours: events, days: events });
     }, 120_000);
   });
+});

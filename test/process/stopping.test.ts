@@ -118,7 +118,17 @@ describe('rolling restarts while a file is imported and its summaries are refres
         (_, i) => `${new Date(Date.UTC(2026, 0, 1) + i * 600_000).toISOString()},5`,
       );
       await writeFile(file, `time,in\n${lines.join('\n')}\n`);
-      const args = ['import', file, '--tenant', 'acme', '--customer', 'c', '--create-tenant'];
+      const args = [
+        'import',
+        file,
+        '--tenant',
+        'acme',
+        '--customer',
+        'c',
+        '--endpoint',
+        '/a',
+        '--create-tenant',
+      ];
       const importing = start(url, [...args, '--map', 'timestamp=time,inputTokens=in']);
       const ends: [number | string, string][] = [];
       for (let i = 0; i < RESTARTS; i++) {
