@@ -265,7 +265,9 @@ describeEngine('what changes its place while a read begins', () => {
            ('usage_1d', refreshed_1d), ('reference_1d', refreshed_1d)) as level (rollup, until)`,
       );
       for (const { rollup, until } of rows) {
-        await client.query(`call refresh_continuous_aggregate('${rollup}', now() - interval '3 days', '${until}', force => true)`);
+        await client.query(
+          `call refresh_continuous_aggregate('${rollup}', now() - interval '3 days', '${until}', force => true)`,
+        );
       }
     },
   };
