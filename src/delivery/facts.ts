@@ -156,8 +156,15 @@ function measuredOf(rule: UsageRule, row: UsageEvent): string {
     case 'tokens':
       return String(row.tokens ?? 0);
     case 'value':
-      return row.value ?? '0';
+      return signedValue(row);
   }
+}
+
+/** What an event adds to a sum of values: one of the type `negative` takes its value away. */
+function signedValue({ eventType, value }: UsageEvent): string {
+  if (value === null) return '0';
+  if (eventType !== 'negative') return value;
+  return value.startsWith('-') ? value.slice(1) : `-${value}`;
 }
 
 const LENGTH_MS = { hour: 3_600_000, day: 86_400_000 };

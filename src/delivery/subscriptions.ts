@@ -6,6 +6,7 @@ import { type Actor, COMMAND, writeEntries } from '../tenancy/auditLog.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
 import { changingInterest } from './changingInterest.ts';
 import { type EndpointCheck, requireUrl } from './endpointCheck.ts';
+import { fillRecordHistory } from './fillRecordHistory.ts';
 import type { MessageType } from './messageTypes.ts';
 
 /** A subscription without its secret. */
@@ -131,7 +132,16 @@ export async function createSubscription(
   );
   if (!rows[0])
     throw new TidemarkError('limit_reached', `a tenant may have ${MAX_SUBSCRIPTIONS} subscriptions`);
+  await beginHistory(db, rows[0]);
   return { ...toSubscription(rows[0]), secret };
+}
+
+/**
+ * What a short history holds of records is added up before anybody hears of the next one. A longer one is left to the
+ * housekeeper, and so is what fails here.
+ */
+async function beginHistory(db: Queryable, { active, message_types: types }: Row): Promise<void> {
+  if (active && types.includes('record.processed')) await fillRecordHistory(db).catch(() => undefined);
 }
 
 /** Subscriptions by age, oldest first, without those that were deleted. @throws {TidemarkError} `cursor_invalid`. */
@@ -228,6 +238,7 @@ export async function updateSubscription(
       ],
     ),
   );
+  if (rows[0]) await beginHistory(db, rows[0]);
   return found(rows[0]);
 }
 

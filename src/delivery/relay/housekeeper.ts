@@ -2,8 +2,11 @@ import type pg from 'pg';
 import type { DeliveryConfig } from '../../config/delivery.ts';
 import { BackgroundLoop } from '../../db/backgroundLoop.ts';
 import type { Logger } from '../../telemetry/logger.ts';
+import { fillRecordHistory } from '../fillRecordHistory.ts';
+import { pruneRecordHistory } from '../pruneRecordHistory.ts';
 import { pruneTallies } from '../pruneTallies.ts';
 import { giveUpOld } from './giveUpOld.ts';
+import { HeldBack } from './heldBack.ts';
 import { pruneDeliveries } from './pruneDeliveries.ts';
 import type { RelayMetrics } from './relayMetrics.ts';
 import { surveyDeliveries } from './surveyDeliveries.ts';
@@ -17,32 +20,54 @@ export interface HousekeeperOptions {
   log: Logger;
 }
 
+/** Between two looks for records that are to be added up. Messages wait for them. */
+const ROUND_MS = 1_000;
 const SURVEY_MS = 5_000;
-/** Rounds between two clearings: a quarter of an hour. */
-const ROUNDS_PER_CLEARING = 180;
+/** Surveys between two clearings: a quarter of an hour. */
+const SURVEYS_PER_CLEARING = 180;
 
-/** Counts what waits, and now and then clears away what is old. */
+/** Adds up what messages wait for, counts what waits, and now and then clears away what is old. */
 export class Housekeeper extends BackgroundLoop {
   constructor({ config, acceptBehindMs, connect, metrics, log }: HousekeeperOptions) {
-    let rounds = Math.floor(Math.random() * ROUNDS_PER_CLEARING); // instances take turns
+    let surveys = Math.floor(Math.random() * SURVEYS_PER_CLEARING); // instances take turns
+    let surveyAt = 0;
+    const heldBack = new HeldBack(log);
     super({
       name: 'delivery housekeeping',
       connect,
-      intervalMs: SURVEY_MS,
+      intervalMs: ROUND_MS,
       retryMs: SURVEY_MS,
       log,
       async round(client) {
-        await surveyDeliveries(client, metrics);
-        if (++rounds % ROUNDS_PER_CLEARING === 0) {
+        const pauseMs = (await fillUnhurried(client)) ? 0 : ROUND_MS;
+        if (performance.now() < surveyAt) return pauseMs;
+        surveyAt = performance.now() + SURVEY_MS;
+        await heldBack.look(client, await surveyDeliveries(client, metrics));
+        if (++surveys % SURVEYS_PER_CLEARING === 0) {
           const done = [
             await giveUpOld(client, config),
             await pruneDeliveries(client, config),
             await pruneTallies(client, acceptBehindMs),
+            await pruneRecordHistory(client),
           ];
-          if (done.includes(true)) rounds = -1; // there is more
+          if (done.includes(true)) surveys = -1; // there is more
         }
-        return SURVEY_MS;
+        return pauseMs;
       },
     });
+  }
+}
+
+/** A day may hold more records than the timeout of a statement allows for. */
+async function fillUnhurried(client: pg.Client): Promise<boolean> {
+  await client.query('begin');
+  try {
+    await client.query('set local statement_timeout = 0');
+    const more = await fillRecordHistory(client);
+    await client.query('commit');
+    return more;
+  } catch (error) {
+    await client.query('rollback').catch(() => undefined);
+    throw error;
   }
 }

@@ -4,8 +4,8 @@ import type { RelayMetrics } from './relayMetrics.ts';
 /** Counting stops here: it must stay cheap when much is waiting. */
 const MOST = 10_000;
 
-/** Sets the gauges of what waits. */
-export async function surveyDeliveries(db: Queryable, metrics: RelayMetrics): Promise<void> {
+/** Sets the gauges of what waits. @returns the age of the oldest message that does, in ms. */
+export async function surveyDeliveries(db: Queryable, metrics: RelayMetrics): Promise<number> {
   const { rows } = await db.query<{ waiting: number; oldest: number; pending: number; open: number }>(
     `select (select count(*)::int from (select from outbox where fanned_out_at is null limit ${MOST}) as o) as waiting,
             coalesce((select extract(epoch from clock_timestamp() - created_at)::float8 from outbox
@@ -18,4 +18,5 @@ export async function surveyDeliveries(db: Queryable, metrics: RelayMetrics): Pr
   metrics.oldest.set(Math.max(0, oldest));
   metrics.pending.set(pending);
   metrics.open.set(open);
+  return oldest * 1_000;
 }
