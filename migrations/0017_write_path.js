@@ -513,7 +513,9 @@ export const up = async (pgm) => {
         coalesce(a.xact_start, p.prepared), a.state, h.xid
       from held h
       left join pg_stat_activity a on a.pid = h.pid
-      left join pg_prepared_xacts p on h.pid is null and p.transaction::text = split_part(h.virtualtransaction, '/', 2)
+      left join pg_prepared_xacts p on h.pid is null and exists (
+        select from pg_locks l where l.virtualtransaction = h.virtualtransaction and l.locktype = 'transactionid'
+          and l.mode = 'ExclusiveLock' and l.transactionid = p.transaction)
       order by 5 nulls last
     $$;
 

@@ -135,7 +135,7 @@ export async function createService(
       ? log.info('rate limits are shared')
       : log.warn({ err: cause }, 'rate limits are of this instance alone: Redis is away'),
   );
-  const metrics = new WindowMetrics(registry, frontier);
+  const metrics = new WindowMetrics(registry, frontier, config.windows.graceMs);
   const closer = new Closer({
     config: config.windows,
     connect: () => connect(settings('closer'), log),

@@ -13,12 +13,22 @@ import { TenantReads } from './tenantReads.ts';
  */
 
 /**
- * Prepared statements are planned once, not for each set of values; the reads are too short for JIT to pay. But a
+ * No statement of ours is worth compiling: those that cost much name many chunks, each of which is compiled for itself, for
+ * minutes, by a library that hears no `pg_terminate_backend` (docs/adr/0026). Said to every session that is opened here; where a
+ * pooler leaves none, in each transaction.
+ */
+const WITHOUT_JIT = 'set jit = off';
+const LOCALLY_WITHOUT_JIT = 'set local jit = off';
+/** The same, for a transaction that is sent as one message. */
+export const JIT_OFF = `set_config('jit', 'off', true)`;
+
+/**
+ * Prepared statements are planned once, not for each set of values. But a
  * plan that is made while a chunk of the columnstore gets its first row beside the columns would be kept without it
  * (docs/adr/0022), so on TimescaleDB each is planned anew.
  */
 const PLANNING = `
-  select set_config('jit', 'off', false), set_config('plan_cache_mode',
+  select set_config('plan_cache_mode',
     case when exists (select from pg_extension where extname = 'timescaledb') then 'force_custom_plan'
          else 'force_generic_plan' end, false)`;
 
@@ -89,24 +99,59 @@ export async function connect(settings: ConnectionSettings, log: Logger): Promis
   );
   try {
     await client.connect();
+    if (settings.pooler === 'none') await client.query(WITHOUT_JIT);
   } catch (error) {
+    client.end().catch(() => undefined);
     breaker?.suspect();
     throw error;
   }
   breaker?.watch(client.connection.stream);
+  return settings.pooler === 'none' ? client : inOwnTransactions(client);
+}
+
+/**
+ * A client without a session of its own, whose statements are planned without JIT: one outside of a transaction gets a
+ * transaction, but for CALL, which cannot be in one (`refreshed_from` sees to that). What is no plain statement brings
+ * `JIT_OFF` itself.
+ */
+function inOwnTransactions(client: pg.Client): pg.Client {
+  const send = client.query.bind(client) as (...args: unknown[]) => Promise<pg.QueryResult>;
+  const query = async (...args: unknown[]) => {
+    const statement = args[0] as string | pg.QueryConfig;
+    const text = typeof statement === 'string' ? statement : statement.text;
+    if (client.getTransactionStatus() !== 'I' || /^\s*call\b/i.test(text)) return send(...args);
+    if (/^\s*(begin|start)\b/i.test(text)) {
+      const [begun] = await allOf([send(...args), send(LOCALLY_WITHOUT_JIT)]);
+      return begun;
+    }
+    const [, result] = await allOf([
+      send(`begin; ${LOCALLY_WITHOUT_JIT}`),
+      send(...args),
+      send('commit'), // of a transaction that has failed: a rollback
+    ]);
+    return result;
+  };
+  const submittable = (statement: unknown) => typeof (statement as pg.Submittable)?.submit === 'function';
+  client.query = ((...args: unknown[]) =>
+    submittable(args[0]) ? send(...args) : query(...args)) as typeof client.query;
   return client;
+}
+
+/** Waits for all, also where one fails. @throws what the first of them fails with. */
+async function allOf<Result>(work: Promise<Result>[]): Promise<Result[]> {
+  await Promise.allSettled(work);
+  return Promise.all(work);
 }
 
 /**
  * A connection for refreshing rollups. The planner takes the events of a window for a dozen rows, and would sort
- * millions of them on disk instead of hashing them: five times the work (docs/performance.md). Without JIT, which the
- * price of a forbidden sort would call in, and which takes a second.
+ * millions of them on disk instead of hashing them: five times the work (docs/performance.md).
  */
 export async function connectRefresher(settings: ConnectionSettings, log: Logger): Promise<pg.Client> {
   const client = await connect(settings, log);
   if (settings.pooler === 'transaction') return client; // there is no session to set this for
   try {
-    await client.query(`set enable_sort = off; set jit = off; set work_mem = '64MB'`);
+    await client.query(`set enable_sort = off; set work_mem = '64MB'`);
     return client;
   } catch (error) {
     client.end().catch(() => undefined);
@@ -141,7 +186,7 @@ function openPool(settings: ConnectionSettings, size: number, log: Logger): pg.P
     idleTimeoutMillis: 60_000,
     query_timeout: settings.statementTimeoutMs + 1_000, // for a server that does not answer at all
     onConnect: async (client) => {
-      if (settings.pooler === 'none') await client.query(PLANNING);
+      if (settings.pooler === 'none') await client.query(`${WITHOUT_JIT}; ${PLANNING}`);
     },
   });
   pool.on('error', (error) =>
@@ -183,7 +228,7 @@ function measured(queries: QueryPool, pool: DatabaseUse, metrics: DatabaseMetric
 
 /** Each statement in a transaction of its own that carries its settings; prepared ones are sent as plain ones. */
 function inTransactions(pool: pg.Pool, statementTimeoutMs: number): QueryPool {
-  const begin = `begin; set local statement_timeout = ${statementTimeoutMs}; set local jit = off`;
+  const begin = `begin; set local statement_timeout = ${statementTimeoutMs}; ${LOCALLY_WITHOUT_JIT}`;
   const query = async (statement: string | pg.QueryConfig, values?: unknown[]) => {
     const { text, values: own } = typeof statement === 'string' ? { text: statement } : statement;
     const client = await pool.connect();

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SpanKind } from '@opentelemetry/api';
 import pg from 'pg';
+import { JIT_OFF } from '../db/connections.ts';
 import {
   errorCode,
   INTEREST_CHANGED,
@@ -75,8 +76,8 @@ const COPY_IDENTITY = `copy event_identity (${IDENTITY_COLUMNS.join(', ')}) from
 const COPY_EVENT = `copy event (${EVENT_COLUMNS.join(', ')}) from stdin (format binary)`;
 /** Events of one request that are left out, each for itself, before it is refused as a whole: each costs transactions. */
 const MAX_REFUSED = 100;
-/** For the transaction at hand, of whoever logged in. */
-const AS_INGEST = `select set_config('role', 'tidemark_ingest', true)`;
+/** For the transaction at hand, of whoever logged in. One column: two would be taken for those of `enter_batch`. */
+const AS_INGEST = `select concat(set_config('role', 'tidemark_ingest', true), ${JIT_OFF})`;
 const ENTER_BATCH = (openFrom: string, interest: string) =>
   `select (extract(epoch from closed_until) * 1000000)::bigint, xid from enter_batch(${openFrom}, ${interest})`;
 

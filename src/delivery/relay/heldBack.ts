@@ -28,7 +28,13 @@ export class HeldBack {
     this.quietUntil = performance.now() + REPEAT_MS;
     const holders = await whoHoldsBack(db);
     const oldestSeconds = Math.round(oldestMs / 1_000);
-    if (holders.length === 0) this.log.warn({ oldestSeconds }, 'messages wait, and nobody holds them back');
+    if (holders.length === 0) {
+      const { rows } = await db.query<{ filling: number }>(
+        'select count(*)::int as filling from record_fill where not whole',
+      );
+      const why = rows[0]!.filling > 0 ? 'until earlier records are added up' : 'and nobody holds them back';
+      this.log.warn({ oldestSeconds }, `messages wait, ${why}`);
+    }
     for (const holder of holders) {
       this.log.warn(
         { holder, oldestSeconds, remedy: endHolder(holder) },

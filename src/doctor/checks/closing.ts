@@ -1,5 +1,6 @@
-import { WINDOW_MS } from '../../windows/window.ts';
-import { judge, span, type Verdict } from '../finding.ts';
+import { describeHolder, endHolder, holdersOf } from '../../db/holders.ts';
+import { overdueMs } from '../../windows/overdue.ts';
+import { judge, span, type Verdict, warn } from '../finding.ts';
 import type { Patient } from '../patient.ts';
 
 const LIMITS_MS = { warnFrom: 60_000, failFrom: 600_000 };
@@ -13,7 +14,7 @@ export async function checkClosing({ db, config }: Patient): Promise<Verdict[]> 
      from window_state s, installation i`,
   );
   const { closed_until: until, closed_lag: lag, behind, engine } = rows[0]!;
-  const dueMs = Math.max(0, lag - WINDOW_MS - config.windows.graceMs);
+  const dueMs = overdueMs(-lag, config.windows.graceMs, 0);
   const closed = `windows are closed up to ${until.toISOString()}`;
   const verdicts = [
     judge(
@@ -23,6 +24,11 @@ export async function checkClosing({ db, config }: Patient): Promise<Verdict[]> 
       'see that an instance runs (tidemark serve), and what its log says of closing',
     ),
   ];
+  if (dueMs >= LIMITS_MS.warnFrom) {
+    for (const holder of await holdersOf(db, 'batches')) {
+      verdicts.push(warn(`windows do not close because of ${describeHolder(holder)}`, endHolder(holder)));
+    }
+  }
   if (engine === 'timescale' && behind >= LIMITS_MS.warnFrom) {
     const message = `the rollups are ${span(behind)} behind the closed windows; reads are exact, and slower`;
     verdicts.push(judge(behind, LIMITS_MS, message, 'see what the log of the instances says of refreshing'));
