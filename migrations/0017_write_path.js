@@ -202,6 +202,8 @@ export const up = async (pgm) => {
       span record;
       stale_of bigint[];
       stale_at timestamptz[];
+      sum_of bigint[];
+      sums numeric[];
     begin
       if facts ? 'records' then
         insert into record_tally as t
@@ -286,12 +288,12 @@ export const up = async (pgm) => {
               and l.bucket >= b.period_start and l.bucket < b.period_end
           ) as stale;
 
+          -- A SELECT by itself: TimescaleDB leaves what an UPDATE names to PostgreSQL, which opens every chunk there is.
           execute format($statement$
-            update usage_tally t set total = t.total + before.total
-            from (
-              select b.rule_id, b.customer_id, b.period_start, u.total
-              from unnest($1, $2, $3, $4, $5, $6, $7)
-                with ordinality as b (rule_id, tenant_id, customer_id, period_start, period_end, measure, event_type, n)
+            select array_agg(n), array_agg(total) from (
+              select b.n, u.total
+              from unnest($1, $2, $3, $4, $5, $6)
+                with ordinality as b (tenant_id, customer_id, period_start, period_end, measure, event_type, n)
               cross join lateral (
                 select sum(case when b.measure = 'calls' then u.calls when b.measure = 'tokens' then u.tokens
                                 when u.event_type = 'negative' then -u.value_sum else u.value_sum end) as total
@@ -300,39 +302,44 @@ export const up = async (pgm) => {
                   and u.tenant_id = b.tenant_id and u.customer_id = b.customer_id
                   and u.bucket >= b.period_start and u.bucket < b.period_end
                   and (b.event_type is null or u.event_type = b.event_type)
-                  and not exists (select from unnest($8, $9) as s (n, bucket) where s.n = b.n and s.bucket = u.bucket)
+                  and not exists (select from unnest($7, $8) as s (n, bucket) where s.n = b.n and s.bucket = u.bucket)
               ) as u
+              where u.total is not null
             ) as before
-            where t.rule_id = before.rule_id and t.customer_id = before.customer_id and t.period_start = before.period_start
-              and before.total is not null
             $statement$, case span.unit when interval '1 hour' then 'usage_1h' else 'usage_1d' end, span.from_at, span.to_at)
-          using span.rules, span.tenants, span.customers, span.starts, span.ends, span.measures, span.types,
+          into sum_of, sums
+          using span.tenants, span.customers, span.starts, span.ends, span.measures, span.types,
                 coalesce(stale_of, '{}'), coalesce(stale_at, '{}');
 
-          continue when stale_of is null;
-          execute format($statement$
-            update usage_tally t set total = t.total + before.total
-            from (
-              select b.rule_id, b.customer_id, b.period_start, sum(e.total) as total
-              from unnest($1, $2, $3, $4, $5, $6)
-                with ordinality as b (rule_id, tenant_id, customer_id, period_start, measure, event_type, n)
-              join unnest($7, $8) as s (n, bucket) on s.n = b.n
-              cross join lateral (
-                select sum(case when b.measure = 'calls' then 1 when b.measure = 'tokens' then coalesce(e.tokens, 0)
-                                when e.event_type = 'negative' then -coalesce(e.value, 0) else coalesce(e.value, 0) end) as total
-                from event e
-                where e.ts >= %L::timestamptz and e.ts < %L::timestamptz
-                  and e.tenant_id = b.tenant_id and e.customer_id = b.customer_id
-                  and e.ts >= s.bucket and e.ts < s.bucket + %L::interval
-                  and (b.event_type is null or e.event_type = b.event_type)
-              ) as e
-              group by b.rule_id, b.customer_id, b.period_start
-            ) as before
-            where t.rule_id = before.rule_id and t.customer_id = before.customer_id and t.period_start = before.period_start
-              and before.total is not null
-            $statement$, (select min(at) from unnest(stale_at) as at), (select max(at) + span.unit from unnest(stale_at) as at),
-            span.unit)
-          using span.rules, span.tenants, span.customers, span.starts, span.measures, span.types, stale_of, stale_at;
+          if stale_of is not null then
+            execute format($statement$
+              select $1 || array_agg(n), $2 || array_agg(total) from (
+                select b.n, e.total
+                from unnest($3, $4, $5, $6) with ordinality as b (tenant_id, customer_id, measure, event_type, n)
+                join unnest($7, $8) as s (n, bucket) on s.n = b.n
+                cross join lateral (
+                  select sum(case when b.measure = 'calls' then 1 when b.measure = 'tokens' then coalesce(e.tokens, 0)
+                                  when e.event_type = 'negative' then -coalesce(e.value, 0) else coalesce(e.value, 0) end) as total
+                  from event e
+                  where e.ts >= %L::timestamptz and e.ts < %L::timestamptz
+                    and e.tenant_id = b.tenant_id and e.customer_id = b.customer_id
+                    and e.ts >= s.bucket and e.ts < s.bucket + %L::interval
+                    and (b.event_type is null or e.event_type = b.event_type)
+                ) as e
+                where e.total is not null
+              ) as lacking
+              $statement$, (select min(at) from unnest(stale_at) as at),
+              (select max(at) + span.unit from unnest(stale_at) as at), span.unit)
+            into sum_of, sums
+            using sum_of, sums, span.tenants, span.customers, span.measures, span.types, stale_of, stale_at;
+          end if;
+
+          update usage_tally t set total = t.total + before.total
+          from (
+            select span.rules[n] as rule_id, span.customers[n] as customer_id, span.starts[n] as period_start, sum(total) as total
+            from unnest(sum_of, sums) as parts (n, total) group by n
+          ) as before
+          where t.rule_id = before.rule_id and t.customer_id = before.customer_id and t.period_start = before.period_start;
         end loop;
       end if;
 

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 
 /** Days, hence chunks, of the short history and of the long one. */
-const FEW = 10;
+const FEW = 40;
 const MANY = 400;
 const DAY = 86_400_000;
 const TODAY = Math.floor(Date.now() / DAY) * DAY;
@@ -156,7 +156,7 @@ describe.skipIf(inject('engine') !== 'timescale' || inject('timescaleUrl') === n
       ['looking what is no longer kept', ['select advance_retention()']],
     ];
 
-    it.each(statementsOf().map(([name]) => name))('%s locks what it locked with 10', async (name) => {
+    it.each(statementsOf().map(([name]) => name))('%s locks what it locked with 40', async (name) => {
       const [, statements] = statementsOf().find(([known]) => known === name)!;
       const now = await locked(statements);
       expect(now.length, now.join(' ')).toBeLessThanOrEqual(Math.max(short.get(name)!.length, 8) * 1.3);
