@@ -1,5 +1,6 @@
 import { chooseEngine } from './support/engine.js';
 import { asOwner } from './support/owner.js';
+import { fromEvents, insertMessages } from './support/windowMessages.js';
 
 /** Messages that are written by the batch whose events they tell of. window.* are written elsewhere. */
 const OF_BATCHES = `array['alert.triggered', 'record.processed', 'usage.threshold']`;
@@ -15,6 +16,12 @@ export const up = async (pgm) => {
     'select quote_ident(current_schema()) as schema, quote_literal(current_schema()) as literal',
   );
   const { schema, literal } = rows[0];
+  /** A plan that is kept goes on without the rows that a chunk of the columnstore gets beside its columns. */
+  const planned = timescale ? 'set plan_cache_mode = force_custom_plan' : '';
+  const { rows: functions } = await pgm.db.query(
+    `select to_regprocedure('write_closed_windows(integer)') as inner`,
+  );
+  const announcing = functions[0].inner ? 'write_closed_windows' : 'announce_closed_windows';
   asOwner(pgm);
 
   pgm.sql(`
@@ -388,6 +395,118 @@ export const up = async (pgm) => {
       insert into outbox (type, tenant_id, customer_id, payload, awaits)
       select type, tenant, customer, body, awaits from message order by n, rank, body -> 'rule' ->> 'id';
     end $$;
+
+    /* As before, and of events it plans those of the days of the windows. */
+    create or replace function record_late_windows(windows jsonb) returns void
+    language plpgsql set jit = off ${planned} as $$
+    declare
+      tenants text[];
+      near record;
+    begin
+      insert into late_window as l (bucket, tenant_id, customer_id, revision, stale, stale_references, revised_at)
+      select w.bucket, w.tenant_id, w.customer_id, 1, ${timescale},
+             ${timescale ? 'w."references"' : 'false'},
+             greatest(clock_timestamp(), s.settled_at + interval '1 microsecond')
+      from jsonb_to_recordset(windows)
+        as w (bucket timestamptz, tenant_id text, customer_id text, "references" boolean),
+        window_state s
+      order by w.tenant_id, w.customer_id, w.bucket
+      on conflict (tenant_id, customer_id, bucket) do update set
+        revision = l.revision + 1,
+        stale = excluded.stale,
+        stale_references = l.stale_references or excluded.stale_references,
+        changed_by = excluded.changed_by,
+        revised_at = excluded.revised_at,
+        updated_at = now();
+
+      select array_agg(distinct tenant_id) into tenants
+        from subscription where active and 'window.revised' = any (message_types);
+      if tenants is null then return; end if;
+      for near in
+        select min(w.bucket) as from_at, max(w.bucket) + interval '30 seconds' as to_at
+        from jsonb_to_recordset(windows) as w (bucket timestamptz, tenant_id text)
+        where w.tenant_id = any (tenants)
+        group by date_bin('8 days', w.bucket, 'epoch'::timestamptz)
+        order by 1
+      loop
+        ${insertMessages(
+          'window.revised',
+          fromEvents(
+            `(select l.* from late_window l
+          join jsonb_to_recordset(windows) as w (bucket timestamptz, tenant_id text, customer_id text)
+            using (bucket, tenant_id, customer_id)
+          where l.tenant_id = any (tenants) and w.bucket >= near.from_at and w.bucket < near.to_at)`,
+            'near.from_at',
+            'near.to_at',
+          ),
+        )}
+      end loop;
+    end $$;
+
+    /* As before, and of events it plans those of the windows. */
+    create or replace function ${announcing}(most integer) returns boolean
+    language plpgsql set jit = off ${planned} as $$
+    declare
+      tenants text[];
+      from_at timestamptz;
+      to_at timestamptz;
+      reach timestamptz;
+    begin
+      select ${timescale ? 'least(closed_until, refreshed_30s)' : 'closed_until'} into reach from window_state;
+      select announced_until into from_at from window_announcement where announced_until < reach for update skip locked;
+      if not found then return false; end if;
+      select array_agg(distinct tenant_id) into tenants
+        from subscription where active and 'window.closed' = any (message_types);
+      to_at := case when tenants is null then reach else least(reach, from_at + most * interval '30 seconds') end;
+      if tenants is not null then
+        ${insertMessages(
+          'window.closed',
+          `select u.bucket, u.tenant_id, u.customer_id, coalesce(l.revision, 0) as revision, u.endpoint, u.model, u.calls,
+             u.tokens, u.input_tokens, u.output_tokens, u.latency_sum, u.latency_count
+           from usage_30s u
+           left join late_window l using (bucket, tenant_id, customer_id)
+           where u.tenant_id = any (tenants) and u.bucket >= from_at and u.bucket < to_at and l.stale is not true
+           union all
+           ${fromEvents(
+             `(select * from late_window where stale and tenant_id = any (tenants)
+                          and bucket >= from_at and bucket < to_at)`,
+             'from_at',
+             'to_at',
+           )}`,
+        )}
+      end if;
+      update window_announcement set announced_until = to_at, updated_at = now();
+      return to_at < reach;
+    end $$;
+
+    -- cover_activity as it is, but it plans over a week at most: where nothing has changed its bounds were null, which
+    -- exclude no chunk; and what an import has changed long ago, and what has just closed, are for two rounds.
+    do $do$
+    declare
+      definition text := pg_get_functiondef('cover_activity(interval, integer)'::regprocedure);
+      behind text := 'if to_at = from_at and tenants is null then return; end if;';
+      bounds text := 'first_at, last_at, least(from_at, first_at), greatest(to_at, last_at)';
+    begin
+      if position(behind in definition) = 0 or position(bounds in definition) = 0 then
+        raise exception 'cover_activity is not as expected';
+      end if;
+      definition := replace(definition, behind, behind || $added$
+      if to_at > from_at and exists (select from unnest(buckets) as b where b < from_at - interval '8 days') then
+        tenants := '{}';
+        buckets := '{}';
+        most := 0; -- which says that there is more to do
+      elsif exists (select from unnest(buckets) as b
+                    where b >= (select min(first) from unnest(buckets) as first) + interval '8 days') then
+        select array_agg(t), array_agg(b), count(*) into tenants, buckets, most
+        from unnest(tenants, buckets) as c (t, b)
+        where b < (select min(first) from unnest(buckets) as first) + interval '8 days';
+      end if;$added$);
+      definition := replace(definition, 'if tenants is not null then', 'if cardinality(tenants) > 0 then');
+      execute replace(definition, bounds, $bounds$coalesce(first_at, from_at), coalesce(last_at, from_at),
+        case when to_at = from_at then coalesce(first_at, from_at) else least(from_at, first_at) end,
+        case when to_at = from_at then coalesce(last_at, to_at) else greatest(to_at, last_at) end$bounds$);
+    end $do$;
+    alter function cover_activity(interval, integer) set jit = off;
 
     -- What rules about 'value' have summed so far took records without their sign: begun again from what is stored.
     -- Batches under way may yet store something of a period that has just begun.

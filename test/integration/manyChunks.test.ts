@@ -34,7 +34,7 @@ describe.skipIf(inject('engine') !== 'timescale' || inject('timescaleUrl') === n
         from unnest(array['hour', 'day', 'month']) as period, unnest(array['calls', 'tokens', 'value']) as measure;
     `);
       await store(0, FEW);
-      for (const [name, statements] of statementsOf()) short.set(name, await locked(statements));
+      for (const [name, statements] of statementsOf(FEW)) short.set(name, await locked(statements));
       await store(FEW, MANY);
     }, 600_000);
     afterAll(async () => {
@@ -113,7 +113,7 @@ describe.skipIf(inject('engine') !== 'timescale' || inject('timescaleUrl') === n
     'bucket', date_bin('30 seconds', timestamptz '${at(daysAgo)}', 'epoch'), 'tenant_id', 't', 'customer_id', 'c', 'references', true)))`;
 
     /** By name, what one transaction runs. */
-    const statementsOf = (): [string, string[]][] => [
+    const statementsOf = (days: number): [string, string[]][] => [
       [
         'a batch with records of known and unknown references',
         [writing({ records: [aRecord(0, '=r'), aRecord(1, `=${randomUUID()}`), aRecord(2, '')] })],
@@ -151,13 +151,25 @@ describe.skipIf(inject('engine') !== 'timescale' || inject('timescaleUrl') === n
         ],
       ],
       ['covering what has changed', [stale(2), `select cover_activity('30 minutes', 2000)`]],
+      [
+        'covering what closes while something has changed long ago',
+        [
+          stale(days - 2),
+          `update window_state set closed_until = closed_until + interval '30 seconds', refreshed_30s = closed_until + interval '30 seconds'`,
+          ...Array(2).fill(`select cover_activity('30 minutes', 2000)`),
+        ],
+      ],
+      [
+        'covering what has changed now and long ago',
+        [stale(2), stale(days - 2), ...Array(2).fill(`select cover_activity('30 minutes', 2000)`)],
+      ],
       ['fanning out', [writing({ records: [aRecord(0, '=r')] }), 'select fan_out_messages(500)']],
       ['claiming deliveries', [`select claim_deliveries(10, 10, '30 seconds')`]],
       ['looking what is no longer kept', ['select advance_retention()']],
     ];
 
-    it.each(statementsOf().map(([name]) => name))('%s locks what it locked with 40', async (name) => {
-      const [, statements] = statementsOf().find(([known]) => known === name)!;
+    it.each(statementsOf(MANY).map(([name]) => name))('%s locks what it locked with 40', async (name) => {
+      const [, statements] = statementsOf(MANY).find(([known]) => known === name)!;
       const now = await locked(statements);
       expect(now.length, now.join(' ')).toBeLessThanOrEqual(Math.max(short.get(name)!.length, 8) * 1.3);
     });
