@@ -1,0 +1,129 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import pg from 'pg';
+import { beginHistory, chunksLocked, repeatedWork, storeHistory } from '../test/support/longHistory.ts';
+import { onEachEngine } from './engines.ts';
+import { interruption } from './interruption.ts';
+import { machine } from './machine.ts';
+import { median } from './percentiles.ts';
+import { figure, table } from './table.ts';
+import { inWorkplace } from './workplace.ts';
+
+/* What is done again and again, with a short history and with a long one. README.md says how to run and read it. */
+
+const USAGE = `npm run bench:chunks -- [options]
+  --days N,N    of history, hence chunks of events: shorter first, default 10,1000
+  --rounds N    times that everything is measured at each length, default 15`;
+
+/** What it may cost more with the longer history. */
+const AIM = 1.3;
+/** Refreshes are not of a transaction: the last window, and one of long ago. */
+const REFRESHES = (days: number): [string, number][] => [
+  ['refreshing a window', 1],
+  ['refreshing a window of long ago', days - 1],
+];
+
+interface Cost {
+  /** Of one transaction, in ms. */
+  ms: number[];
+  /** Chunks and their indexes that it has locked; null: it is not one transaction. */
+  locked: number | null;
+}
+
+function readOptions(args: string[]) {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: {
+        days: { type: 'string', default: '10,1000' },
+        rounds: { type: 'string', default: '15' },
+        help: { type: 'boolean', default: false },
+      },
+    });
+    if (values.help) throw new Error();
+    const days = values.days.split(',').map(Number);
+    const rounds = Number(values.rounds);
+    if (days.length !== 2 || !(days[0]! > 3 && days[1]! > days[0]! && rounds > 0)) {
+      throw new Error('two lengths are needed, of four days or more, the shorter first');
+    }
+    return { days: days as [number, number], rounds };
+  } catch (error) {
+    const { message } = error as Error;
+    console.error(message ? `${message}\n\n${USAGE}` : USAGE);
+    process.exit(message ? 2 : 0);
+  }
+}
+
+async function measure(client: pg.Client, days: number, rounds: number): Promise<Map<string, Cost>> {
+  const costs = new Map<string, Cost>();
+  for (let round = 0; round < rounds; round++) {
+    interruption.throwIfAborted();
+    for (const [name, statements] of repeatedWork(days)) {
+      const cost = costs.get(name) ?? { ms: [], locked: (await chunksLocked(client, statements)).length };
+      costs.set(name, cost);
+      await client.query('begin');
+      const started = performance.now();
+      for (const statement of statements) await client.query(statement);
+      cost.ms.push(performance.now() - started);
+      await client.query('rollback');
+    }
+    for (const [name, daysAgo] of REFRESHES(days)) {
+      const cost = costs.get(name) ?? { ms: [], locked: null };
+      costs.set(name, cost);
+      const started = performance.now();
+      await client.query(
+        `call refresh_continuous_aggregate('usage_30s', date_bin('30 seconds', now(), 'epoch') - interval '${daysAgo} days',
+           date_bin('30 seconds', now(), 'epoch') - interval '${daysAgo} days' + interval '30 seconds', force => true,
+           options => '{"buckets_per_batch": 0}')`,
+      );
+      cost.ms.push(performance.now() - started);
+    }
+  }
+  return costs;
+}
+
+async function main(): Promise<void> {
+  const { days, rounds } = readOptions(process.argv.slice(2));
+  const [few, many] = days;
+  const started = new Date().toISOString();
+  const results: object[] = [];
+  await inWorkplace((folder) =>
+    onEachEngine(['timescale'], folder, async (server) => {
+      const database = await server.createDatabase('migrated');
+      const client = new pg.Client(database.url);
+      try {
+        await client.connect();
+        await client.query('set jit = off'); // as in every session of the service
+        await beginHistory(client);
+        await storeHistory(client, 0, few);
+        const short = await measure(client, few, rounds);
+        await storeHistory(client, few, many);
+        const long = await measure(client, many, rounds);
+        const rows = [...short].map(([name, before]) => {
+          const after = long.get(name)!;
+          const [ms, then] = [median(before.ms), median(after.ms)];
+          results.push({ name, before, after, ratio: then / ms });
+          const locks = before.locked === null ? '–' : `${before.locked}, ${after.locked}`;
+          const ratio = `${figure(then / ms)}${then / ms > AIM ? ' !' : ''}`;
+          return [name, figure(ms), figure(then), ratio, locks];
+        });
+        console.log(table(['', `${few} days, ms`, `${many} days, ms`, 'ratio', 'relations locked'], rows));
+      } finally {
+        await client.end();
+        await database.drop();
+      }
+    }),
+  );
+  const folder = fileURLToPath(new URL('results', import.meta.url));
+  await mkdir(folder, { recursive: true });
+  await writeFile(
+    `${folder}/chunks-${started.replaceAll(':', '-')}.json`,
+    `${JSON.stringify({ started, machine: machine(), days, rounds, results }, null, 2)}\n`,
+  );
+}
+
+main().catch((error) => {
+  console.error(interruption.aborted ? interruption.reason.message : error);
+  process.exitCode = 1;
+});
