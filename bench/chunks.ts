@@ -7,6 +7,7 @@ import { onEachEngine } from './engines.ts';
 import { interruption } from './interruption.ts';
 import { machine } from './machine.ts';
 import { median } from './percentiles.ts';
+import type { BenchServer } from './servers.ts';
 import { figure, table } from './table.ts';
 import { inWorkplace } from './workplace.ts';
 
@@ -29,6 +30,12 @@ interface Cost {
   ms: number[];
   /** Chunks and their indexes that it has locked; null: it is not one transaction. */
   locked: number | null;
+}
+
+interface Result {
+  name: string;
+  before: Cost;
+  after: Cost;
 }
 
 function readOptions(args: string[]) {
@@ -55,65 +62,74 @@ function readOptions(args: string[]) {
   }
 }
 
-async function measure(client: pg.Client, days: number, rounds: number): Promise<Map<string, Cost>> {
-  const costs = new Map<string, Cost>();
-  for (let round = 0; round < rounds; round++) {
+type Costs = Map<string, Cost>;
+
+/** One round at one length. */
+async function measure(client: pg.Client, days: number, costs: Costs): Promise<void> {
+  for (const [name, statements] of repeatedWork(days)) {
     interruption.throwIfAborted();
-    for (const [name, statements] of repeatedWork(days)) {
-      const cost = costs.get(name) ?? { ms: [], locked: (await chunksLocked(client, statements)).length };
-      costs.set(name, cost);
-      await client.query('begin');
-      const started = performance.now();
-      for (const statement of statements) await client.query(statement);
-      cost.ms.push(performance.now() - started);
-      await client.query('rollback');
-    }
-    for (const [name, daysAgo] of REFRESHES(days)) {
-      const cost = costs.get(name) ?? { ms: [], locked: null };
-      costs.set(name, cost);
-      const started = performance.now();
-      await client.query(
-        `call refresh_continuous_aggregate('usage_30s', date_bin('30 seconds', now(), 'epoch') - interval '${daysAgo} days',
-           date_bin('30 seconds', now(), 'epoch') - interval '${daysAgo} days' + interval '30 seconds', force => true,
-           options => '{"buckets_per_batch": 0}')`,
-      );
-      cost.ms.push(performance.now() - started);
-    }
+    const cost = costs.get(name) ?? { ms: [], locked: (await chunksLocked(client, statements)).length };
+    costs.set(name, cost);
+    await client.query('begin');
+    const started = performance.now();
+    for (const statement of statements) await client.query(statement);
+    cost.ms.push(performance.now() - started);
+    await client.query('rollback');
   }
-  return costs;
+  for (const [name, daysAgo] of REFRESHES(days)) {
+    const cost = costs.get(name) ?? { ms: [], locked: null };
+    costs.set(name, cost);
+    const started = performance.now();
+    await client.query(
+      `call refresh_continuous_aggregate('usage_30s', date_bin('30 seconds', now(), 'epoch') - interval '${daysAgo} days',
+         date_bin('30 seconds', now(), 'epoch') - interval '${daysAgo} days' + interval '30 seconds', force => true,
+         options => '{"buckets_per_batch": 0}')`,
+    );
+    cost.ms.push(performance.now() - started);
+  }
+}
+
+/** A database with a history of so many days. */
+async function withHistory(
+  server: BenchServer,
+  days: number,
+  work: (client: pg.Client) => Promise<void>,
+): Promise<void> {
+  const database = await server.createDatabase('migrated');
+  const client = new pg.Client(database.url);
+  try {
+    await client.connect();
+    await client.query('set jit = off'); // as in every session of the service
+    await beginHistory(client);
+    await storeHistory(client, 0, days);
+    await work(client);
+  } finally {
+    await client.end();
+    await database.drop();
+  }
 }
 
 async function main(): Promise<void> {
   const { days, rounds } = readOptions(process.argv.slice(2));
   const [few, many] = days;
   const started = new Date().toISOString();
-  const results: object[] = [];
+  const results: Result[] = [];
   await inWorkplace((folder) =>
-    onEachEngine(['timescale'], folder, async (server) => {
-      const database = await server.createDatabase('migrated');
-      const client = new pg.Client(database.url);
-      try {
-        await client.connect();
-        await client.query('set jit = off'); // as in every session of the service
-        await beginHistory(client);
-        await storeHistory(client, 0, few);
-        const short = await measure(client, few, rounds);
-        await storeHistory(client, few, many);
-        const long = await measure(client, many, rounds);
-        const rows = [...short].map(([name, before]) => {
-          const after = long.get(name)!;
-          const [ms, then] = [median(before.ms), median(after.ms)];
-          results.push({ name, before, after, ratio: then / ms });
-          const locks = before.locked === null ? '–' : `${before.locked}, ${after.locked}`;
-          const ratio = `${figure(then / ms)}${then / ms > AIM ? ' !' : ''}`;
-          return [name, figure(ms), figure(then), ratio, locks];
-        });
-        console.log(table(['', `${few} days, ms`, `${many} days, ms`, 'ratio', 'relations locked'], rows));
-      } finally {
-        await client.end();
-        await database.drop();
-      }
-    }),
+    onEachEngine(['timescale'], folder, (server) =>
+      withHistory(server, few, (short) =>
+        withHistory(server, many, async (long) => {
+          const [before, after]: [Costs, Costs] = [new Map(), new Map()];
+          for (let round = 0; round < rounds; round++) {
+            await measure(short, few, before);
+            await measure(long, many, after);
+          }
+          for (const [name, cost] of before) {
+            results.push({ name, before: cost, after: after.get(name)! });
+          }
+          console.log(report(days, results));
+        }),
+      ),
+    ),
   );
   const folder = fileURLToPath(new URL('results', import.meta.url));
   await mkdir(folder, { recursive: true });
@@ -121,6 +137,15 @@ async function main(): Promise<void> {
     `${folder}/chunks-${started.replaceAll(':', '-')}.json`,
     `${JSON.stringify({ started, machine: machine(), days, rounds, results }, null, 2)}\n`,
   );
+}
+
+function report([few, many]: [number, number], results: Result[]): string {
+  const rows = results.map(({ name, before, after }) => {
+    const [ms, then] = [median(before.ms), median(after.ms)];
+    const locks = before.locked === null ? '–' : `${before.locked}, ${after.locked}`;
+    return [name, figure(ms), figure(then), `${figure(then / ms)}${then / ms > AIM ? ' !' : ''}`, locks];
+  });
+  return table(['', `${few} days, ms`, `${many} days, ms`, 'ratio', 'relations locked'], rows);
 }
 
 main().catch((error) => {

@@ -269,6 +269,22 @@ where tenant_id = 'tenant-1' and at >= ':start' and at < ':end' order by at desc
 where tenant_id = 'tenant-1' and customer_id = 'customer-7' and reference_key = '=order-7'`,
   },
   {
+    index: 'record_history_pkey',
+    serves: 'the records of a destination and reference from before somebody listened',
+    sql: `select count, total from record_history
+where tenant_id = 'tenant-1' and epoch = 1 and customer_id = 'customer-7' and reference_key = '=order-7'`,
+  },
+  {
+    index: 'record_fill_pkey',
+    serves: 'whether those have been added up',
+    sql: `select whole from record_fill where tenant_id = 'tenant-7' and epoch = 1`,
+  },
+  {
+    index: 'record_fill_unfinished',
+    serves: 'the housekeeper: those that have not',
+    sql: `select * from record_fill where not whole order by filled_to, received_before limit 1`,
+  },
+  {
     index: 'usage_tally_pkey',
     serves: 'what a customer has used in a period of a rule',
     sql: `select total, crossed from usage_tally
@@ -281,8 +297,20 @@ where rule_id = md5('rule 7')::uuid and customer_id = 'customer-7' and period_st
   },
   {
     index: 'outbox_waiting',
-    serves: 'the relay: messages of which no deliveries have been made',
-    sql: `select id from outbox where fanned_out_at is null order by id limit 500`,
+    serves: 'messages of which no deliveries have been made, counted',
+    sql: `select count(*) from (select from outbox where fanned_out_at is null limit 10000) as o`,
+  },
+  {
+    index: 'outbox_ready',
+    serves: 'the relay: those that wait for nothing but transactions under way',
+    sql: `select id from outbox where fanned_out_at is null and awaits is null order by id limit 500`,
+  },
+  {
+    index: 'outbox_awaiting',
+    serves:
+      'the relay: those that wait for earlier records to be added up, and whom of the same customer they hold back',
+    sql: `select id from outbox ahead
+where awaits is not null and tenant_id = 'tenant-1' and customer_id = 'customer-7' and id < :outbox`,
   },
   {
     index: 'outbox_fanned_out',

@@ -64,11 +64,14 @@ export async function seedForPlans(sql: pg.ClientBase, events: number): Promise<
     insert into tally_state select 'tenant-' || n, true, 1, true from generate_series(0, 1999) as n;
     insert into record_tally select 'tenant-' || n % 20, 'customer-' || n / 20 % 200, '=order-' || n / 4000, 1, gen_random_uuid(), 1, 1
       from generate_series(0, 19999) as n;
+    insert into record_fill select 'tenant-' || n, 1, now(), 'infinity', n % 500 <> 7 from generate_series(0, 1999) as n;
+    insert into record_history select 'tenant-' || n % 20, 1, 'customer-' || n / 20 % 200, '=order-' || n / 4000, 1, 1, now()
+      from generate_series(0, 19999) as n;
     insert into usage_tally select md5('rule ' || n % 20)::uuid, 'customer-' || n / 20, timestamptz '${iso(start)}', 1, gen_random_uuid(), 1
       from generate_series(0, 19999) as n;
-    insert into outbox (type, tenant_id, customer_id, payload, fanned_out_at)
+    insert into outbox (type, tenant_id, customer_id, payload, fanned_out_at, awaits)
       select 'usage.threshold', 'tenant-' || n % 20, 'customer-' || n / 20 % 200, '{}',
-        case when n % 200 > 0 then now() - n * interval '21 seconds' end from generate_series(1, 30000) as n;
+        case when n % 200 > 0 then now() - n * interval '21 seconds' end, case when n % 20000 = 0 then 1 end from generate_series(1, 30000) as n;
     insert into delivery (id, subscription_id, outbox_id, message_id, type, tenant_id, customer_id, state, created_at, pending_since, settled_at)
       select md5('delivery ' || id)::uuid, md5('subscription ' || id % 20)::uuid, id, message_id, type, tenant_id, customer_id,
         case when id % 41 = 0 then 'pending' when id % 43 = 0 then 'dead' else 'delivered' end,
