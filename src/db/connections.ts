@@ -3,6 +3,7 @@ import type { DatabaseConfig } from '../config/database.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { inStatementSpan } from '../telemetry/spans.ts';
 import type { CircuitBreaker } from './circuitBreaker.ts';
+import { ConfiguredQuery } from './configuredQuery.ts';
 import type { DatabaseMetrics } from './databaseMetrics.ts';
 import { remedyFor } from './sqlstate.ts';
 import { TenantReads } from './tenantReads.ts';
@@ -106,41 +107,34 @@ export async function connect(settings: ConnectionSettings, log: Logger): Promis
     throw error;
   }
   breaker?.watch(client.connection.stream);
-  return settings.pooler === 'none' ? client : inOwnTransactions(client);
+  return settings.pooler === 'none' ? client : toldEachTime(client);
 }
 
 /**
- * A client without a session of its own, whose statements are planned without JIT: one outside of a transaction gets a
- * transaction, but for CALL, which cannot be in one (`refreshed_from` sees to that). What is no plain statement brings
- * `JIT_OFF` itself.
+ * A client without a session of its own, whose statements are planned without JIT, each in the transaction that it would
+ * have been in anyway. But for CALL, which cannot be in one with anything else (`refreshed_from` sees to that). What is no plain
+ * statement brings `JIT_OFF` itself.
  */
-function inOwnTransactions(client: pg.Client): pg.Client {
+function toldEachTime(client: pg.Client): pg.Client {
   const send = client.query.bind(client) as (...args: unknown[]) => Promise<pg.QueryResult>;
   const query = async (...args: unknown[]) => {
-    const statement = args[0] as string | pg.QueryConfig;
-    const text = typeof statement === 'string' ? statement : statement.text;
-    if (client.getTransactionStatus() !== 'I' || /^\s*call\b/i.test(text)) return send(...args);
+    const [statement, values] = args as [string | pg.QueryConfig, unknown[] | undefined];
+    const { text, values: own } = typeof statement === 'string' ? { text: statement } : statement;
+    if (client.getTransactionStatus() !== 'I' || /^\s*(call|commit|rollback|listen)\b/i.test(text))
+      return send(...args);
     if (/^\s*(begin|start)\b/i.test(text)) {
-      const [begun] = await allOf([send(...args), send(LOCALLY_WITHOUT_JIT)]);
+      const begun = await send(...args);
+      await send(LOCALLY_WITHOUT_JIT);
       return begun;
     }
-    const [, result] = await allOf([
-      send(`begin; ${LOCALLY_WITHOUT_JIT}`),
-      send(...args),
-      send('commit'), // of a transaction that has failed: a rollback
-    ]);
-    return result;
+    const configured = new ConfiguredQuery({ text, values: values ?? own ?? [] }, JIT_OFF);
+    client.query(configured);
+    return configured.result;
   };
   const submittable = (statement: unknown) => typeof (statement as pg.Submittable)?.submit === 'function';
   client.query = ((...args: unknown[]) =>
     submittable(args[0]) ? send(...args) : query(...args)) as typeof client.query;
   return client;
-}
-
-/** Waits for all, also where one fails. @throws what the first of them fails with. */
-async function allOf<Result>(work: Promise<Result>[]): Promise<Result[]> {
-  await Promise.allSettled(work);
-  return Promise.all(work);
 }
 
 /**
