@@ -36,7 +36,7 @@ describeEngine('JIT', () => {
 
   describe.each(['none', 'transaction'] as const)('with the pooler %s', (pooler) => {
     const config = loadConfig({ TIDEMARK_PROFILE: 'test', DATABASE_POOLER: pooler });
-    const log = createLogger({ ...config, telemetry: { ...config.telemetry, logLevel: 'silent' } });
+    const log = createLogger({ logLevel: 'silent' });
     const settings = (use: 'closer' | 'admin' | 'read' | 'refresher') =>
       connectionSettings(url(), config.database, use);
 
