@@ -6,7 +6,6 @@ import { beginHistory, chunksLocked, repeatedWork, storeHistory } from '../test/
 import { onEachEngine } from './engines.ts';
 import { interruption } from './interruption.ts';
 import { machine } from './machine.ts';
-import { median } from './percentiles.ts';
 import type { BenchServer } from './servers.ts';
 import { figure, table } from './table.ts';
 import { inWorkplace } from './workplace.ts';
@@ -141,7 +140,7 @@ async function main(): Promise<void> {
 
 function report([few, many]: [number, number], results: Result[]): string {
   const rows = results.map(({ name, before, after }) => {
-    const [ms, then] = [median(before.ms), median(after.ms)];
+    const [ms, then] = [Math.min(...before.ms), Math.min(...after.ms)];
     const locks = before.locked === null ? '–' : `${before.locked}, ${after.locked}`;
     return [name, figure(ms), figure(then), `${figure(then / ms)}${then / ms > AIM ? ' !' : ''}`, locks];
   });
