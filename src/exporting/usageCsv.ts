@@ -2,7 +2,8 @@ import { type ExactUsagePoint, GROUP_FIELD, type Grouping, type UsagePoint } fro
 import { csvLine } from './csvLine.ts';
 
 const SUMS = ['calls', 'tokens', 'inputTokens', 'outputTokens', 'value'] as const;
-const LATENCIES = ['avgMs', 'maxMs', 'p50Ms', 'p95Ms', 'p99Ms'] as const;
+/** In the order in which they came to be: what reads columns by their number goes on. */
+const LATENCIES = ['avgMs', 'maxMs', 'p50Ms', 'p95Ms', 'p99Ms', 'minMs', 'precision'] as const;
 
 /** The series as CSV with a header line. */
 export function usageCsv(points: UsagePoint[], groupBy: Grouping[]): string {

@@ -5,34 +5,40 @@ export const LATENCY_BOUNDS_MS = [
 
 export const LATENCY_COLUMNS = LATENCY_BOUNDS_MS.map((bound) => `latency_le_${bound}`);
 
+/** What is known of latencies besides their histogram. */
+export interface LatencyTotals {
+  count: number;
+  sumMs: number;
+  maxMs: number;
+}
+
 /**
- * Estimates a percentile by linear interpolation inside its histogram bucket, as Prometheus' histogram_quantile
- * does: off by less than the width of that bucket. Beyond the last bound it interpolates up to the maximum.
+ * Estimates the latency of a rank by linear interpolation inside its histogram bucket, as Prometheus'
+ * histogram_quantile does: off by less than the width of that bucket. Beyond the last bound it interpolates up to the
+ * maximum; but those from the rank on, the largest left out, cannot be more than their sum allows.
  *
- * @param quantile 0 to 1.
+ * @param rank 1 for the smallest latency.
  * @param cumulative count of latencies at or below each bound.
- * @returns ms, or null without any latency.
+ * @returns ms.
  */
-export function percentile(
-  quantile: number,
-  cumulative: number[],
-  count: number,
-  maxMs: number | null,
-): number | null {
-  if (count === 0 || maxMs === null) return null;
-  const rank = quantile * count;
+export function latencyInHistogram(rank: number, cumulative: number[], totals: LatencyTotals): number {
+  const { count, sumMs, maxMs } = totals;
+  if (rank >= count) return maxMs;
   let below = 0;
   let lower = 0;
+  const between = (upper: number, upTo: number) => {
+    const most = Math.min(upper, maxMs, (sumMs - maxMs) / (count - rank));
+    return round(
+      Math.min(lower + ((Math.min(upper, maxMs) - lower) * (rank - below)) / (upTo - below), most),
+    );
+  };
   for (const [i, bound] of LATENCY_BOUNDS_MS.entries()) {
     const upTo = cumulative[i]!;
-    if (upTo >= rank && upTo > below) {
-      const upper = Math.min(bound, maxMs);
-      return round(lower + ((upper - lower) * (rank - below)) / (upTo - below));
-    }
+    if (upTo >= rank && upTo > below) return between(bound, upTo);
     below = upTo;
     lower = bound;
   }
-  return round(lower + ((maxMs - lower) * (rank - below)) / (count - below));
+  return between(maxMs, count);
 }
 
 /** Mean latency in ms to the microsecond, or null without any. */

@@ -9,7 +9,7 @@ const MAX_CUSTOMERS = 100;
 
 export interface SessionSums {
   events: number;
-  /** Decimal string. */
+  /** Decimal string: of events of type `negative` less than nothing. */
   value: string;
   tokens: number;
 }
@@ -55,11 +55,13 @@ const SESSION = {
       union
       select generate_series(refreshed_1d, refreshing_1d - interval '24 hours', interval '24 hours') from state
     ), usage as materialized (
-      select customer_id, event_type, events, value_sum, tokens, first_ts, last_ts
+      select customer_id, event_type, events, signed_value, tokens, first_ts, last_ts
       from tenant_data.reference_1d
       where tenant_id = $1 and reference = $2 and bucket <> all (array(select day from unsure))
       union all
-      select e.customer_id, e.event_type, 1, coalesce(e.value, 0), coalesce(e.tokens, 0), e.ts, e.ts
+      select e.customer_id, e.event_type, 1,
+        case e.event_type when 'negative' then -coalesce(e.value, 0) else coalesce(e.value, 0) end,
+        coalesce(e.tokens, 0), e.ts, e.ts
       from unsure,
         -- offset 0, since a join is not pushed into the view and a condition of a subquery is
         lateral (
@@ -68,7 +70,7 @@ const SESSION = {
           offset 0
         ) as e
     )
-    select event_type, sum(events) as events, sum(value_sum) as value, sum(tokens) as tokens,
+    select event_type, sum(events) as events, sum(signed_value) as value, sum(tokens) as tokens,
       (extract(epoch from min(first_ts)) * 1000000)::bigint as first_micros,
       (extract(epoch from max(last_ts)) * 1000000)::bigint as last_micros,
       count(distinct customer_id) as unique_customers,

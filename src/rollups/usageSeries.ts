@@ -6,7 +6,13 @@ import type { TenantContext } from '../tenancy/tenantContext.ts';
 import type { ZoneOffset } from '../zones/zoneOffset.ts';
 import { bucketsOf } from './buckets.ts';
 import { bucketStart, type Granularity } from './granularity.ts';
-import { averageMs, LATENCY_COLUMNS, percentile } from './latencyHistogram.ts';
+import {
+  LATENCY_MEASURES,
+  LATENCY_SUMS,
+  type LatencyRow,
+  type LatencySummary,
+  latencySummary,
+} from './latencySummary.ts';
 import { findStale, type UsageFilters, usageRows } from './usageSource.ts';
 
 export const GROUPINGS = ['customer', 'endpoint', 'model', 'eventType'] as const;
@@ -48,17 +54,9 @@ export interface UsagePoint {
   tokens: number;
   inputTokens: number;
   outputTokens: number;
-  /** Decimal string. */
+  /** Decimal string: of events of type `negative` less than nothing, as totals of records have it. */
   value: string;
-  /** Milliseconds, over the events that carried a latency; the percentiles are estimates from a histogram. */
-  latency: {
-    count: number;
-    avgMs: number | null;
-    maxMs: number | null;
-    p50Ms: number | null;
-    p95Ms: number | null;
-    p99Ms: number | null;
-  };
+  latency: LatencySummary;
 }
 
 /** The same with sums as the database has them, in decimal digits: however large, none is rounded to a double. */
@@ -73,23 +71,16 @@ export const GROUP_FIELD: Record<Grouping, 'customerId' | 'endpoint' | 'model' |
   eventType: 'eventType',
 };
 
-const SUMS = [
-  'calls',
-  'tokens',
-  'input_tokens',
-  'output_tokens',
-  'value_sum',
-  'latency_sum',
-  'latency_count',
-];
+const SUMS = ['calls', 'tokens', 'input_tokens', 'output_tokens', 'signed_value'];
 
-export interface SeriesRow {
+export interface SeriesRow extends LatencyRow {
   bucket_ms: string;
   bucket_end_ms: string;
-  latency_max: number | null;
-  latency_sum: number;
-  value_sum: string;
-  [column: string]: string | number | null;
+  calls: string;
+  tokens: string;
+  input_tokens: string;
+  output_tokens: string;
+  signed_value: string;
 }
 
 /**
@@ -147,7 +138,7 @@ export async function seriesStatement(
     range,
     buckets.coarsest,
     stale,
-    [...dimensions, ...SUMS, 'latency_max', ...LATENCY_COLUMNS],
+    [...dimensions, ...SUMS, ...LATENCY_MEASURES],
     { customerId, endpoint, model, eventType },
     parameters,
   );
@@ -161,8 +152,7 @@ export async function seriesStatement(
        extract(epoch from ${buckets.end}) * 1000 as bucket_end_ms, series.*
      from (
        select ${[`${buckets.at} as at`, ...groups].join(', ')},
-         ${[...SUMS, ...LATENCY_COLUMNS].map((column) => `sum(${column}) as ${column}`).join(', ')},
-         max(latency_max) as latency_max
+         ${[...SUMS.map((column) => `sum(${column}) as ${column}`), ...LATENCY_SUMS].join(', ')}
        from ${usage}
        group by ${key.map((_, i) => i + 1).join(', ')}
      ) as series
@@ -184,25 +174,15 @@ export function toExactPoint(row: SeriesRow, groupBy: Grouping[]): ExactUsagePoi
 }
 
 function toPoint(row: SeriesRow, groupBy: Grouping[]): UsagePoint {
-  const count = numberOf(row.latency_count!);
-  const cumulative = LATENCY_COLUMNS.map((column) => numberOf(row[column]!));
-  const at = (quantile: number) => percentile(quantile, cumulative, count, row.latency_max);
   return {
     bucket: new Date(Number(row.bucket_ms)).toISOString(),
     bucketEnd: new Date(Number(row.bucket_end_ms)).toISOString(),
     ...Object.fromEntries(groupBy.map((group) => [GROUP_FIELD[group], row[GROUP_COLUMN[group]] || null])),
-    calls: numberOf(row.calls!),
-    tokens: numberOf(row.tokens!),
-    inputTokens: numberOf(row.input_tokens!),
-    outputTokens: numberOf(row.output_tokens!),
-    value: decimalOf(row.value_sum),
-    latency: {
-      count,
-      avgMs: averageMs(row.latency_sum, count),
-      maxMs: row.latency_max,
-      p50Ms: at(0.5),
-      p95Ms: at(0.95),
-      p99Ms: at(0.99),
-    },
+    calls: numberOf(row.calls),
+    tokens: numberOf(row.tokens),
+    inputTokens: numberOf(row.input_tokens),
+    outputTokens: numberOf(row.output_tokens),
+    value: decimalOf(row.signed_value),
+    latency: latencySummary(row),
   };
 }

@@ -36,10 +36,12 @@ const RAW_MEASURES: Record<string, string> = {
   tokens: 'coalesce(tokens, 0)',
   input_tokens: 'coalesce(input_tokens, 0)',
   output_tokens: 'coalesce(output_tokens, 0)',
-  value_sum: 'coalesce(value, 0)',
+  signed_value: `case event_type when 'negative' then -coalesce(value, 0) else coalesce(value, 0) end`,
   latency_sum: 'coalesce(latency_ms, 0)',
   latency_count: '(latency_ms is not null)::int',
+  latency_min: 'latency_ms',
   latency_max: 'latency_ms',
+  latency_sketch: 'tenant_data.latency_slot(latency_ms)',
   ...Object.fromEntries(
     LATENCY_BOUNDS_MS.map((bound) => [`latency_le_${bound}`, `coalesce((latency_ms <= ${bound})::int, 0)`]),
   ),

@@ -4,6 +4,7 @@ import { TidemarkError } from '../../errors.ts';
 import { usageCsv } from '../../exporting/usageCsv.ts';
 import { coarsestBetween } from '../../rollups/buckets.ts';
 import { bucketEdges, GRANULARITIES, GRANULARITY_MS, type Granularity } from '../../rollups/granularity.ts';
+import { PRECISIONS } from '../../rollups/latencySummary.ts';
 import { GROUPINGS, type Grouping, type UsageQuery, usageSeries } from '../../rollups/usageSeries.ts';
 import type { ZoneOffset } from '../../zones/zoneOffset.ts';
 import type { App } from '../appEnv.ts';
@@ -39,7 +40,9 @@ const Point = z
     tokens: z.int(),
     inputTokens: z.int(),
     outputTokens: z.int(),
-    value: z.string().openapi({ description: 'Exact decimal.' }),
+    value: z.string().openapi({
+      description: 'Exact decimal. Events of type negative count below zero, as in the totals of records.',
+    }),
     latency: z.object({
       count: z.int(),
       avgMs: z.number().nullable(),
@@ -47,6 +50,12 @@ const Point = z
       p50Ms: z.number().nullable(),
       p95Ms: z.number().nullable(),
       p99Ms: z.number().nullable(),
+      minMs: z.number().nullable().openapi({ description: 'Null where precision is coarse.' }),
+      precision: z.enum(PRECISIONS).openapi({
+        description:
+          'fine: each percentile is within 2 % of the exact one. coarse: some of it was summed up by an earlier ' +
+          'version, in the 14 classes of a histogram, and percentiles are estimates inside of these.',
+      }),
     }),
   })
   .openapi('UsagePoint');
@@ -63,7 +72,9 @@ const getUsage = createRoute({
     '120, or of the last 366 days where those are fewer. Buckets leave no gap and never overlap: a day or a month ' +
     'begins at the first instant at which the calendar of the zone shows it, an hour when its clock shows a full hour ' +
     'or is set. Buckets without events are left out. Accept: text/csv returns CSV, with the cursor ' +
-    'of the next page in X-Next-Cursor. Percentiles are estimates from a histogram with fixed bounds.',
+    'of the next page in X-Next-Cursor. Percentiles are by nearest rank: of n latencies, the smallest that at least ' +
+    'p % of the n are at or below. They are within 2 % of it and never outside of minMs and maxMs; of a single ' +
+    'latency they are exact.',
   security,
   request: {
     headers: tenantHeader,
