@@ -72,7 +72,7 @@ export class BruteForce {
     if (events.length === 0) return null;
     const sums = (of: ClientEvent[]) => ({
       events: of.length,
-      value: decimalSum(of.map((e) => e.value ?? '0')),
+      value: decimalSum(of.map(signedValue)),
       tokens: sum(of.map(tokensOf)),
     });
     const times = events.map((e) => Date.parse(e.timestamp)).sort((a, b) => a - b);
@@ -96,30 +96,48 @@ export class BruteForce {
   /** As GET /v1/usage grouped by customer and model, without the percentiles. `bucketOf` as the time zone has it. */
   usage(bucketOf: (ms: number) => number, from: number, to: number) {
     const at = (e: ClientEvent) => bucketOf(Date.parse(e.timestamp));
-    const groups = groupBy(this.between(from, to), (e) => [at(e), e.customerId, e.metadata.model ?? '']);
-    return [...groups.values()]
-      .map((events) => ({
-        bucket: new Date(at(events[0]!)).toISOString(),
-        customerId: events[0]!.customerId,
-        model: events[0]!.metadata.model ?? null,
-        calls: events.length,
-        tokens: sum(events.map(tokensOf)),
-        inputTokens: sum(events.map((e) => e.metadata.inputTokens ?? 0)),
-        outputTokens: sum(events.map((e) => e.metadata.outputTokens ?? 0)),
-        value: decimalSum(events.map((e) => e.value ?? '0')),
-        latencyCount: events.filter((e) => e.metadata.latencyMs !== undefined).length,
-        maxMs: events.reduce<number | null>(
-          (max, e) => (e.metadata.latencyMs === undefined ? max : Math.max(max ?? 0, e.metadata.latencyMs)),
-          null,
-        ),
-      }))
-      .sort(
-        (a, b) =>
-          a.bucket.localeCompare(b.bucket) ||
-          Buffer.compare(Buffer.from(a.customerId), Buffer.from(b.customerId)) ||
-          Buffer.compare(Buffer.from(a.model ?? ''), Buffer.from(b.model ?? '')),
-      );
+    return this.usageGroups(bucketOf, from, to).map((events) => ({
+      bucket: new Date(at(events[0]!)).toISOString(),
+      customerId: events[0]!.customerId,
+      model: events[0]!.metadata.model ?? null,
+      calls: events.length,
+      tokens: sum(events.map(tokensOf)),
+      inputTokens: sum(events.map((e) => e.metadata.inputTokens ?? 0)),
+      outputTokens: sum(events.map((e) => e.metadata.outputTokens ?? 0)),
+      value: decimalSum(events.map(signedValue)),
+      latencyCount: latenciesOf(events).length,
+      maxMs: latenciesOf(events).at(-1) ?? null,
+    }));
   }
+
+  /** The latencies of each point of that series, from the smallest to the largest. */
+  latencies(bucketOf: (ms: number) => number, from: number, to: number): number[][] {
+    return this.usageGroups(bucketOf, from, to).map(latenciesOf);
+  }
+
+  private usageGroups(bucketOf: (ms: number) => number, from: number, to: number): ClientEvent[][] {
+    const at = (e: ClientEvent) => bucketOf(Date.parse(e.timestamp));
+    const groups = groupBy(this.between(from, to), (e) => [at(e), e.customerId, e.metadata.model ?? '']);
+    return [...groups.values()].sort(
+      ([a], [b]) =>
+        at(a!) - at(b!) ||
+        Buffer.compare(Buffer.from(a!.customerId), Buffer.from(b!.customerId)) ||
+        Buffer.compare(Buffer.from(a!.metadata.model ?? ''), Buffer.from(b!.metadata.model ?? '')),
+    );
+  }
+}
+
+/** The value as totals of records count it. */
+function signedValue({ eventType, value = '0' }: ClientEvent): string {
+  if (eventType !== 'negative') return value;
+  return value.startsWith('-') ? value.slice(1) : `-${value}`;
+}
+
+function latenciesOf(events: ClientEvent[]): number[] {
+  return events
+    .map((e) => e.metadata.latencyMs)
+    .filter((ms) => ms !== undefined)
+    .sort((a, b) => a - b);
 }
 
 function floor(event: ClientEvent, lengthMs: number): number {
@@ -131,7 +149,7 @@ function sum(values: number[]): number {
 }
 
 function average(events: ClientEvent[]): number | null {
-  const latencies = events.map((e) => e.metadata.latencyMs).filter((ms) => ms !== undefined);
+  const latencies = latenciesOf(events);
   return latencies.length === 0 ? null : Math.round((sum(latencies) / latencies.length) * 1_000) / 1_000;
 }
 

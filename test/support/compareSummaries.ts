@@ -87,6 +87,37 @@ export async function expectExact(
       maxMs: latency.maxMs,
     }));
     expect(flat, `${granularity} ${timezone}`).toEqual(model.usage(bucketOf, from, to));
+    const latencies = model.latencies(bucketOf, from, to);
+    for (const [i, { latency }] of points.entries()) {
+      expectPercentiles(latency, latencies[i]!, `${granularity} ${timezone} ${points[i].bucket}`);
+    }
   }
   return windows;
+}
+
+/**
+ * Holds what a point says of its latencies against all of them: the percentiles by nearest rank within 2 %, none
+ * outside of the smallest and the largest, and of a single one exact.
+ *
+ * @param sorted from the smallest to the largest, in ms.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: as served
+export function expectPercentiles(latency: any, sorted: number[], name = ''): void {
+  expect(latency, name).toMatchObject({
+    count: sorted.length,
+    minMs: sorted[0] ?? null,
+    maxMs: sorted.at(-1) ?? null,
+    precision: 'fine',
+  });
+  for (const percent of [50, 95, 99]) {
+    const found = latency[`p${percent}Ms`];
+    const exact = sorted[Math.ceil((percent * sorted.length) / 100) - 1];
+    if (exact === undefined) expect(found, name).toBeNull();
+    else expect(Math.abs(found - exact), `${name} p${percent} of ${exact}`).toBeLessThanOrEqual(0.02 * exact);
+    if (sorted.length === 1) expect(found, name).toBe(exact);
+    if (found !== null) {
+      expect(found, name).toBeGreaterThanOrEqual(sorted[0]!);
+      expect(found, name).toBeLessThanOrEqual(sorted.at(-1)!);
+    }
+  }
 }

@@ -59,14 +59,18 @@ export function randomEvent(random: () => number, from: number, to: number): Cli
     timestamp: new Date(Math.min(Math.max(at, from), to - 1)).toISOString(),
     customerId: pick(['alice', 'bob', 'carol', 'Zoë', '客户', "o'neil", 'back\\slash']),
     apiEndpoint: pick(['/api/completion', '/api/embed', '/api/"quoted"']),
-    eventType: maybe(0.3, pick(['click', 'impression', 'api.request'])),
+    eventType: maybe(0.3, pick(['click', 'impression', 'api.request', 'positive', 'negative'])),
     reference: maybe(0.3, pick(['order-1', 'order-2'])),
     value: maybe(0.3, (random() * 1_000 - 500).toFixed(Math.floor(random() * 10))),
     metadata: {
       tokens: maybe(0.5, Math.floor(random() * 2_000)),
       inputTokens: maybe(0.6, Math.floor(random() * 900)),
       outputTokens: maybe(0.6, Math.floor(random() * 900)),
-      latencyMs: maybe(0.7, Math.round(random() * 32_000) / 8), // eighths add up without rounding
+      // Eighths add up without rounding.
+      latencyMs: maybe(
+        0.7,
+        pick([Math.round(random() * 32_000) / 8, Math.round(random() * 80) / 8, 0, 500_000_000]),
+      ),
       model: maybe(0.7, pick(['gpt-4', 'claude', 'llama'])),
     },
   };
