@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { BruteForce } from '../support/bruteForce.ts';
+import { buildProgram } from '../support/buildProgram.ts';
 import { CLOSED_BY_HAND, closedUntil, closeUpTo } from '../support/closing.ts';
 import { allPages, expectExact } from '../support/compareSummaries.ts';
 import { describeEngine } from '../support/database.ts';
@@ -16,6 +17,7 @@ const GRANULARITIES = ['30s', '1m', '5m', '15m', '1h', '1d', '1mo'];
 describeEngine('the sign of values', () => {
   let t: TestService;
   beforeAll(async () => {
+    await buildProgram();
     t = await startTestService({ ...CLOSED_BY_HAND, CLOSER_STEP_MINUTES: '1440' });
     t.config.ingest.acceptAheadMs = 10 * DAY; // time here runs ahead
   });
@@ -188,22 +190,14 @@ describeEngine('the sign of values', () => {
     const at = await nextDay();
     await post('/v1/records', key, record('positive', '60', at, { reference: 'r' }));
     await post('/v1/records', key, record('negative', '60.5', at, { reference: 'r' }));
-    const args = [
-      'export',
-      'usage',
-      '--tenant',
-      id,
-      '--from',
-      iso(at),
-      '--to',
-      iso(at + DAY),
-      '--granularity',
-      '1d',
-    ];
-    const env = { TIDEMARK_PROFILE: 'test', DATABASE_URL: t.database.url };
+    const range = ['--from', iso(at), '--to', iso(at + DAY)];
+    const args = ['export', 'usage', '--tenant', id, ...range, '--format', 'ndjson'];
+    const env = { DATABASE_URL: t.database.url };
     const lines = (await runTidemark([...args, '--group-by', 'eventType'], env)).out.trim().split('\n');
     expect(lines.map((line) => JSON.parse(line).value)).toEqual(['-60.5', '60']);
     expect(JSON.parse((await runTidemark(args, env)).out).value).toBe('-0.5');
+    const csv = await runTidemark([...args.slice(0, -1), 'csv'], env);
+    expect(csv.out.split('\r\n')[1]).toContain(',-0.5,');
     const client = await t.sql.connect();
     try {
       for (const relation of ['usage_30s', 'usage_1h', 'usage_1d', 'reference_1d']) {
@@ -221,7 +215,7 @@ describeEngine('the sign of values', () => {
     } finally {
       client.release(true);
     }
-  });
+  }, 120_000);
 
   it('in every summary of mixed events', async () => {
     const tenant = await t.tenant();
