@@ -9,8 +9,8 @@ const CLASS_OF_0_MS = -161;
 /** Latencies counted by class, from the smallest to the largest. */
 export interface LatencySketch {
   count: number;
-  /** Middle of the class in ms, at most 1.8 % from whatever is in it, and how many are. */
-  classes: { ms: number; count: number }[];
+  /** Numbers of the classes that have any, and how many each has. */
+  classes: { number: number; count: number }[];
 }
 
 /**
@@ -25,35 +25,41 @@ export function readSketch(sent: Buffer | null): LatencySketch {
   if (sent === null) return sketch;
   const digits = sent.readUInt16BE(0);
   const weight = sent.readInt16BE(2);
-  let at = Math.floor((weight - digits + 1) / DIGITS_PER_CLASS);
+  let at = 0;
   let count = 0;
   const end = () => {
-    if (count > 0) sketch.classes[at === CLASS_OF_0_MS ? 'unshift' : 'push']({ ms: middleOf(at), count });
+    if (count > 0) sketch.classes[at === CLASS_OF_0_MS ? 'unshift' : 'push']({ number: at, count });
     sketch.count += count;
     count = 0;
   };
   for (let i = digits - 1; i >= 0; i--) {
+    const digit = (sent[8 + 2 * i]! << 8) | sent[9 + 2 * i]!;
+    if (digit === 0) continue; // nearly all of them
     const power = weight - i;
     const of = Math.floor(power / DIGITS_PER_CLASS);
     if (of !== at) end();
     at = of;
-    count += sent.readUInt16BE(8 + 2 * i) * BASE ** (power - of * DIGITS_PER_CLASS);
+    count += digit * BASE ** (power - of * DIGITS_PER_CLASS);
   }
   end();
   return sketch;
 }
 
-/** The latency of a rank, 1 for the smallest, to four significant digits. */
+/**
+ * The latency in ms of a rank, 1 for the smallest: the middle of its class, at most 1.8 % off.
+ *
+ * @param rank at most as many as are counted.
+ */
 export function latencyAt(sketch: LatencySketch, rank: number): number {
   let upTo = 0;
-  for (const { ms, count } of sketch.classes) {
+  const found = sketch.classes.find(({ count }) => {
     upTo += count;
-    if (upTo >= rank) return ms;
-  }
-  return sketch.classes.at(-1)?.ms ?? 0;
+    return upTo >= rank;
+  });
+  return middleOf(found!.number);
 }
 
-/** By how many percent it is off is the same for the lower and the upper end of the class. */
+/** As many percent from the lower end of the class as from the upper, to four significant digits. */
 function middleOf(number: number): number {
   if (number === CLASS_OF_0_MS) return 0;
   const steps = number > CLASS_OF_0_MS ? number - CLASS_OF_1_MS : number - CLASS_OF_0_MS;

@@ -118,7 +118,7 @@ describeEngine(`percentiles of latencies (SEED=${seed})`, () => {
   }, 120_000);
 
   it('many windows, customers and batches add up to one sketch', async () => {
-    const { key } = await t.tenant();
+    const { id, key } = await t.tenant();
     const at = (Math.floor((await closedUntil(t.sql)) / DAY) + 1) * DAY;
     const all: number[] = [];
     for (let i = 0; i < 12; i++) {
@@ -131,7 +131,40 @@ describeEngine(`percentiles of latencies (SEED=${seed})`, () => {
     const day = async () => (await allPages(ask, `/v1/usage?${range}&granularity=1d`, key))[0];
     expectPercentiles((await day()).latency, sorted);
     await refreshed(at + DAY);
-    expectPercentiles((await day()).latency, sorted);
+    const { latency } = await day();
+    expectPercentiles(latency, sorted);
+    // People who ask by psql find the same.
+    for (const relation of ['usage_30s', 'usage_1h', 'usage_1d']) {
+      const { rows } = await t.sql.query(
+        `select tenant_data.latency_percentile(sum(latency_sketch), p) as ms from ${relation}, unnest('{50,95,99}'::int[]) as p
+         where tenant_id = $1 group by p order by p`,
+        [id],
+      );
+      expect(
+        rows.map(({ ms }) => Number(ms.toPrecision(4))),
+        relation,
+      ).toEqual([latency.p50Ms, latency.p95Ms, latency.p99Ms]);
+    }
+  });
+
+  it('a sketch of latencies of any size is read alike by SQL and by the service', async () => {
+    const { key } = await t.tenant();
+    const at = (Math.floor((await closedUntil(t.sql)) / DAY) + 1) * DAY;
+    const latencies = [0, 0, 1e-320, 1e-17, 1e-9, 0.999_999, 1, 1.000_001, 2 ** 0.05, 255.9, 256, 1e9, 1e9];
+    await post(key, at, latencies);
+    for (const { granularity, point } of await points(key, at)) {
+      expectPercentiles(point.latency, latencies, granularity);
+    }
+    const { rows } = await t.sql.query(
+      `select ms, tenant_data.latency_percentile(tenant_data.latency_slot(ms), 50) as middle,
+         tenant_data.latency_percentile(sum(tenant_data.latency_slot(ms)) over (), 50) as median
+       from unnest($1::double precision[]) as ms where ms = 0 or ms > 1e-18 order by ms`,
+      [latencies],
+    );
+    for (const { ms, middle, median } of rows) {
+      expect(Math.abs(middle - ms)).toBeLessThanOrEqual(0.018 * ms);
+      expect(Math.abs(median - 1)).toBeLessThanOrEqual(0.018);
+    }
   });
 
   it('events without a latency have none', async () => {
