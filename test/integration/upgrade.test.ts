@@ -18,6 +18,22 @@ const TENANT = 'old';
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 const iso = (ms: number) => new Date(ms).toISOString();
 
+it('is refused, with nothing changed, by a TimescaleDB that cannot add a column to a continuous aggregate', async () => {
+  const { up } = await import(new URL('../../migrations/0023_latency_sketch.js', import.meta.url).href);
+  const changes: string[] = [];
+  const answers: [RegExp, object][] = [
+    [/to_regclass/, { relation: 'installation' }],
+    [/select engine/, { engine: 'timescale' }],
+    [/current_schema/, { schema: 'public' }],
+    [/extversion/, { extversion: '2.27.2' }],
+  ];
+  const query = async (text: string) => ({ rows: [answers.find(([about]) => about.test(text))![1]] });
+  await expect(up({ db: { query }, sql: (text: string) => changes.push(text) })).rejects.toThrow(
+    'TimescaleDB 2.27.2 cannot add a column to a continuous aggregate; nothing has been changed. Install TimescaleDB 2.28',
+  );
+  expect(changes).toEqual([]);
+});
+
 describeEngine(`an upgrade in place (SEED=${seed})`, () => {
   let database: TestDatabase;
   let previous: PreviousVersion | undefined;
