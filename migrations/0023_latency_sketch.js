@@ -120,7 +120,7 @@ function postgres(schema) {
         insert into ${name} as r (bucket, ${dimensions}, ${columns})
         select bucket, ${dimensions}, ${columns} from ${from}
         order by tenant_id, customer_id, bucket, event_type, endpoint, model
-        on conflict (tenant_id, customer_id, bucket, event_type, endpoint, model) do update set
+        on conflict (tenant_id, customer_id, bucket, key_digest(event_type, endpoint, model)) do update set
           ${measures.map((m) => m.merge).join(',\n          ')}`;
   return `
     ${USAGE.map((name) => `alter table ${name} ${ADDED.map((m) => `add column ${m.column} ${m.type}`).join(', ')};`).join('\n    ')}
@@ -152,7 +152,7 @@ function postgres(schema) {
       from new_event where reference is not null
       group by 1, tenant_id, reference, customer_id, event_type
       order by tenant_id, reference, 1, customer_id, event_type
-      on conflict (tenant_id, reference, bucket, customer_id, event_type) do update set
+      on conflict (tenant_id, reference, bucket, key_digest(customer_id, event_type)) do update set
         events = r.events + excluded.events,
         value_sum = r.value_sum + excluded.value_sum,
         tokens = r.tokens + excluded.tokens,
