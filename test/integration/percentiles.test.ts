@@ -165,7 +165,7 @@ describeEngine(`percentiles of latencies (SEED=${seed})`, () => {
       expect(Math.abs(middle - ms)).toBeLessThanOrEqual(0.018 * ms);
       expect(Math.abs(median - 1)).toBeLessThanOrEqual(0.018);
     }
-  });
+  }, 120_000);
 
   it('events without a latency have none', async () => {
     const { key } = await t.tenant();
