@@ -62,7 +62,7 @@ describeEngine(`percentiles of latencies (SEED=${seed})`, () => {
         [t.database.engine === 'timescale'],
       );
       return !rows[0].busy;
-    });
+    }, 60_000);
   }
 
   const repeated = (count: number, ms: number) => Array.from({ length: count }, () => ms);

@@ -36,12 +36,12 @@ describeEngine('the sign of values', () => {
     await closeUpTo(t.sql, upTo);
     await until(async () => {
       const { rows } = await t.sql.query(
-        `select exists (select from late_window where stale or stale_references)
+        `select exists (select from late_window where stale or stale_references and bucket < refreshed_1d)
            or ($1 and refreshed_1d < date_bin('1 day', closed_until, 'epoch'::timestamptz)) as busy from window_state`,
         [t.database.engine === 'timescale'],
       );
       return !rows[0].busy;
-    });
+    }, 60_000);
   }
 
   /** The value of each type as every granularity has it, and of all together; one answer where they agree. */

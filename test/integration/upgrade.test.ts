@@ -205,13 +205,13 @@ describeEngine(`an upgrade in place (SEED=${seed})`, () => {
     await closeUpTo(t.sql, Math.floor(Date.now() / WINDOW) * WINDOW + HOUR);
     await until(async () => {
       const { rows } = await t!.sql.query(
-        `select exists (select from late_window where stale or stale_references) as stale,
+        `select exists (select from late_window where stale or stale_references and bucket < refreshed_1d) as stale,
            (select announced_until from window_announcement) < closed_until as silent,
            $1 and refreshed_30s < closed_until as behind from window_state`,
         [database.engine === 'timescale'],
       );
       return !Object.values(rows[0]).some(Boolean);
-    });
+    }, 60_000);
     const served = await exact(some);
     await sessions();
     const revised = new Map(
