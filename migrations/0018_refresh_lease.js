@@ -15,20 +15,22 @@ export const up = (pgm) => {
     insert into refresh_lease default values;
 
     /*
-     * Changed windows come into the activity tables once the rollups have them, within a second or two: from the events
-     * themselves each had cost a search through all that lies between it and now. And what is stale nevertheless finds
-     * its events by equality, not by comparing each with each.
+     * Changed windows that the rollups have come into the activity tables first: one that is stale costs a search through
+     * the events between it and now. Where there are only such, they find their events by equality, not by comparing each
+     * with each.
      */
     do $$
     declare
       was text := pg_get_functiondef('cover_activity(interval, integer)'::regprocedure);
       picked text := 'where activity_revision < revision and bucket < from_at';
+      refreshed text := ' and (not stale or not exists (select from late_window l where l.activity_revision < l.revision'
+                     || ' and l.bucket < from_at and not l.stale))';
       joined text := 'and e.ts >= l.bucket and e.ts < l.bucket + interval ''30 seconds''';
     begin
       if position(picked in was) = 0 or position(joined in was) = 0 then
         raise exception 'cover_activity is not as this migration expects it';
       end if;
-      execute replace(replace(was, picked, picked || ' and not stale'),
+      execute replace(replace(was, picked, picked || refreshed),
                       joined, joined || ' and date_bin(''30 seconds'', e.ts, ''epoch''::timestamptz) = l.bucket');
     end $$;
   `);

@@ -49,7 +49,7 @@ export class Refresher extends BackgroundLoop {
         const work = new RefresherRound(client, signal, engine, config, metrics, lease);
         try {
           let more = await work.keepUp();
-          if (engine === 'timescale') more = (await work.catchUp()) || more;
+          more = (await work.catchUp()) || more;
           if (work.left) throw work.left;
           return more ? 0 : config.intervalMs;
         } catch (error) {
@@ -92,15 +92,13 @@ class RefresherRound {
   /**
    * A step of what has closed: rollups, activity, messages.
    *
-   * @param changed windows that late events have changed to bring into the activity tables, at most.
    * @returns whether there is more to do.
    */
-  async keepUp(changed = CHANGED_PER_ROUND): Promise<boolean> {
-    const { client, engine, config, metrics, signal } = this;
+  async keepUp(): Promise<boolean> {
+    const { client, engine, signal } = this;
     let more = engine === 'timescale' && (await this.refreshClosed());
     signal.throwIfAborted();
-    more =
-      (await timed(metrics, 'activity', () => coverActivity(client, config.stepMinutes, changed))) || more;
+    more = (await this.cover(0)) || more;
     signal.throwIfAborted();
     more = (await announceClosed(client)) || more;
     this.keptUpAt = performance.now();
@@ -108,23 +106,26 @@ class RefresherRound {
   }
 
   /**
-   * A step of what late events have changed, where that is not another's.
+   * A step of what late events have changed, where that is not another's: first the rollups, since activity is then added
+   * up from them.
    *
    * @returns whether there is more to do.
    */
   async catchUp(): Promise<boolean> {
-    const { client, lease, metrics, signal } = this;
+    const { client, engine, lease, metrics, signal } = this;
     signal.throwIfAborted();
+    if (engine === 'postgres') return this.cover(CHANGED_PER_ROUND); // a trigger keeps the rollups
     if (!(await isAnyLate(client))) {
       metrics.pending.set(0);
-      return false;
+      return this.cover(CHANGED_PER_ROUND);
     }
     let more = false;
     if (await lease.take(client)) {
       try {
         const late = await refreshLate(client, (...range) => this.refreshLate(...range));
         metrics.caughtUp.inc(late.windows);
-        more = late.more;
+        signal.throwIfAborted();
+        more = (await this.cover(CHANGED_PER_ROUND)) || late.more;
       } finally {
         // A round that was broken off leaves it to others at once; any other error may be of the connection.
         if (!more) await lease.release(client).catch(() => undefined);
@@ -132,6 +133,11 @@ class RefresherRound {
     }
     metrics.pending.set(await countPending(client));
     return more;
+  }
+
+  private cover(changed: number): Promise<boolean> {
+    const { client, config, metrics } = this;
+    return timed(metrics, 'activity', () => coverActivity(client, config.stepMinutes, changed));
   }
 
   private async refreshClosed(): Promise<boolean> {
@@ -156,7 +162,7 @@ class RefresherRound {
       }
       await sleep(REPEAT_AFTER_MS * 2 ** repeats, undefined, { signal });
     }
-    if (performance.now() - this.keptUpAt >= config.intervalMs / 2) await this.keepUp(0);
+    if (performance.now() - this.keptUpAt >= config.intervalMs / 2) await this.keepUp();
     await lease.renew(client);
   }
 
