@@ -28,8 +28,8 @@ export interface TenantStatement {
   name?: string | undefined;
   /** What comes before it: whatever it returns is of no interest. */
   before: Companion[];
-  /** What comes after it, and returns at most one value. */
-  after?: Companion | undefined;
+  /** What comes after it: of the first, the one value that it returns is kept. */
+  after: Companion[];
 }
 
 /**
@@ -44,7 +44,7 @@ export class TenantQuery implements pg.Submittable {
   readonly name: string | undefined;
   /** Settles with the result. */
   readonly result: Promise<pg.QueryResult>;
-  /** What the statement after it has returned, as text. */
+  /** What the first statement after it has returned, as text. */
   afterwards: string | null | undefined;
   private readonly statement: TenantStatement;
   private readonly inner: Handlers;
@@ -80,7 +80,7 @@ export class TenantQuery implements pg.Submittable {
     const { before, after } = this.statement;
     const outer = connection as Connection;
     const sync = () => {
-      if (after) send(outer, after);
+      for (const companion of after) send(outer, companion);
       outer.sync();
     };
     outer.stream.cork();
@@ -95,7 +95,7 @@ export class TenantQuery implements pg.Submittable {
   handleDataRow(message: unknown): void {
     const { before } = this.statement;
     if (this.ended === before.length) this.inner.handleDataRow!(message);
-    else if (this.ended > before.length) {
+    else if (this.ended === before.length + 1) {
       this.afterwards = (message as { fields: (string | null)[] }).fields[0];
     }
   }

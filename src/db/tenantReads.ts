@@ -23,9 +23,18 @@ export interface TenantReadsOptions {
 const MOST_IDLE_MS = 10_000;
 
 const BEGIN: Companion = { text: 'begin isolation level repeatable read, read only' };
+const COMMIT: Companion = { text: 'commit' };
 const CHUNKS_MOVED: Companion = { text: 'select tenant_data.chunks_moved()' };
 
-type Statement = pg.QueryConfig & { values: unknown[] };
+type Statement = pg.QueryConfig & { values: unknown[]; last?: boolean };
+
+/**
+ * Tells that an answer needs no statement after this one: its transaction then ends in the same round trip. Means
+ * nothing where a statement is run on its own.
+ */
+export function lastStatement(statement: pg.QueryConfig): pg.QueryConfig {
+  return { ...statement, last: true } as pg.QueryConfig;
+}
 
 /**
  * Reads of tenants' data: as the role that sees nothing but the views, each statement with the tenant it is for. A
@@ -76,16 +85,20 @@ export class TenantReads {
 
   private async attempt<Answer>(tenantId: string, work: (db: Queryable) => Promise<Answer>): Promise<Answer> {
     let lending: Promise<LentClient> | undefined;
-    let end: 'commit' | 'rollback' = 'rollback';
-    const after = this.options.engine === 'timescale' ? CHUNKS_MOVED : undefined;
+    let end: 'commit' | 'rollback' | undefined = 'rollback';
+    let ended = false;
+    const check = this.options.engine === 'timescale' ? [CHUNKS_MOVED] : [];
     const db = queryable(async (statement) => {
+      if (ended) throw new Error('a statement after the last one of its answer');
       const before = lending ? [] : [BEGIN, ...this.context(tenantId, MOST_IDLE_MS)];
       lending ??= this.lend();
-      return this.run(lending, statement, before, after);
+      const result = this.run(lending, statement, before, statement.last ? [...check, COMMIT] : check);
+      ended = statement.last ?? false;
+      return result;
     });
     try {
       const answer = await work(db);
-      end = 'commit';
+      end = ended ? undefined : 'commit';
       return answer;
     } finally {
       // Nobody waits for the end of a transaction that has changed nothing; its connection is not lent before.
@@ -120,13 +133,14 @@ export class TenantReads {
     lending: Promise<LentClient>,
     { text, values, name }: Statement,
     before: Companion[],
-    after?: Companion,
+    after: Companion[] = [],
   ): Promise<pg.QueryResult> {
     const { pooled, metrics } = this.options;
     const end = metrics?.statements.startTimer({ pool: 'read' });
     const query = new TenantQuery({ text, values, before, after, ...(!pooled && { name }) });
     try {
       const result = await inStatementSpan(text, name, async () => this.result(await lending, query));
+      // Where it asks nothing, there is nothing but a commit after it, which returns no row.
       if (query.afterwards === 't') throw new ChunksMoved();
       return result;
     } finally {

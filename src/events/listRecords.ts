@@ -2,6 +2,7 @@ import type { Queryable } from '../db/connections.ts';
 import { decimalOf, numberOf } from '../db/numbers.ts';
 import { decodeCursor, type List, type Page, pageOf } from '../db/paging.ts';
 import { instant, SqlParameters } from '../db/sqlParameters.ts';
+import { lastStatement } from '../db/tenantReads.ts';
 import { requireKept } from '../retention/requireKept.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
 import { RECORD_TYPES, type RecordType } from './dialects/record.ts';
@@ -74,7 +75,7 @@ export async function listRecords(
 ): Promise<Page<RecordGroup>> {
   const { text, values } = recordsStatement(context, query);
   await requireKept(db, 'event', query.from);
-  const { rows } = await db.query<Row>(text, values);
+  const { rows } = await db.query<Row>(lastStatement({ text, values }));
   const page = pageOf(rows, query.limit, RECORDS, (row) => [
     row.customer_id,
     Number(row.ts_micros),

@@ -1,5 +1,6 @@
 import type { Queryable } from '../db/connections.ts';
 import { decodeCursor, type List, type Page, pageOf } from '../db/paging.ts';
+import { lastStatement } from '../db/tenantReads.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
 import { WINDOW_MS } from '../windows/window.ts';
 import { windowsInRange, windowsRevised } from './windowStatements.ts';
@@ -49,7 +50,7 @@ export function positionOf(window: WindowSummary): WindowPosition {
   return [Date.parse(window.windowStart), window.customerId];
 }
 
-/** At most `most` windows of a range that come after a position. */
+/** At most `most` windows of a range that come after a position. Nothing is read after them. */
 export async function readRange(
   db: Queryable,
   context: TenantContext,
@@ -67,10 +68,11 @@ export async function readRange(
   while (at < to && found.length < most) {
     const end = Math.min(to, at + slice);
     const values = [context.tenantId, new Date(at), new Date(end), customerAfter(after, at)];
-    const { rows } = await db.query<WindowRow>({
+    const slicing = {
       ...statement,
       values: [...values, most - found.length, ...(customerId === undefined ? [] : [customerId])],
-    });
+    };
+    const { rows } = await db.query<WindowRow>(end === to ? lastStatement(slicing) : slicing);
     found.push(...windowSummaries(context, rows));
     at = end;
     slice *= 4;

@@ -1,5 +1,6 @@
 import type { Queryable } from '../db/connections.ts';
 import { decimalOf, numberOf } from '../db/numbers.ts';
+import { lastStatement } from '../db/tenantReads.ts';
 import { TidemarkError } from '../errors.ts';
 import { formatTimestamp } from '../events/timestamp.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
@@ -87,7 +88,7 @@ const SESSION = {
  * @throws {TidemarkError} `not_found`.
  */
 export async function readSession(db: Queryable, context: TenantContext, id: string): Promise<Session> {
-  const { rows } = await db.query<Row>({ ...SESSION, values: [context.tenantId, id] });
+  const { rows } = await db.query<Row>(lastStatement({ ...SESSION, values: [context.tenantId, id] }));
   const [total, ...types] = rows;
   if (!total) throw new TidemarkError('not_found', 'no event has this reference');
   const first = Number(total.first_micros);

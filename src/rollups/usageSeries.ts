@@ -2,6 +2,7 @@ import type { Queryable } from '../db/connections.ts';
 import { decimalOf, numberOf } from '../db/numbers.ts';
 import { decodeCursor, type List, type Page, type Position, pageOf } from '../db/paging.ts';
 import { instant, SqlParameters } from '../db/sqlParameters.ts';
+import { lastStatement } from '../db/tenantReads.ts';
 import type { TenantContext } from '../tenancy/tenantContext.ts';
 import type { ZoneOffset } from '../zones/zoneOffset.ts';
 import { bucketsOf } from './buckets.ts';
@@ -100,7 +101,7 @@ export async function usageSeries(
   };
   const after = query.cursor === undefined ? null : decodeCursor(query.cursor, list);
   const statement = await seriesStatement(db, context, query, { after, limit: query.limit + 1 });
-  const { rows } = await db.query<SeriesRow>(statement.text, statement.values);
+  const { rows } = await db.query<SeriesRow>(lastStatement(statement));
   const points = rows.map((row) => toPoint(row, groupBy));
   return pageOf(points, query.limit, list, (point) => [
     Date.parse(point.bucket),
