@@ -89,20 +89,20 @@ const MIN_NORMAL = 2 ** -1022;
  */
 export function holdsLongNumber(json: Uint8Array): boolean {
   for (let i = LONG_DIGITS - 1; i < json.length; i += LONG_DIGITS) {
-    if (!isDigitOrPoint(json[i]!)) continue;
-    if (!isDigitOrPoint(json[i - 4]!) && !isDigitOrPoint(json[i + 4]!)) continue;
+    if (!isDigitOrPoint(json[i])) continue;
+    if (!isDigitOrPoint(json[i - 4]) && !isDigitOrPoint(json[i + 4])) continue;
     let from = i;
     let to = i + 1;
-    while (isDigitOrPoint(json[from - 1]!)) from--;
-    while (isDigitOrPoint(json[to]!)) to++;
+    while (isDigitOrPoint(json[from - 1])) from--;
+    while (isDigitOrPoint(json[to])) to++;
     if (to - from >= LONG_DIGITS && !isHeldAt(json, from, to)) return true;
   }
   return false;
 }
 
-/** 0–9, the point, and the slash between them, which is in no number. */
-function isDigitOrPoint(byte: number): boolean {
-  return (byte - 46) >>> 0 <= 11;
+/** 0–9, the point, and the slash between them, which is in no number. Nothing is none: a body may begin, or break off, with one. */
+function isDigitOrPoint(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= 46 && byte <= 57;
 }
 
 /** A run of digits that is no number, since it stands in a text, counts as held. */
