@@ -203,7 +203,7 @@ export const up = async (pgm) => {
      * Raises 40001 for a batch that began before records were history, and entered after: it has to begin anew.
      */
     create or replace function write_messages(facts jsonb) returns void language plpgsql
-    security definer set search_path = ${schema}, pg_temp set jit = off as $$
+    security definer set search_path = ${schema}, pg_temp set jit = off ${planned} as $$
     declare
       me uuid := gen_random_uuid();
       span record;
@@ -648,7 +648,7 @@ export const up = async (pgm) => {
     ${
       timescale
         ? `/* As before; and without JIT, also where a connection pooler has no session to be told. */
-    create or replace function refreshed_from(since timestamptz) returns timestamptz language plpgsql as $$
+    create or replace function refreshed_from(since timestamptz) returns timestamptz language plpgsql ${planned} as $$
     declare
       oldest timestamptz;
     begin
