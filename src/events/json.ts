@@ -96,6 +96,7 @@ export function holdsLongNumber(json: Uint8Array): boolean {
     while (isDigitOrPoint(json[from - 1])) from--;
     while (isDigitOrPoint(json[to])) to++;
     if (to - from >= LONG_DIGITS && !isHeldAt(json, from, to)) return true;
+    i = to; // each run is looked at once, however long it is
   }
   return false;
 }
@@ -130,7 +131,7 @@ function isHeldByDouble(text: string): boolean {
 
 /** Sign, digits without zeros at either end, and the power of ten of the last one. */
 function normal(text: string): string {
-  const match = /^([+-]?)(\d*)\.?(\d*)(?:[eE]([+-]?\d+))?$/.exec(text);
+  const match = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$/.exec(text);
   if (!match) return text; // Infinity, which no number is
   const [, sign, whole = '', fraction = '', exponent = '0'] = match;
   const digits = (whole + fraction).replace(/^0+/, '');
