@@ -56,10 +56,19 @@ export function stringifyJson(value: unknown): string {
   return text.includes(MARK) ? text.replace(MARKED, '$1') : text;
 }
 
-/** The JSON with numbers that no double holds as texts. @throws {SyntaxError} */
+/**
+ * The JSON with numbers that no double holds as texts, which `numberText` tells from others.
+ *
+ * @throws {SyntaxError}
+ */
 export function withTextsForNumbers(json: string): string {
   JSON.parse(json);
-  return markNumbers(json).replace(MARKED, '"$1"');
+  return markNumbers(json);
+}
+
+/** The digits of a number that `withTextsForNumbers` has made a text of; undefined for any other text. */
+export function numberText(text: string): string | undefined {
+  return text.startsWith(MARK) ? text.slice(MARK.length) : undefined;
 }
 
 /** A number as it is written in JSON: a double where that holds it. */
