@@ -5,6 +5,7 @@ import {
   JsonNumber,
   jsonNumber,
   mayHoldFarNumber,
+  numberText,
   parseJson,
   stringifyJson,
   withTextsForNumbers,
@@ -165,8 +166,11 @@ describe('a document', () => {
   });
 
   it('has its long numbers as texts where those mean the same', () => {
-    expect(withTextsForNumbers('{"threshold":12345678901234567890, "n":1,"s":"1e999"}')).toBe(
-      '{"threshold":"12345678901234567890", "n":1,"s":"1e999"}',
+    const { threshold, ...others } = JSON.parse(
+      withTextsForNumbers('{"threshold":12345678901234567890, "n":1,"s":"1e999"}'),
     );
+    expect(numberText(threshold)).toBe('12345678901234567890');
+    expect(others).toEqual({ n: 1, s: '1e999' });
+    expect(numberText('12345678901234567890')).toBeUndefined();
   });
 });

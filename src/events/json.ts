@@ -56,10 +56,19 @@ export function stringifyJson(value: unknown): string {
   return text.includes(MARK) ? text.replace(MARKED, '$1') : text;
 }
 
-/** The JSON with numbers that no double holds as texts. @throws {SyntaxError} */
+/**
+ * The JSON with numbers that no double holds as texts, which `numberText` tells from others.
+ *
+ * @throws {SyntaxError}
+ */
 export function withTextsForNumbers(json: string): string {
   JSON.parse(json);
-  return markNumbers(json).replace(MARKED, '"$1"');
+  return markNumbers(json);
+}
+
+/** The digits of a number that `withTextsForNumbers` has made a text of; undefined for any other text. */
+export function numberText(text: string): string | undefined {
+  return text.startsWith(MARK) ? text.slice(MARK.length) : undefined;
 }
 
 /** A number as it is written in JSON: a double where that holds it. */
@@ -96,6 +105,7 @@ export function holdsLongNumber(json: Uint8Array): boolean {
     while (isDigitOrPoint(json[from - 1])) from--;
     while (isDigitOrPoint(json[to])) to++;
     if (to - from >= LONG_DIGITS && !isHeldAt(json, from, to)) return true;
+    i = to; // each run is looked at once, however long it is
   }
   return false;
 }
@@ -130,7 +140,7 @@ function isHeldByDouble(text: string): boolean {
 
 /** Sign, digits without zeros at either end, and the power of ten of the last one. */
 function normal(text: string): string {
-  const match = /^([+-]?)(\d*)\.?(\d*)(?:[eE]([+-]?\d+))?$/.exec(text);
+  const match = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$/.exec(text);
   if (!match) return text; // Infinity, which no number is
   const [, sign, whole = '', fraction = '', exponent = '0'] = match;
   const digits = (whole + fraction).replace(/^0+/, '');

@@ -187,12 +187,21 @@ function parseOne(text: string, parse: Parse): unknown[] {
   }
 }
 
-/** Whether a body is one input per line: the first of several lines is an object by itself. */
+/**
+ * Whether a body is one input per line: the first of several lines is an object by itself, or is broken, while the second
+ * is one and the whole is no document.
+ */
 function isLines(body: Buffer): boolean {
   const text = body.subarray(Math.max(0, body.indexOf('{')));
   const end = text.indexOf('\n');
   if (end === -1 || text[0] !== '{'.charCodeAt(0) || !isBlank(body.subarray(0, -text.length))) return false;
-  return isJson(text.toString('utf8', 0, end)) && !isBlank(text.subarray(end));
+  const rest = text.subarray(end + 1);
+  if (isBlank(rest)) return false;
+  if (isJson(text.toString('utf8', 0, end))) return true;
+  const next = rest.subarray(Math.max(0, rest.indexOf('{')));
+  const nextEnd = next.indexOf('\n');
+  if (next[0] !== '{'.charCodeAt(0) || !isBlank(rest.subarray(0, -next.length))) return false;
+  return isJson(next.toString('utf8', 0, nextEnd === -1 ? next.length : nextEnd)) && !isJson(body.toString());
 }
 
 const isBlank = (bytes: Buffer) => bytes.length < 1_024 && bytes.toString('utf8').trim() === '';

@@ -24,7 +24,7 @@ export function timestampFault(text: string): string {
   if (!Number.isNaN(parseTimestamp(text, 'utc'))) {
     return 'must be an ISO 8601 date-time with a zone: this one has none, add Z or an offset such as +02:00';
   }
-  if (/^[+-]?\d{4,6}-?(?:W\d\d|\d{3}(?!\d))/.test(text)) {
+  if (/^(?:[+-]\d{6}|[+-]?\d{4})-?(?:W\d\d|\d{3}(?!\d))/.test(text)) {
     return 'must be an ISO 8601 date-time with a zone: year, month and day, no week or ordinal date';
   }
   return 'must be an ISO 8601 date-time with a zone, such as 2026-11-27T17:37:00Z';

@@ -128,5 +128,9 @@ it('says what is missing', () => {
   expect(timestampFault('2026-11-27T17:37')).toMatch(/this one has none/);
   expect(timestampFault('2026-W48-5T17:37Z')).toMatch(/no week or ordinal date/);
   expect(timestampFault('2026-331T17:37Z')).toMatch(/no week or ordinal date/);
+  expect(timestampFault('+002026-331T17:37Z')).toMatch(/no week or ordinal date/);
+  for (const basic of ['20261127T250000Z', '20261127T17:37Z', '20261127T1737,5Z', '20261127']) {
+    expect([basic, timestampFault(basic)]).not.toEqual([basic, expect.stringMatching(/no week/)]);
+  }
   expect(timestampFault('tomorrow')).toMatch(/ISO 8601 date-time with a zone/);
 });

@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { ERROR_CODES } from '../errors.ts';
+import { numberText } from '../events/json.ts';
 import { isStorableText } from '../events/text.ts';
 
 /** What is wrong with one event of a body. */
@@ -92,7 +93,28 @@ export const pageQuery = (defaultLimit: number, maxLimit: number) => ({
 
 /** A text that the database can hold or compare with. */
 export const text = (maxLength: number) =>
-  z.string().min(1).max(maxLength).refine(isStorableText, 'must not contain NUL or unpaired surrogates');
+  z
+    .string()
+    .refine((sent) => numberText(sent) === undefined, {
+      error: 'Invalid input: expected string, received number',
+      abort: true,
+    })
+    .min(1)
+    .max(maxLength)
+    .refine(isStorableText, 'must not contain NUL or unpaired surrogates');
+
+/** A number, or the text of one: with the digits of a number that no double holds (`keepDigits`). */
+export const numeric = (maxLength: number, error: string) =>
+  z.union(
+    [
+      z.number(),
+      z
+        .string()
+        .overwrite((sent) => numberText(sent) ?? sent)
+        .max(maxLength),
+    ],
+    { error },
+  );
 
 export const id = text(256);
 

@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { parseMapping } from './mapping.ts';
 import { completedEvent, mappedEvent } from './nativeEventOf.ts';
@@ -72,5 +73,14 @@ test.each([[null], [[1]], ['text'], [{ metadata: [] }], [{ metadata: 1 }]])(
   '%j is left to the validation',
   (line) => {
     expect(completedEvent(line, { customerId: 'c' })).toBe(line);
+  },
+);
+
+test.each(['1', '1.', '.1'])(
+  'a cell of a million digits %s and a letter is soon told to be no number',
+  (digits) => {
+    const text = `${digits.repeat(1_000_000)}x`;
+    const read = () => map('tokens=t', { t: text }).metadata;
+    expect(runInNewContext('read()', { read }, { timeout: 20_000 })).toEqual({ tokens: text });
   },
 );

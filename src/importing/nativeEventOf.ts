@@ -74,7 +74,7 @@ function fromText(text: string, kind: 'text' | 'number' | 'decimal'): unknown {
   switch (kind) {
     case 'number': {
       const number = text.trim();
-      return /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?$/.test(number) ? jsonNumber(number) : text;
+      return /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?$/.test(number) ? jsonNumber(number) : text;
     }
     case 'decimal':
       return text.trim();

@@ -3,8 +3,8 @@ import { withTextsForNumbers } from '../../events/json.ts';
 import type { AppEnv } from '../appEnv.ts';
 
 /**
- * A number of a body that no double holds is handed on as the text of its digits, which the schema of a decimal takes for
- * the same. For bodies that Hono parses: it does so with the text in its cache.
+ * A number of a body that no double holds is handed on as a text, which the schema of a decimal (`numeric`) takes for the
+ * number, and that of a text for none. For bodies that Hono parses: it does so with the text in its cache.
  */
 export function keepDigits() {
   return createMiddleware<AppEnv>(async (c, next) => {

@@ -7,7 +7,7 @@ import {
   updateAlertRule,
 } from '../../delivery/alertRules.ts';
 import { ALERT_FIELDS, USAGE_MEASURES, USAGE_PERIODS } from '../../delivery/messageTypes.ts';
-import { parseDecimal } from '../../events/decimal.ts';
+import { isNotZero, parseDecimal } from '../../events/decimal.ts';
 import { MAX_EVENT_TYPE } from '../../events/nativeEvent.ts';
 import { actorOf } from '../actor.ts';
 import type { App } from '../appEnv.ts';
@@ -17,6 +17,7 @@ import {
   failures,
   json,
   notFound,
+  numeric,
   Problem,
   pageQuery,
   pageSchema,
@@ -56,10 +57,12 @@ const AlertRule = z
   .openapi('AlertRule');
 
 /** Both as they are sent: the handlers make plain decimals of them. */
-const threshold = z
-  .union([z.number(), z.string().max(100)], { error: 'give a threshold: a number or a decimal string' })
+const threshold = numeric(100, 'give a threshold: a number or a decimal string')
   .refine((value) => parseDecimal(value) !== null, {
     error: 'must be a decimal of at most 38 digits, 18 of them after the point',
+  })
+  .refine((value) => parseDecimal(value) !== '0' || !isNotZero(value), {
+    error: 'is less than 18 digits after the point can tell',
   })
   .openapi({ description: 'Number or decimal string; what equals it is not above.' });
 const name = text(256).nullable().optional();

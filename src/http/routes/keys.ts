@@ -1,6 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { TidemarkError } from '../../errors.ts';
-import { WHEN, When } from '../../events/nativeEvent.ts';
+import { MAX_TIMESTAMP, WHEN } from '../../events/nativeEvent.ts';
 import { parseTimestamp, timestampFault } from '../../events/timestamp.ts';
 import { administeredTenant, SCOPES } from '../../tenancy/caller.ts';
 import { createKey, listKeys, revokeKey } from '../../tenancy/keys.ts';
@@ -14,6 +14,7 @@ import {
   id,
   json,
   notFound,
+  numeric,
   Problem,
   pageQuery,
   pageSchema,
@@ -26,9 +27,15 @@ const DAY_S = 86_400;
 const OVERLAP_S = DAY_S;
 const MAX_OVERLAP_S = 90 * DAY_S;
 
-const when = When.superRefine((sent, issues) => {
+/** From here on there is no text for a time that could be sent again, in ms. */
+const YEAR_10000 = Date.UTC(10_000, 0, 1);
+
+const when = numeric(MAX_TIMESTAMP, 'must be a date-time').superRefine((sent, issues) => {
   const text = String(sent);
-  if (Number.isNaN(parseTimestamp(text))) issues.addIssue({ code: 'custom', message: timestampFault(text) });
+  const micros = parseTimestamp(text);
+  if (Number.isNaN(micros)) issues.addIssue({ code: 'custom', message: timestampFault(text) });
+  else if (!(micros / 1_000 < YEAR_10000))
+    issues.addIssue({ code: 'custom', message: 'is after the year 9999' });
 });
 
 const Key = z
