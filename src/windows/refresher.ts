@@ -69,7 +69,7 @@ class RefresherRound {
   private readonly config: WindowsConfig;
   private readonly metrics: WindowMetrics;
   private readonly lease: RefreshLease;
-  /** Why what has closed was left to another instance. The round does all else, and fails with it in the end. */
+  /** Why what has closed was left to another instance, or to the next round. The round does all else, and fails with it in the end. */
   left: unknown;
   private keptUpAt = 0;
 
@@ -99,10 +99,10 @@ class RefresherRound {
     const { client, engine, config, metrics, signal } = this;
     let more = engine === 'timescale' && (await this.refreshClosed());
     signal.throwIfAborted();
-    more =
-      (await timed(metrics, 'activity', () => coverActivity(client, config.stepMinutes, changed))) || more;
+    const cover = () => timed(metrics, 'activity', () => coverActivity(client, config.stepMinutes, changed));
+    more = (await this.unlessLeft(cover)) || more;
     signal.throwIfAborted();
-    more = (await announceClosed(client)) || more;
+    more = (await this.unlessLeft(() => announceClosed(client))) || more;
     this.keptUpAt = performance.now();
     return more;
   }
@@ -134,10 +134,17 @@ class RefresherRound {
     return more;
   }
 
-  private async refreshClosed(): Promise<boolean> {
+  private refreshClosed(): Promise<boolean> {
     const { client, config } = this;
+    return this.unlessLeft(() =>
+      refreshClosed(client, (...range) => this.refresh(...range), config.stepMinutes),
+    );
+  }
+
+  /** What has closed, where it does not have to give way: all else is done then. */
+  private async unlessLeft(work: () => Promise<boolean>): Promise<boolean> {
     try {
-      return await refreshClosed(client, (...range) => this.refresh(...range), config.stepMinutes);
+      return await work();
     } catch (error) {
       if (!gaveWay(error)) throw error;
       this.left = error;
