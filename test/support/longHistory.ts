@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 
 const DAY = 86_400_000;
@@ -113,15 +114,76 @@ export function repeatedWork(days: number): [string, string[]][] {
   ];
 }
 
+const BUCKETS = {
+  usage_30s: '30 seconds',
+  usage_1h: '1 hour',
+  usage_1d: '1 day',
+  reference_1d: '1 day',
+} as const;
+
+/** Refreshes the first bucket of that day, in which there is an event, as what is late is refreshed. */
+const refreshing = (rollup: keyof typeof BUCKETS, daysAgo: number) => `
+  call refresh_continuous_aggregate('${rollup}', timestamptz '${dayAgo(daysAgo)}',
+    timestamptz '${dayAgo(daysAgo)}' + interval '${BUCKETS[rollup]}', force => true, options => '{"buckets_per_batch": 0}')`;
+
+export const ROLLUPS = Object.keys(BUCKETS) as (keyof typeof BUCKETS)[];
+
+/** Relations of TimescaleDB's that a session has locked: chunks, their indexes, materializations. */
+const LOCKED = `
+  select distinct relation::regclass::text as name from pg_locks
+  where pid = $1 and granted and locktype = 'relation' and relation::regclass::text like '\\_timescaledb\\_internal.%'`;
+
+/**
+ * What a refresh of the first bucket of that day has locked when it has deleted, inserted and looked for the watermark:
+ * there it is held, since it commits by itself.
+ *
+ * @param holder another connection.
+ */
+export async function refreshLocks(
+  client: pg.Client,
+  holder: pg.Client,
+  rollup: keyof typeof BUCKETS,
+  daysAgo: number,
+): Promise<string[]> {
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+  const { pid } = rows[0]!;
+  await holder.query('begin');
+  let refresh: Promise<unknown> | undefined;
+  try {
+    await holder.query('lock table _timescaledb_catalog.continuous_aggs_watermark in share mode');
+    let ended = false;
+    refresh = client.query(refreshing(rollup, daysAgo)).finally(() => {
+      ended = true;
+    });
+    refresh.catch(() => undefined);
+    for (;;) {
+      const waiting = await holder.query(
+        `select from pg_locks where pid = $1 and not granted
+           and relation = '_timescaledb_catalog.continuous_aggs_watermark'::regclass`,
+        [pid],
+      );
+      if (waiting.rowCount === 1) break;
+      if (ended) {
+        await refresh;
+        throw new Error('the refresh has made nothing');
+      }
+      await sleep(10);
+    }
+    const locked = await holder.query<{ name: string }>(LOCKED, [pid]);
+    return locked.rows.map(({ name }) => name);
+  } finally {
+    await holder.query('rollback');
+    await refresh;
+  }
+}
+
 /** What a transaction of these has locked when it has run: chunks and their indexes. It is rolled back. */
 export async function chunksLocked(client: pg.Client, statements: string[]): Promise<string[]> {
   await client.query('begin');
   try {
     for (const statement of statements) await client.query(statement);
-    const { rows } = await client.query<{ name: string }>(
-      `select distinct relation::regclass::text as name from pg_locks
-       where pid = pg_backend_pid() and locktype = 'relation' and relation::regclass::text like '\\_timescaledb\\_internal.%'`,
-    );
+    const { rows: pids } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+    const { rows } = await client.query<{ name: string }>(LOCKED, [pids[0]!.pid]);
     return rows.map(({ name }) => name);
   } finally {
     await client.query('rollback');
