@@ -63,7 +63,7 @@ export function parseMapping(map: string | readonly string[], metadata: string |
   if (reserved !== undefined) {
     throw new UsageError(`--metadata: ${reserved} has a meaning of its own; use --map ${reserved}=COLUMN`);
   }
-  return { columns, metadata: kept };
+  return { columns, metadata: [...new Set(kept)] };
 }
 
 function toColumn({ target: name, column }: Entry): MappedColumn {

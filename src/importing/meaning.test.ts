@@ -43,13 +43,19 @@ test('whatever is said of the rows makes other ids', () => {
   expect(new Set(prefixes).size).toBe(prefixes.length);
 });
 
+test('a customer for empty cells is said of the rows, where the others name theirs', () => {
+  const map = 'timestamp=time,customerId=in';
+  const prefixes = [undefined, 'x', 'y'].map((customerId) => prefix({ map, constants: { customerId } }));
+  expect(new Set(prefixes).size).toBe(prefixes.length);
+});
+
 test('what means the same has the same ids', () => {
   const map = 'timestamp=time,value=in,endpoint=out';
   const same = prefix({ map, metadata: 'in,out', constants: { unit: 'EUR', model: 'm' } });
   expect(
     prefix({
       map: ' apiEndpoint="out" , value=in,timestamp=time',
-      metadata: 'out, in',
+      metadata: 'out, in,out',
       constants: { model: 'm', unit: 'EUR', eventType: 'api.request', sourceId: undefined },
     }),
   ).toBe(same);
