@@ -15,8 +15,8 @@ export const UNIT_NAMES: Record<Exclude<TimeFormat, 'iso'>, string> = {
 const DECIMALS: Record<Exclude<TimeFormat, 'iso'>, number> = { s: 6, ms: 3, us: 0, ns: -3 };
 
 /**
- * A time as the native event has it. What is none stays as it is, and the validation says so. Digits beyond microseconds
- * are cut off; a time without a zone is UTC.
+ * A time as the native event has it. What is none stays as it is, and the validation says so, as it does of a number that is
+ * beyond all time in its unit: it is not taken for one of another unit. Digits beyond microseconds are cut off; a time without a zone is UTC.
  *
  * @param value text, or a number of JSON.
  */
@@ -24,18 +24,20 @@ export function timeFrom(value: unknown, format: TimeFormat): unknown {
   if (format === 'iso') return typeof value === 'string' ? withZone(value.trim()) : value;
   const text = typeof value === 'string' ? value.trim() : String(value);
   const micros = microsOf(text, DECIMALS[format]);
+  if (micros === null) return text;
   // Beyond the year 9999 there is no text for it.
-  return micros === null || micros >= 253_402_300_800_000_000n ? text : formatTimestamp(Number(micros));
+  return micros >= 253_402_300_800_000_000n ? `${text} ${format}` : formatTimestamp(Number(micros));
 }
 
 /** Without passing through a double: nanoseconds do not fit one. Null for what is not a number from 0 up. */
 function microsOf(text: string, decimals: number): bigint | null {
-  const match = /^\+?(\d{1,30})(?:\.(\d{0,30}))?$/.exec(text);
+  const match = /^\+?(\d{1,30})(?:\.(\d{0,30}))?(?:[eE]\+?(\d{1,2}))?$/.exec(text);
   if (!match) return null;
-  const [, whole, fraction = ''] = match;
-  return decimals < 0
-    ? BigInt(whole!.slice(0, decimals) || '0')
-    : BigInt(whole! + fraction.slice(0, decimals).padEnd(decimals, '0'));
+  const [, whole, fraction = '', exponent = '0'] = match;
+  const shift = Number(exponent) + decimals;
+  return shift < 0
+    ? BigInt(whole!.slice(0, shift) || '0')
+    : BigInt(whole! + fraction.slice(0, shift).padEnd(shift, '0'));
 }
 
 /** Units by the number of digits that the seconds of this century have in them. */
