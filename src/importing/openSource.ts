@@ -148,19 +148,23 @@ async function recognise(
 /** A line that says something is there as a whole. */
 function isEnough(head: Buffer): boolean {
   const text = head.toString().trimStart();
-  return text.startsWith('[') ? /^\[\s*\S/.test(text) : text.includes('\n');
+  return text.startsWith('[') ? /^\[\s*(?:[{[\]]|[^\s{[\]].*?[,\]])/s.test(text) : text.includes('\n');
 }
+
+/** An array of whatever it may be: nothing yet, a value in brackets, or another one that is a whole element. */
+const ARRAY =
+  /^\[\s*(?:$|[{[\]]|(?:"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)\s*[,\]])/;
 
 function beginsDocument(text: string): boolean {
-  if (/^\[\s*[{[\]]/.test(text)) return true;
+  if (ARRAY.test(text)) return true;
   const [line] = text.split('\n', 1);
-  return text.startsWith('{') && openBrackets(line!) > 0 && text.length > line!.length;
+  return text.startsWith('{') && goesOn(line!) && text.length > line!.length;
 }
 
-/** How many brackets a text opens and does not close, strings aside. */
-function openBrackets(text: string): number {
-  const bare = text.replace(/"(?:[^"\\]|\\.)*"?/g, '');
-  return bare.replace(/[^{[]/g, '').length - bare.replace(/[^}\]]/g, '').length;
+/** Whether a line opens more brackets than it closes, strings aside. No string of JSON goes on in the next line. */
+function goesOn(line: string): boolean {
+  const bare = line.replace(/"(?:[^"\\]|\\.)*"/g, '');
+  return !bare.includes('"') && bare.replace(/[^{[]/g, '').length > bare.replace(/[^}\]]/g, '').length;
 }
 
 /** Members that an object has when it is itself the event. */
@@ -171,21 +175,22 @@ function membersOf(mapping: Mapping): string[] {
 }
 
 /**
- * The first member of an object that is an array of objects; null where there is none, as far as the text goes, or one
- * of an event comes before it.
+ * The first member of an object that is an array of objects; null where there is none, as far as the text goes, or where
+ * it has one of an event, which may come behind.
  */
 function listWithin(text: string, own: Set<string>): string | null {
   if (!text.startsWith('{')) return null;
   const tokens = /"((?:[^"\\]|\\.)*)"(?:\s*:\s*(\[\s*\{)?)?|[{}[\]]/g;
   let depth = 0;
+  let first: string | null = null;
   for (const [token, name, list] of text.matchAll(tokens)) {
     if (depth === 1 && name !== undefined && own.has(name) && token !== `"${name}"`) return null;
-    if (depth === 1 && list !== undefined) return name!;
+    if (depth === 1 && list !== undefined) first ??= name!;
     if (list !== undefined) depth += 2;
     else if (token === '{' || token === '[') depth++;
-    else if ((token === '}' || token === ']') && --depth === 0) return null;
+    else if ((token === '}' || token === ']') && --depth === 0) return first;
   }
-  return null;
+  return first;
 }
 
 /** Reads on until there is enough, or that many bytes. */

@@ -47,7 +47,7 @@ class Splitter {
   private spaced = false;
   private readonly text = Buffer.alloc(MAX_LINE_BYTES);
   private length = 0;
-  /** Bytes of a byte order mark that have been seen. */
+  /** Bytes of a byte order mark that have been seen: a document behind another one, joined to it, has its own. */
   private mark = 0;
 
   /** The elements that end in a chunk. */
@@ -98,11 +98,11 @@ class Splitter {
   }
 
   private between(byte: number): Row<unknown> | null {
-    if (this.number === 0 && !this.inArray && byte === MARK[this.mark]) {
-      this.mark++;
+    if (!this.inArray && byte === MARK[this.mark]) {
+      this.mark = (this.mark + 1) % MARK.length;
       return null;
     }
-    if (!this.inArray && byte === OPEN_BRACKET) {
+    if (!this.inArray && this.mark === 0 && byte === OPEN_BRACKET) {
       this.inArray = true;
       return null;
     }
@@ -110,7 +110,7 @@ class Splitter {
       this.inArray = false;
       return null;
     }
-    if (!this.inArray && byte !== OPEN_BRACE) {
+    if (!this.inArray && (this.mark > 0 || byte !== OPEN_BRACE)) {
       const where = this.number === 0 ? 'the file begins with' : `element ${this.number} is followed by`;
       throw new StartupError(`this is not JSON: ${where} neither an array nor an object`);
     }
