@@ -9,6 +9,7 @@ export class CsvRecord {
   private readonly delimiter: string;
   /** The quoted field that the next line goes on with. */
   private open: string | null = null;
+  private lineEnd = '';
 
   /** @param delimiter one character. */
   constructor(delimiter: string) {
@@ -17,12 +18,13 @@ export class CsvRecord {
 
   /**
    * @param line without its end.
+   * @param lineEnd which a quoted field has in it when it goes on: it is part of the text.
    * @returns `more` when the record goes on in the next line.
    */
-  feed(line: string): 'done' | 'more' | 'invalid' {
+  feed(line: string, lineEnd: '\n' | '\r\n' = '\n'): 'done' | 'more' | 'invalid' {
     const { fields, delimiter } = this;
     let at = 0;
-    if (this.open !== null) this.open += '\n';
+    if (this.open !== null) this.open += this.lineEnd;
     else if (!line.includes(QUOTE)) {
       this.fields = line.split(delimiter);
       return 'done';
@@ -42,6 +44,7 @@ export class CsvRecord {
       const quote = line.indexOf(QUOTE, at);
       if (quote < 0) {
         this.open += line.slice(at);
+        this.lineEnd = lineEnd;
         return 'more';
       }
       this.open += line.slice(at, quote);

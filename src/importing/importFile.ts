@@ -22,6 +22,7 @@ import { SAMPLE_ROWS, wasImported } from './earlierImport.ts';
 import { BATCH_ROWS, type BadLine, type ImportCounts, importRows, type Stop } from './importRows.ts';
 import { noOlderThan } from './noOlderThan.ts';
 import type { Source } from './openSource.ts';
+import { withPlainLineEnds } from './readCsv.ts';
 import { refreshImported } from './refreshImported.ts';
 import type { Row } from './row.ts';
 
@@ -155,7 +156,7 @@ async function withKnownIds(
   }
   source.idPrefix = earlierIdPrefix;
   const events = sample.flatMap((row) => {
-    const { event } = toEvent(row);
+    const { event } = toEvent(source.format === 'csv' ? asItWasRead(row) : row);
     return event && event.eventId === source.idOf(row) ? [event] : [];
   });
   if (!(await wasImported(db, events))) source.idPrefix = idPrefix;
@@ -165,6 +166,11 @@ async function withKnownIds(
     yield* rows;
   }
   return all();
+}
+
+/** Line ends within fields were once all the same. */
+function asItWasRead(row: Row<unknown>): Row<unknown> {
+  return row.fault ? row : { ...row, values: (row.values as string[]).map(withPlainLineEnds) };
 }
 
 async function requireTenant(db: Queryable, tenantId: string, create: boolean): Promise<void> {

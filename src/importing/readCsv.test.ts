@@ -35,10 +35,23 @@ describe('rows and their lines', () => {
       header: ['a', 'b'],
       rows: [
         [2, ['1', 'x, "y"']],
-        [3, ['2', 'one\ntwo\nthree']],
+        [3, ['2', 'one\ntwo\r\nthree']],
         [6, ['3', 'z']],
       ],
     });
+  });
+
+  test('a row is known by the same text whatever the line ends of its file, those within its fields too', async () => {
+    const texts = async (content: string) => {
+      const { header, rows } = await readCsv(readLines(chunksOf(Buffer.from(content), 1_000)), ',');
+      const found: string[] = [];
+      for await (const { text } of rows) found.push(text);
+      return { header, found };
+    };
+    const content = '"a\nA",b\n1,"x\n\ny"\n2,"z"\n';
+    const expected = { header: ['a\nA', 'b'], found: ['["1","x\\n\\ny"]', '["2","z"]'] };
+    expect(await texts(content)).toEqual(expected);
+    expect(await texts(content.replaceAll('\n', '\r\n'))).toEqual(expected);
   });
 
   test('a header of several lines, blank lines, an empty quoted field at the end', async () => {
@@ -66,7 +79,7 @@ describe('rows and their lines', () => {
     const content = '\uFEFFa,b\r\n1,"ä,\r\n""ö"""\r\n\r\n2,"x"y\r\n3,€\r\n4,z';
     const whole = await read(content);
     expect(whole.rows).toEqual([
-      [2, ['1', 'ä,\n"ö"']],
+      [2, ['1', 'ä,\r\n"ö"']],
       [5, 'quote_invalid'],
       [6, ['3', '€']],
       [7, ['4', 'z']],

@@ -26,7 +26,7 @@ export async function readCsv(
   const header = first.value;
   if (header.unfinished) throw new StartupError(`the header may go on: ${header.fault!.message}`);
   if (header.fault) throw new StartupError(`the header line cannot be read: ${header.fault.message}`);
-  return { header: header.values, rows: readRows(records, header.values.length) };
+  return { header: header.values.map(withPlainLineEnds), rows: readRows(records, header.values.length) };
 }
 
 const OPEN_LINE = 'the last line has no end';
@@ -77,14 +77,19 @@ async function* readRecords(
       const state =
         line === undefined || line.fault || tooLong
           ? 'invalid'
-          : record.feed(begun.length === 0 ? withoutMark(line.text) : line.text);
+          : record.feed(
+              begun.length === 0 ? withoutMark(line.text) : line.text,
+              line.carriage ? '\r\n' : '\n',
+            );
       if (line) begun.push(line);
       begunLength += line?.text.length ?? 0;
       if (state === 'more') continue;
 
       const first = begun[0]!;
       if (state === 'done') {
-        yield { line: first.number, text: JSON.stringify(record.fields), values: record.fields };
+        const { fields } = record;
+        const known = begun.length > 1 ? fields.map(withPlainLineEnds) : fields;
+        yield { line: first.number, text: JSON.stringify(known), values: fields };
       } else {
         const message = 'a quoted field is not closed, or text follows its closing quote';
         const fault = { pointer: '', code: 'quote_invalid', message };
@@ -104,4 +109,9 @@ async function* readRecords(
 /** A file behind another one, joined to it, has its byte order mark in the middle. */
 function withoutMark(text: string): string {
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+}
+
+/** What a row is known by does not depend on the line ends of its file. */
+export function withPlainLineEnds(text: string): string {
+  return text.replaceAll('\r\n', '\n');
 }

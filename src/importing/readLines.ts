@@ -13,6 +13,8 @@ export interface Line {
   number: number;
   /** Without its end, LF or CRLF. With a fault, a digest of how it begins: nobody reads it, but it differs by line. */
   text: string;
+  /** Its end is CRLF. */
+  carriage?: true;
   fault?: RowFault;
   /** The last line, without an end: more of it may come. */
   unfinished?: true;
@@ -64,7 +66,7 @@ function appendLines(lines: Line[], block: Buffer): void {
     number++;
     lines.push(
       encoding !== null && end - from <= MAX_LINE_BYTES
-        ? { number, text: block.toString(encoding, from, until) }
+        ? lineWith(number, block.toString(encoding, from, until), until < end)
         : lineOf(block.subarray(from, end), end - from, number),
     );
     from = end + 1;
@@ -78,7 +80,11 @@ function lineOf(bytes: Buffer, length: number, number: number): Line {
   if (!isUtf8(bytes)) return broken(number, bytes, 'invalid_encoding', 'the line is not valid UTF-8');
   const hasMark = number === 1 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
   const end = bytes.length > 0 && bytes[bytes.length - 1] === CR ? bytes.length - 1 : bytes.length;
-  return { number, text: bytes.toString('utf8', hasMark ? 3 : 0, end) };
+  return lineWith(number, bytes.toString('utf8', hasMark ? 3 : 0, end), end < bytes.length);
+}
+
+function lineWith(number: number, text: string, carriage: boolean): Line {
+  return carriage ? { number, text, carriage } : { number, text };
 }
 
 /** The first bytes are there however the file was cut into chunks. */

@@ -98,4 +98,31 @@ describeEngine('CSV of customers that look like formulas', () => {
     await importInto({ ...options, tenantId: `${tenant.id}-guarded`, guarded: true });
     expect((await customers(`${tenant.id}-guarded`)).map(([name]) => name)).toEqual(['=1', "'s"]);
   });
+
+  test('events whose texts have line ends within are the same too, and known', async () => {
+    const { id, key } = await t.tenant();
+    const texts = ['a\r\nb', 'a\nb', 'a\rb', '\r\n=1', '"\r\n"', 'a\n\r\n\r'];
+    const body = texts.map((text, i) => ({
+      eventId: `e ${text}`,
+      timestamp: `2026-11-20T10:00:0${i}Z`,
+      customerId: text,
+      apiEndpoint: text,
+      value: String(i),
+      metadata: { model: text },
+    }));
+    expect((await t.call('POST', '/v1/events', { key, body })).status).toBe(200);
+    const path = join(folder, 'lines.csv');
+    const range = ['--tenant', id, '--from', '2026-11-20', '--to', '2026-11-21', '--out', path];
+    const env = { DATABASE_URL: t.database.url, DATA_DIR: join(folder, 'data') };
+    expect(await runTidemark(['export', 'events', ...range], env)).toMatchObject({ code: 0 });
+    const map =
+      'eventId=eventId,timestamp=timestamp,customerId=customerId,endpoint=apiEndpoint,model=model,value=value';
+    const options = { url: t.database.url, path, map, constants: {} };
+    expect((await importInto({ ...options, tenantId: id })).counts).toMatchObject({
+      stored: 0,
+      duplicates: texts.length,
+    });
+    await importInto({ ...options, tenantId: `${id}-lines` });
+    expect(await customers(`${id}-lines`)).toEqual(texts.map((text, i) => [text, String(i), text, text]));
+  });
 });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { filePrefix } from '../../src/importing/rowId.ts';
 import { createTestDatabase, describeEngine, type TestDatabase } from '../support/database.ts';
 import { type ImportOptions, importInto } from '../support/importing.ts';
 import { runFolder } from '../support/runFolder.ts';
@@ -17,6 +18,8 @@ const EARLIER_IDS = [
   'a477397c-71f0-8000-8000-00030a3438fb',
   'a477397c-71f0-8000-8000-00044f74641f',
 ];
+
+const LINES_PREFIX = filePrefix(['time', 'a', 'note'], '["2023-11-16 18:00:00","1","x\\ny"]', 'acme');
 
 let database: TestDatabase;
 let sql: pg.Client;
@@ -77,6 +80,17 @@ describeEngine('ids of imported rows', () => {
     expect(await stored()).toHaveLength(passes.length * 3);
   });
 
+  test('empty cells are those of the customer who is named for them', async () => {
+    const content = 'time,who,a\n2023-11-16 18:00:00,,1\n2023-11-16 18:00:01,x,2\n';
+    const map = 'timestamp=time,customerId=who,value=a';
+    for (const customerId of ['acme', 'other']) {
+      const constants = { customerId, apiEndpoint: '/x' };
+      expect((await run(content, { map, constants })).counts.stored).toBe(2);
+      expect((await run(content, { map, constants })).counts.stored).toBe(0);
+    }
+    expect((await stored()).map((row) => row.customer_id).sort()).toEqual(['acme', 'other', 'x', 'x']);
+  });
+
   describe('of a file that an earlier version has imported', () => {
     beforeEach(async () => {
       const { counts } = await run(WIDE, { idPrefix: EARLIER_PREFIX });
@@ -109,6 +123,21 @@ describeEngine('ids of imported rows', () => {
       }
       expect((await run(WIDE, { metadata: 'b' })).counts.stored).toBe(3);
       expect((await run(WIDE)).counts.stored).toBe(0);
+    });
+
+    test('line ends within its fields were all the same then', async () => {
+      const lines = 'time,a,note\r\n2023-11-16 18:00:00,1,"x\r\ny"\r\n2023-11-16 18:00:01,2,z\r\n';
+      const noted = { map: 'timestamp=time,value=a', metadata: 'note' };
+      const before = await run(lines.replaceAll('\r\n', '\n'), { ...noted, idPrefix: LINES_PREFIX });
+      expect(before.counts.stored).toBe(2);
+      await sql.query(
+        `update event_identity set received_at = received_at - interval '1 day' where tenant_id = $1`,
+        [tenantId],
+      );
+      expect(await run(lines, noted)).toMatchObject({
+        idPrefix: LINES_PREFIX,
+        counts: { stored: 0, duplicates: 2 },
+      });
     });
 
     test('one that was corrected in place goes on as well', async () => {
