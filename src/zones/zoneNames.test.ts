@@ -48,6 +48,7 @@ describe('namesOf', () => {
       ':Europe/Berlin',
       'Europe/Berlin ',
     ],
+    ...['right/Europe/Berlin', 'RIGHT/Etc/UTC', 'posix/right/Asia/Kolkata'],
   ])('refuses "%s"', (name) => {
     expect(() => namesOf(name)).toThrow(TidemarkError);
     expect(() => namesOf(name)).toThrow(expect.objectContaining({ code: 'timezone_invalid' }));

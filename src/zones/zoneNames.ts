@@ -122,6 +122,8 @@ const FIXED = /^etc\/gmt([+-]?0|\+([1-9]|1[0-2])|-([1-9]|1[0-4]))$/i;
 const NO_PLACE = /^(factory|localtime|posixrules)$/i;
 /** Where Debian has everything once more. */
 const AGAIN = /^posix\//i;
+/** And once with leap seconds, where days begin half a minute off: neither our times nor those of PostgreSQL have any. */
+const WITH_LEAP_SECONDS = /^right\//i;
 const OF_UTC = new Set(['Etc/UTC', 'Etc/GMT']);
 
 /** Whether it is UTC by another name. */
@@ -140,12 +142,17 @@ export function namesOf(zone: string): string[] {
   const name = zone.replace(AGAIN, '');
   const places = (GROUPS.get(name.toLowerCase()) ?? []).filter((other) => other.includes('/'));
   if (NO_PLACE.test(name)) return [name];
+  if (WITH_LEAP_SECONDS.test(name)) throw unknown(zone);
   if (PLACE.test(name) || FIXED.test(name)) return [name, ...places.filter((other) => other !== name)];
   if (name.includes('/') || places.length === 0) {
-    throw new TidemarkError(
-      'timezone_invalid',
-      `${zone} is not a time zone; use a name such as Europe/Berlin`,
-    );
+    throw unknown(zone);
   }
   return places;
+}
+
+function unknown(zone: string): TidemarkError {
+  return new TidemarkError(
+    'timezone_invalid',
+    `${zone} is not a time zone; use a name such as Europe/Berlin`,
+  );
 }
