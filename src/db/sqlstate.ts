@@ -87,9 +87,10 @@ export function connectionLost(error: unknown): boolean {
 /**
  * What somebody else's work on the same rows ends ours with: a lock that is held (two refreshes of a range), rows that
  * were moved meanwhile (TimescaleDB 2.29 packs a chunk that is refreshed, or the other way round), locks taken
- * crosswise. The connection is as good as before, and the work may be done again.
+ * crosswise, chunks that were rearranged under a snapshot. The connection is as good as before, and the work may be done
+ * again.
  */
-const GAVE_WAY = new Set([LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE, DEADLOCK_DETECTED]);
+const GAVE_WAY = new Set([LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE, DEADLOCK_DETECTED, CHUNKS_MOVED]);
 
 /** Whether a statement failed because another was at the same, and may succeed if it is repeated. */
 export function gaveWay(error: unknown): boolean {

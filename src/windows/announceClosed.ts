@@ -12,7 +12,7 @@ const WINDOWS_PER_STEP = 20;
 export async function announceClosed(client: pg.Client): Promise<boolean> {
   const done = await inOneSnapshot<{ more: boolean }>(
     client,
-    `select announce_closed_windows(${WINDOWS_PER_STEP}) as more`,
+    () => `select announce_closed_windows(${WINDOWS_PER_STEP}) as more`,
   );
   return done?.more ?? false;
 }

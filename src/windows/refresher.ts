@@ -69,7 +69,10 @@ class RefresherRound {
   private readonly config: WindowsConfig;
   private readonly metrics: WindowMetrics;
   private readonly lease: RefreshLease;
-  /** Why what has closed was left to another instance. The round does all else, and fails with it in the end. */
+  /**
+   * Why what has closed was left to another instance, or to the next round. The round does all else, and fails with it in
+   * the end.
+   */
   left: unknown;
   private keptUpAt = 0;
 
@@ -100,7 +103,7 @@ class RefresherRound {
     signal.throwIfAborted();
     more = (await this.cover(0)) || more;
     signal.throwIfAborted();
-    more = (await announceClosed(client)) || more;
+    more = (await this.unlessLeft(() => announceClosed(client))) || more;
     this.keptUpAt = performance.now();
     return more;
   }
@@ -137,13 +140,22 @@ class RefresherRound {
 
   private cover(changed: number): Promise<boolean> {
     const { client, config, metrics } = this;
-    return timed(metrics, 'activity', () => coverActivity(client, config.stepMinutes, changed));
+    return this.unlessLeft(() =>
+      timed(metrics, 'activity', () => coverActivity(client, config.stepMinutes, changed)),
+    );
   }
 
-  private async refreshClosed(): Promise<boolean> {
+  private refreshClosed(): Promise<boolean> {
     const { client, config } = this;
+    return this.unlessLeft(() =>
+      refreshClosed(client, (...range) => this.refresh(...range), config.stepMinutes),
+    );
+  }
+
+  /** What may be left where it has to give way: all else is done then. */
+  private async unlessLeft(work: () => Promise<boolean>): Promise<boolean> {
     try {
-      return await refreshClosed(client, (...range) => this.refresh(...range), config.stepMinutes);
+      return await work();
     } catch (error) {
       if (!gaveWay(error)) throw error;
       this.left = error;
