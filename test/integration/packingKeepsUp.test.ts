@@ -33,7 +33,7 @@ describe.runIf(inject('engine') === 'timescale')('on timescale', () => {
         begin
           if most > ${most} then raise exception 'packed' using errcode = 'TM006'; end if;
           windows := 0;
-          more := true;
+          more := false;
         end $$`);
     }
     async function step(daysAgo: number): Promise<number> {
@@ -53,16 +53,16 @@ describe.runIf(inject('engine') === 'timescale')('on timescale', () => {
     };
 
     it('less is covered at a time', async () => {
-      await packing(3);
-      expect(await step(5)).toBe(0);
-      await packing(0);
-      expect(await step(6)).toBe(0);
-      expect(await stale()).toBe(0);
+      for (const most of [3, 0]) {
+        await packing(most);
+        await step(5 + most);
+        expect(await stale()).toBe(0);
+      }
     });
 
     it('late windows are refreshed all the same, and what has closed is tried again', async () => {
       await packing(-1);
-      await expect(step(7)).rejects.toMatchObject({ code: 'TM006' });
+      await expect(step(10)).rejects.toMatchObject({ code: 'TM006' });
       expect(await stale()).toBe(0);
     });
   });
