@@ -23,7 +23,7 @@ export function ceAttributes(c: Context<AppEnv>): Record<string, string> {
     attributes[header.slice(PREFIX.length)] = value;
   }
   const type = requestHeader(c, 'content-type');
-  if (!type?.trim()) delete attributes.datacontenttype;
+  if (type === undefined) delete attributes.datacontenttype;
   else attributes.datacontenttype = type;
   return attributes;
 }

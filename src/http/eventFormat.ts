@@ -40,9 +40,9 @@ export function formatOf(c: Context<AppEnv>, dialect: Dialect): EventFormat {
   throw unsupported(type, TAKEN);
 }
 
-/** Without parameters such as charset. undefined: there is no such header, or nothing in it. */
+/** Without parameters such as charset. undefined: there is no such header. */
 function mediaType(c: Context<AppEnv>): string | undefined {
-  return requestHeader(c, 'content-type')?.split(';', 1)[0]?.trim().toLowerCase() || undefined;
+  return requestHeader(c, 'content-type')?.split(';', 1)[0]?.trim().toLowerCase();
 }
 
 /** Who names no type may send either. undefined: it is a type that is not taken. */
