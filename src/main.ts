@@ -34,6 +34,7 @@ async function main(): Promise<void> {
     });
     if (keyring) welcome(config, server.address, url, keyring, performance.now() - started);
     else log.info({ address: server.address }, 'listening');
+    service.onListening();
 
     const signal = await stop;
     log.info({ signal }, 'stopping');

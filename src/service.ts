@@ -56,6 +56,8 @@ export interface Service {
   app: App;
   /** To be told of requests that were refused before they reached the app. */
   onRefused(code: ErrorCode): void;
+  /** To be called once it can be reached: logs what the operator should know of the database. */
+  onListening(): void;
   /**
    * Makes readiness answer 503, so that a load balancer sends no more, and leaves queues and all that others can do as
    * well, or later, to other instances.
@@ -110,7 +112,6 @@ export async function createService(
   await reconcileRetention(admin, engine, config.retention, log);
   const lookups = retryingLost(admin);
   const zones = new Zones(lookups);
-  await tellZoneRules(zones, log);
   const frontier = new ClosedFrontier();
   const counters =
     parts.live ??
@@ -218,6 +219,9 @@ export async function createService(
   return {
     app,
     onRefused: (code) => httpMetrics.refused(code),
+    onListening() {
+      tellZoneRules(zones, log).catch((error) => log.warn({ err: error }, 'time zone rules are not known'));
+    },
     beginDrain() {
       accepting = false;
       for (const source of sources) void source.stop();
