@@ -291,8 +291,8 @@ describeEngine('import', () => {
     ]);
     expect(counts).toMatchObject({ rows: 10, stored: 3, badLines: 7 });
     expect((await stored()).map(({ metadata, tokens }) => [metadata?.note, tokens])).toEqual([
-      ['two\nlines', 3],
-      ['ok\n\nso far', 3],
+      ['two\r\nlines', 3],
+      ['ok\r\n\r\nso far', 3],
       [undefined, 7],
     ]);
   });
