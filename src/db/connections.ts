@@ -121,7 +121,7 @@ function toldEachTime(client: pg.Client): pg.Client {
   const query = async (...args: unknown[]) => {
     const [statement, values] = args as [string | pg.QueryConfig, unknown[] | undefined];
     const { text, values: own } = typeof statement === 'string' ? { text: statement } : statement;
-    if (client.getTransactionStatus() !== 'I' || /^\s*(call|commit|rollback|listen)\b/i.test(text))
+    if (client.getTransactionStatus() !== 'I' || /^\s*(call|commit|rollback|listen|set)\b/i.test(text))
       return send(...args);
     if (/^\s*(begin|start)\b/i.test(text)) {
       const begun = await send(...args);

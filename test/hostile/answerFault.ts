@@ -5,6 +5,8 @@ const INSIDE =
   /node_modules|\bat \S+ \(|\bat file:|\/(?:src|dist|home|usr|tmp|root)\/|\.[tj]s:\d+|\b(?:select|insert into|update|delete from)\b.*\b(?:from|where|values|set)\b|\bpg_\w+|postgres|sqlstate|relation "|column "|syntax error at|invalid input syntax|ECONN|ERR_[A-Z]|HPE_|llhttp|undici|hono|zod\b/i;
 
 const FIELDS = new Set(['type', 'title', 'status', 'code', 'detail', 'requestId', 'errors']);
+/** The verdicts of a request with `onInvalid=skip` none of whose events is valid. */
+const VERDICTS = new Set(['accepted', 'duplicates', 'rejected', 'results']);
 
 export interface Seen {
   status: number;
@@ -32,6 +34,7 @@ export function answerFault({ status, headers, body }: Seen, sent: string, secre
   if (!ERROR_CODES.includes(problem.code as never)) return `the code ${problem.code}`;
   if (problem.status !== status) return `status ${status}, and ${problem.status} inside`;
   if (problem.requestId !== headers['x-request-id']) return 'two request ids';
-  const extra = Object.keys(problem).find((name) => !FIELDS.has(name));
+  const verdicts = problem.code === 'invalid_events' && problem.accepted === 0;
+  const extra = Object.keys(problem).find((name) => !FIELDS.has(name) && !(verdicts && VERDICTS.has(name)));
   return extra ? `the field ${extra}` : null;
 }

@@ -155,8 +155,11 @@ export async function attack(plan: AttackPlan): Promise<AttackReport> {
 
   if (target.exit() !== null) fault(`the instance has ended: ${target.exit()}`);
   for (const text of bystander.faults) fault(`beside: ${text}`);
-  const said = target.said();
-  if (said !== '') fault(`the instance says: ${said}`);
+  const said = target
+    .said()
+    .split('\n')
+    .filter((line) => line !== '' && !isOfRejected(line));
+  if (said.length > 0) fault(`the instance says: ${said.join('\n')}`);
   for (const text of await storedFaults(sql, attacker.id, accepted, victim.id, bystander.acknowledged))
     fault(text);
   return {
@@ -280,4 +283,9 @@ function hash(text: string): number {
   let value = 0x811c9dc5;
   for (const char of text) value = Math.imul(value ^ char.codePointAt(0)!, 0x01000193);
   return value >>> 0;
+}
+
+/** What is logged of the events that were refused, as it should be. */
+function isOfRejected(line: string): boolean {
+  return JSON.parse(line).msg === 'events were rejected';
 }
