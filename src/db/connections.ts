@@ -2,8 +2,8 @@ import pg from 'pg';
 import type { DatabaseConfig } from '../config/database.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { inStatementSpan } from '../telemetry/spans.ts';
+import { AccompaniedQuery } from './accompaniedQuery.ts';
 import type { CircuitBreaker } from './circuitBreaker.ts';
-import { ConfiguredQuery } from './configuredQuery.ts';
 import type { DatabaseMetrics } from './databaseMetrics.ts';
 import type { Engine } from './engine.ts';
 import { remedyFor } from './sqlstate.ts';
@@ -128,7 +128,12 @@ function toldEachTime(client: pg.Client): pg.Client {
       await send(LOCALLY_WITHOUT_JIT);
       return begun;
     }
-    const configured = new ConfiguredQuery({ text, values: values ?? own ?? [] }, JIT_OFF);
+    const configured = new AccompaniedQuery({
+      text,
+      values: values ?? own ?? [],
+      before: [{ text: `select ${JIT_OFF}` }],
+      after: [],
+    });
     client.query(configured);
     return configured.result;
   };

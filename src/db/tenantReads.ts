@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { inStatementSpan } from '../telemetry/spans.ts';
+import { AccompaniedQuery, type Companion } from './accompaniedQuery.ts';
 import { ChunksMoved, repeatMoved } from './chunksMoved.ts';
 import type { CircuitBreaker } from './circuitBreaker.ts';
 import type { Queryable } from './connections.ts';
@@ -7,7 +8,6 @@ import type { DatabaseMetrics } from './databaseMetrics.ts';
 import type { Engine } from './engine.ts';
 import { retryLost } from './retryLost.ts';
 import { remedyFor } from './sqlstate.ts';
-import { type Companion, TenantQuery } from './tenantQuery.ts';
 
 export interface TenantReadsOptions {
   pool: pg.Pool;
@@ -137,7 +137,7 @@ export class TenantReads {
   ): Promise<pg.QueryResult> {
     const { pooled, metrics } = this.options;
     const end = metrics?.statements.startTimer({ pool: 'read' });
-    const query = new TenantQuery({ text, values, before, after, ...(!pooled && { name }) });
+    const query = new AccompaniedQuery({ text, values, before, after, ...(!pooled && { name }) });
     try {
       const result = await inStatementSpan(text, name, async () => this.result(await lending, query));
       // Where it asks nothing, there is nothing but a commit after it, which returns no row.
@@ -148,7 +148,7 @@ export class TenantReads {
     }
   }
 
-  private async result(lent: LentClient, query: TenantQuery): Promise<pg.QueryResult> {
+  private async result(lent: LentClient, query: AccompaniedQuery): Promise<pg.QueryResult> {
     const { client } = lent;
     const proven = this.proven.get(client) ?? new Set();
     try {

@@ -21,7 +21,7 @@ export interface Companion {
   values?: string[];
 }
 
-export interface TenantStatement {
+export interface AccompaniedStatement {
   text: string;
   values: unknown[];
   /** Prepares it under this name, once per connection. */
@@ -33,25 +33,25 @@ export interface TenantStatement {
 }
 
 /**
- * The statements that give a statement its tenant context, or end what it has begun, and the statement, in one round
- * trip: they are sent with a single Sync behind them, hence are one transaction, and the context ends with it
- * (PostgreSQL documentation, "Extended Query", on Sync and implicit transactions).
+ * A statement and those that give it its tenant or its settings, or end what it has begun, in one round trip: they are
+ * sent with a single Sync behind them, hence are one transaction, which does not wait for the client to end; what was set
+ * ends with it, and no lock is left behind (PostgreSQL documentation, "Extended Query", on Sync and implicit transactions).
  *
  * A Submittable of `pg`: the inner Query does everything but its companions.
  */
-export class TenantQuery implements pg.Submittable {
+export class AccompaniedQuery implements pg.Submittable {
   readonly text: string;
   readonly name: string | undefined;
   /** Settles with the result. */
   readonly result: Promise<pg.QueryResult>;
   /** What the first statement after it has returned, as text. */
   afterwards: string | null | undefined;
-  private readonly statement: TenantStatement;
+  private readonly statement: AccompaniedStatement;
   private readonly inner: Handlers;
   /** Statements that have ended. */
   private ended = 0;
 
-  constructor(statement: TenantStatement) {
+  constructor(statement: AccompaniedStatement) {
     const { text, values, name } = statement;
     this.statement = statement;
     this.text = text;
