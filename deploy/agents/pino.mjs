@@ -9,10 +9,12 @@ const TIMEOUT_MS = 10_000;
 
 /**
  * Sends what comes in batches. While the service is away or overloaded it repeats the batch, and reads no further: pino holds
- * the rest back in its buffer, and then drops or blocks as `sync` says.
+ * the rest back in its buffer, and then drops or blocks as `sync` says. When the process ends, what was read is sent first, for at
+ * most the 10 s that pino waits.
  */
 export default function tidemark({ url = 'http://127.0.0.1:8080/v1/events?onInvalid=skip', key }) {
-  return build(async (source) => {
+  let sent;
+  const sendAll = async (source) => {
     let batch = [];
     let sending = null;
     for await (const { level, time, pid, hostname, msg, ...event } of source) {
@@ -28,7 +30,15 @@ export default function tidemark({ url = 'http://127.0.0.1:8080/v1/events?onInva
     }
     await sending;
     if (batch.length > 0) await send(batch, url, key);
-  });
+  };
+  return build(
+    (source) => {
+      sent = sendAll(source);
+      return sent;
+    },
+    // The worker ends once its stream is closed, whatever is under way.
+    { close: () => sent.catch(() => {}) },
+  );
 }
 
 async function send(batch, url, key) {

@@ -1,8 +1,12 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type HttpServer, listen } from '../../src/http/server.ts';
 import { freePort } from '../../src/local/freePort.ts';
@@ -142,7 +146,20 @@ describeEngine('the configurations of agents', () => {
   });
 
   it('pino: each event once, those before the process ends too', async () => {
-    const url = `${server.address}/v1/events?onInvalid=skip`;
+    // An answer that takes its time: what is under way when pino's stream ends is sent all the same.
+    const slow = createServer(async (request, response) => {
+      const body = await buffer(request);
+      await setTimeout(300);
+      const { authorization = '', 'content-type': type = '' } = request.headers;
+      const answer = await fetch(server.address + request.url, {
+        method: 'POST',
+        headers: { authorization, 'content-type': type },
+        body,
+      });
+      response.writeHead(answer.status).end(await answer.text());
+    }).listen(0, '127.0.0.1');
+    await once(slow, 'listening');
+    const url = `http://127.0.0.1:${(slow.address() as AddressInfo).port}/v1/events?onInvalid=skip`;
     const script = `import pino from ${JSON.stringify(import.meta.resolve('pino'))};
       const meter = pino(pino.transport({ target: ${JSON.stringify(join(AGENTS, 'pino.mjs'))},
         options: ${JSON.stringify({ url, key })} }));
@@ -151,6 +168,7 @@ describeEngine('the configurations of agents', () => {
     await writeFile(file, script);
     const child = start(process.execPath, file);
     expect(await once(child, 'exit')).toEqual([0, null]);
+    slow.close();
     expect(await stored('pino')).toHaveLength(1_100);
   });
 });
