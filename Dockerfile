@@ -40,7 +40,7 @@ EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/healthz`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 # Without npm or a shell in between, so that SIGTERM reaches the service.
-ENTRYPOINT ["node", "--enable-source-maps", "dist/cli/tidemark.js"]
+ENTRYPOINT ["node", "--enable-source-maps", "dist/faces/cli/tidemark.js"]
 CMD ["serve"]
 
 # Last, since they change with every build.

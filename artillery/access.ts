@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { Client, Refused } from '../src/seeds/client.ts';
+import { Client, Refused } from '../src/faces/seeds/client.ts';
 import { LoadError } from './loadError.ts';
 
 const DEFAULT_PORT = '8080';

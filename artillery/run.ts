@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { Client, Refused } from '../src/seeds/client.ts';
+import { Client, Refused } from '../src/faces/seeds/client.ts';
 import { openAccess } from './access.ts';
 import { LoadError } from './loadError.ts';
 import { type Options, readOptions } from './options.ts';

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { loadConfig } from '../src/config.ts';
+import { loadConfig } from '../src/ground/config/loadConfig.ts';
 import { startRedis } from '../test/support/redisServer.ts';
 import { type ClosingOptions, readClosingOptions } from './closingOptions.ts';
 import {

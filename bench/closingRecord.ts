@@ -1,6 +1,6 @@
 import type pg from 'pg';
-import type { ClosedFrontier } from '../src/windows/closedFrontier.ts';
-import type { WindowMetrics } from '../src/windows/windowMetrics.ts';
+import type { ClosedFrontier } from '../src/sums/windows/closedFrontier.ts';
+import type { WindowMetrics } from '../src/sums/windows/windowMetrics.ts';
 
 /** A duration in ms, and when it was over (ms since the epoch). */
 export interface Sample {

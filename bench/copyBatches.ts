@@ -1,4 +1,4 @@
-import { CopyEncoder, EVENT_COLUMNS, IDENTITY_COLUMNS } from '../src/ingest/copyEncoding.ts';
+import { CopyEncoder, EVENT_COLUMNS, IDENTITY_COLUMNS } from '../src/intake/ingest/copyEncoding.ts';
 import { type FillIds, idBytes, markerId, writeIdText } from './eventIds.ts';
 import { makeEvent, seededRandom } from './workload.ts';
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { CopyTransaction } from '../src/ingest/copyTransaction.ts';
+import { CopyTransaction } from '../src/intake/ingest/copyTransaction.ts';
 import { type CopyBatch, type CopyBatchOptions, makeCopyBatch } from './copyBatches.ts';
 import { interruption } from './interruption.ts';
 import { type Percentiles, percentilesOf } from './percentiles.ts';

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import type { UsageEvent } from '../src/events/usageEvent.ts';
-import { CopyEncoder } from '../src/ingest/copyEncoding.ts';
-import { createKey } from '../src/tenancy/keys.ts';
+import { createKey } from '../src/access/tenancy/keys.ts';
+import { CopyEncoder } from '../src/intake/ingest/copyEncoding.ts';
+import type { UsageEvent } from '../src/model/usageEvent.ts';
 import { copyEvents, setBack } from './history.ts';
 import { interruption } from './interruption.ts';
 import { withClient } from './servers.ts';

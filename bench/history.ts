@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import { CopyEncoder, EVENT_COLUMNS, IDENTITY_COLUMNS } from '../src/ingest/copyEncoding.ts';
-import { CopyTransaction } from '../src/ingest/copyTransaction.ts';
-import { WINDOW_MS } from '../src/windows/window.ts';
+import { CopyEncoder, EVENT_COLUMNS, IDENTITY_COLUMNS } from '../src/intake/ingest/copyEncoding.ts';
+import { CopyTransaction } from '../src/intake/ingest/copyTransaction.ts';
+import { WINDOW_MS } from '../src/model/window.ts';
 import { interruption } from './interruption.ts';
 import { withClient } from './servers.ts';
 import { makeEvent, seededRandom } from './workload.ts';

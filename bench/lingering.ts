@@ -1,5 +1,5 @@
 import './exitWithParent.mjs';
-import { Batcher, type BatchItem } from '../src/ingest/batcher.ts';
+import { Batcher, type BatchItem } from '../src/intake/ingest/batcher.ts';
 
 /*
  * The service with a group commit that waits: items reach the queue together, LINGER_MS after the first of them, or
@@ -38,4 +38,4 @@ if (lingerMs > 0) {
   };
 }
 
-await import('../src/main.ts');
+await import('../src/faces/service/main.ts');

@@ -1,4 +1,4 @@
-import { WINDOW_MS } from '../src/windows/window.ts';
+import { WINDOW_MS } from '../src/model/window.ts';
 import { messageOf, startChild } from './children.ts';
 import { type Faults, findFaults } from './closedWindows.ts';
 import type { ClosingReport, ClosingTask } from './closingInstances.ts';

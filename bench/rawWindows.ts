@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { WindowSummary } from '../src/rollups/windowSummary.ts';
+import type { WindowSummary } from '../src/sums/rollups/windowSummary.ts';
 import { TENANT } from './workload.ts';
 
 type Sums = Pick<

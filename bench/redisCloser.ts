@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type pg from 'pg';
-import { BackgroundLoop, type BackgroundLoopOptions } from '../src/db/backgroundLoop.ts';
-import { errorCode, LOCK_NOT_AVAILABLE } from '../src/db/sqlstate.ts';
+import { BackgroundLoop, type BackgroundLoopOptions } from '../src/ground/db/backgroundLoop.ts';
+import { errorCode, LOCK_NOT_AVAILABLE } from '../src/ground/db/sqlstate.ts';
 import { type ClosingRecord, now } from './closingRecord.ts';
 
 /*

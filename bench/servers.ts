@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import pg from 'pg';
-import { migrate } from '../src/db/migrate.ts';
-import { freePort } from '../src/local/freePort.ts';
-import { startCluster } from '../src/local/postgresCluster.ts';
+import { migrate } from '../src/ground/db/migrate.ts';
+import { freePort } from '../src/ground/local/freePort.ts';
+import { startCluster } from '../src/ground/local/postgresCluster.ts';
 import { withDatabase } from '../test/support/databaseUrl.ts';
 import { startTimescale } from '../test/support/timescaleServer.ts';
 import { findPostmaster } from './processStats.ts';

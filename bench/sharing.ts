@@ -1,5 +1,5 @@
 import './exitWithParent.mjs';
-import { Batcher, type BatchItem } from '../src/ingest/batcher.ts';
+import { Batcher, type BatchItem } from '../src/intake/ingest/batcher.ts';
 
 /*
  * The service with a batcher that takes everybody for one tenant when ONE_FLOW is 1: first come, first served, in
@@ -22,4 +22,4 @@ Batcher.prototype.check = function (this: Batcher<BatchItem, unknown>, flow: str
   check.call(this, oneFlow ? 'all' : flow, ...size);
 };
 
-await import('../src/main.ts');
+await import('../src/faces/service/main.ts');

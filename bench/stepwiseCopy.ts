@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
-import { CopyTransaction } from '../src/ingest/copyTransaction.ts';
+import { CopyTransaction } from '../src/intake/ingest/copyTransaction.ts';
 import type { CopyBatch } from './copyBatches.ts';
 import type { SendBatch } from './copyWriters.ts';
 

@@ -1,9 +1,9 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { toUsageEvent } from '../src/events/toUsageEvent.ts';
-import type { UsageEvent } from '../src/events/usageEvent.ts';
-import { Random } from '../src/seeds/random.ts';
-import { arrivals, type PostedEvent, tenantModels } from '../src/seeds/trafficModel.ts';
+import { Random } from '../src/faces/seeds/random.ts';
+import { arrivals, type PostedEvent, tenantModels } from '../src/faces/seeds/trafficModel.ts';
+import { toUsageEvent } from '../src/intake/events/toUsageEvent.ts';
+import type { UsageEvent } from '../src/model/usageEvent.ts';
 
 /** Events to be stored, in order of time, a batch at a time. */
 export interface Feed {

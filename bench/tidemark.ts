@@ -3,7 +3,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../src/local/freePort.ts';
+import { freePort } from '../src/ground/local/freePort.ts';
 import { startChild } from './children.ts';
 import { TENANT } from './workload.ts';
 

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { WindowSummary } from '../src/rollups/windowSummary.ts';
-import { WINDOW_MS } from '../src/windows/window.ts';
+import { WINDOW_MS } from '../src/model/window.ts';
+import type { WindowSummary } from '../src/sums/rollups/windowSummary.ts';
 import { caughtUp } from './caughtUp.ts';
 import { generate } from './generate.ts';
 import { historyStart, loadHistory } from './history.ts';

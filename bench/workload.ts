@@ -1,4 +1,4 @@
-import { DEFAULT_EVENT_TYPE, type UsageEvent } from '../src/events/usageEvent.ts';
+import { DEFAULT_EVENT_TYPE, type UsageEvent } from '../src/model/usageEvent.ts';
 
 /*
  * What every measurement writes: the calls of an LLM gateway, 100 customers, 5 endpoints, 3 models, evenly mixed. With

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 /*
  * What `npx tidemark` runs. In a clone the program is built when it is missing or older than its sources; where there
- * are no sources it is there already. Everything else is in src/cli/tidemark.ts.
+ * are no sources it is there already. Everything else is in src/faces/cli/tidemark.ts.
  */
 
 const root = fileURLToPath(new URL('..', import.meta.url));

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { ENVIRONMENT } from '../src/config/environment.ts';
-import { loadConfig } from '../src/config.ts';
+import { ENVIRONMENT } from '../src/ground/config/environment.ts';
+import { loadConfig } from '../src/ground/config/loadConfig.ts';
 import { TIMESCALE_IMAGE } from '../test/support/timescaleServer.ts';
 
 const root = join(import.meta.dirname, '..');

@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join, matchesGlob } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ENVIRONMENT } from '../src/config/environment.ts';
+import { ENVIRONMENT } from '../src/ground/config/environment.ts';
 
 const root = join(import.meta.dirname, '..');
 const read = (file: string) => readFileSync(join(root, file), 'utf8');
@@ -115,7 +115,7 @@ describe('.dockerignore', () => {
       'dist/main.js',
       'deploy/k8s/prod/tidemark.env',
       'test/support/program.ts',
-      'src/config.test.ts',
+      'src/ground/config/loadConfig.test.ts',
       'x.log',
     );
     expect(kept.filter(sent)).toEqual([]);

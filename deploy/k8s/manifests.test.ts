@@ -2,10 +2,10 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { migrateCommand } from '../../src/cli/commands/migrate.ts';
-import { ENVIRONMENT } from '../../src/config/environment.ts';
-import { loadConfig } from '../../src/config.ts';
-import { addressRule } from '../../src/delivery/webhook/addressRules.ts';
+import { migrateCommand } from '../../src/faces/cli/commands/migrate.ts';
+import { ENVIRONMENT } from '../../src/ground/config/environment.ts';
+import { loadConfig } from '../../src/ground/config/loadConfig.ts';
+import { addressRule } from '../../src/outbound/delivery/webhook/addressRules.ts';
 import {
   buildKustomization,
   kustomize,
@@ -240,7 +240,7 @@ describe.skipIf(!kustomize).each(['base', 'prod'] as const)('%s, built', (name) 
       for (const range of ipBlock.except)
         expect([range, allowed(range.split('/')[0])]).toEqual([range, false]);
     }
-    const source = readFileSync(join(here, '../../src/delivery/webhook/addressRules.ts'), 'utf8');
+    const source = readFileSync(join(here, '../../src/outbound/delivery/webhook/addressRules.ts'), 'utf8');
     const forbidden = [...source.matchAll(/^ {2}'([0-9a-f:./]+)'/gm)].map(([, range]) => range);
     const except = webhooks.spec.egress[0].to.flatMap(({ ipBlock }: Manifest) => ipBlock.except);
     expect(except).toEqual(forbidden);

@@ -1,13 +1,13 @@
 import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { loadConfig } from '../../src/config.ts';
-import type { ErrorCode } from '../../src/errors.ts';
-import { createApp } from '../../src/http/app.ts';
-import { HttpMetrics } from '../../src/http/httpMetrics.ts';
-import { statusOf } from '../../src/http/problem.ts';
-import type { Services } from '../../src/http/services.ts';
-import { createLogger } from '../../src/telemetry/logger.ts';
-import { createRegistry } from '../../src/telemetry/metrics.ts';
+import { createApp } from '../../src/faces/http/app.ts';
+import { HttpMetrics } from '../../src/faces/http/httpMetrics.ts';
+import { statusOf } from '../../src/faces/http/problem.ts';
+import type { Services } from '../../src/faces/http/services.ts';
+import { loadConfig } from '../../src/ground/config/loadConfig.ts';
+import { createLogger } from '../../src/ground/telemetry/logger.ts';
+import { createRegistry } from '../../src/ground/telemetry/metrics.ts';
+import type { ErrorCode } from '../../src/model/errors.ts';
 
 /*
  * npm run docs:api: docs/api.md from the service's own OpenAPI description. A test says when it is out of date.

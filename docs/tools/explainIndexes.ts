@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { migrate } from '../../src/db/migrate.ts';
+import { migrate } from '../../src/ground/db/migrate.ts';
 import { withDatabase } from '../../test/support/databaseUrl.ts';
 import { INDEX_QUERIES, type IndexQuery } from '../../test/support/indexQueries.ts';
 import { removeRunFolder, runFolder } from '../../test/support/runFolder.ts';

@@ -1,4 +1,4 @@
-/** Upper bounds (ms) of the cumulative latency histogram. src/rollups/latencyHistogram.ts reads the same columns. */
+/** Upper bounds (ms) of the cumulative latency histogram. src/sums/rollups/latencyHistogram.ts reads the same columns. */
 export const LATENCY_BOUNDS_MS = [
   5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 120_000,
 ];

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
-import { createKey } from '../../src/tenancy/keys.ts';
+import { createKey } from '../../src/access/tenancy/keys.ts';
 import { closedUntil } from '../support/closing.ts';
 import { describeEngine } from '../support/database.ts';
 import { until } from '../support/service.ts';

@@ -1,7 +1,7 @@
 import { type AddressInfo, createServer } from 'node:net';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { RedisUsage } from '../../src/limits/sharedUsage.ts';
-import { TokenBuckets } from '../../src/limits/tokenBuckets.ts';
+import { RedisUsage } from '../../src/access/limits/sharedUsage.ts';
+import { TokenBuckets } from '../../src/access/limits/tokenBuckets.ts';
 import { newRedis } from '../support/newRedis.ts';
 
 const TIMEOUT_MS = 200;

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { loadConfig } from '../../src/config.ts';
-import { prepareDatabase } from '../../src/db/prepareDatabase.ts';
-import { createLogger } from '../../src/telemetry/logger.ts';
-import { closeWindows } from '../../src/windows/closeWindows.ts';
+import { loadConfig } from '../../src/ground/config/loadConfig.ts';
+import { prepareDatabase } from '../../src/ground/db/prepareDatabase.ts';
+import { createLogger } from '../../src/ground/telemetry/logger.ts';
+import { closeWindows } from '../../src/sums/windows/closeWindows.ts';
 import { BruteForce } from '../support/bruteForce.ts';
 import { expectExact } from '../support/compareSummaries.ts';
 import { createEmptyDatabase, describeEngine, type TestDatabase } from '../support/database.ts';

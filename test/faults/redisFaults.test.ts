@@ -1,9 +1,9 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { Redis } from 'ioredis';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { emptySums, type LiveIncrement } from '../../src/live/liveCounters.ts';
-import { RedisLiveCounters, type RedisOptions } from '../../src/live/redis.ts';
-import { WINDOW_MS, windowStart } from '../../src/windows/window.ts';
+import { WINDOW_MS, windowStart } from '../../src/model/window.ts';
+import { emptySums, type LiveIncrement } from '../../src/sums/live/liveCounters.ts';
+import { RedisLiveCounters, type RedisOptions } from '../../src/sums/live/redis.ts';
 import { newRedis } from '../support/newRedis.ts';
 
 const TIMEOUT_MS = 200;

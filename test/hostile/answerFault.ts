@@ -1,4 +1,4 @@
-import { ERROR_CODES } from '../../src/errors.ts';
+import { ERROR_CODES } from '../../src/model/errors.ts';
 
 /** What an answer may never show of the service's inside, unless the request itself has said it. */
 const INSIDE =

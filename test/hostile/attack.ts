@@ -1,7 +1,7 @@
 import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
-import { createKey } from '../../src/tenancy/keys.ts';
+import { createKey } from '../../src/access/tenancy/keys.ts';
 import type { Operation } from '../support/description.ts';
 import { converse } from '../support/rawHttp.ts';
 import { randomFrom } from '../support/traffic.ts';

@@ -1,7 +1,7 @@
-import { loadConfig } from '../../src/config.ts';
-import { listen } from '../../src/http/server.ts';
-import { createService } from '../../src/service.ts';
-import { createLogger } from '../../src/telemetry/logger.ts';
+import { listen } from '../../src/faces/http/server.ts';
+import { createService } from '../../src/faces/service/service.ts';
+import { loadConfig } from '../../src/ground/config/loadConfig.ts';
+import { createLogger } from '../../src/ground/telemetry/logger.ts';
 
 /** One instance as it runs in production, in a process of its own that tells how much memory it holds. */
 

@@ -1,8 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type HttpServer, listen } from '../../src/http/server.ts';
-import { DEMO_TENANT, ensureDemoTenant } from '../../src/tenancy/demoTenant.ts';
+import { DEMO_TENANT, ensureDemoTenant } from '../../src/access/tenancy/demoTenant.ts';
+import { type HttpServer, listen } from '../../src/faces/http/server.ts';
 import { describeEngine } from '../support/database.ts';
 import { ADMIN_KEY, startTestService, type TestService, whileLocked } from '../support/service.ts';
 import { anEvent } from '../support/traffic.ts';

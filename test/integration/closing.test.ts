@@ -1,11 +1,11 @@
 import pg from 'pg';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, beforeEach, expect, inject, it } from 'vitest';
-import { connect, connectionSettings } from '../../src/db/connections.ts';
-import { readEngine } from '../../src/db/engine.ts';
-import { createLogger } from '../../src/telemetry/logger.ts';
-import { Refresher } from '../../src/windows/refresher.ts';
-import { WindowMetrics } from '../../src/windows/windowMetrics.ts';
+import { connect, connectionSettings } from '../../src/ground/db/connections.ts';
+import { readEngine } from '../../src/ground/db/engine.ts';
+import { createLogger } from '../../src/ground/telemetry/logger.ts';
+import { Refresher } from '../../src/sums/windows/refresher.ts';
+import { WindowMetrics } from '../../src/sums/windows/windowMetrics.ts';
 import { BruteForce } from '../support/bruteForce.ts';
 import { CLOSED_BY_HAND, closedUntil, closeUpTo } from '../support/closing.ts';
 import { expectExact } from '../support/compareSummaries.ts';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { CloudEvent, type CloudEventV1, emitterFor, HTTP, type Message, Mode } from 'cloudevents';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type HttpServer, listen } from '../../src/http/server.ts';
+import { type HttpServer, listen } from '../../src/faces/http/server.ts';
 import { describeEngine } from '../support/database.ts';
 import { converse } from '../support/rawHttp.ts';
 import { startTestService, type TestService } from '../support/service.ts';

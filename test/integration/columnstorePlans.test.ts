@@ -1,8 +1,8 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { connectionSettings, createPool, createTenantReads } from '../../src/db/connections.ts';
-import { createLogger } from '../../src/telemetry/logger.ts';
-import { tenantContext } from '../../src/tenancy/tenantContext.ts';
+import { tenantContext } from '../../src/access/tenancy/tenantContext.ts';
+import { connectionSettings, createPool, createTenantReads } from '../../src/ground/db/connections.ts';
+import { createLogger } from '../../src/ground/telemetry/logger.ts';
 import { describeEngine } from '../support/database.ts';
 import { startTestService, type TestService, until } from '../support/service.ts';
 import { anEvent } from '../support/traffic.ts';

@@ -3,12 +3,12 @@ import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
-import type { Config } from '../../src/config.ts';
-import { giveUpOld } from '../../src/delivery/relay/giveUpOld.ts';
-import { pruneDeliveries } from '../../src/delivery/relay/pruneDeliveries.ts';
-import { addressRule } from '../../src/delivery/webhook/addressRules.ts';
-import { checkEndpoint } from '../../src/delivery/webhook/checkEndpoint.ts';
-import { GuardedLookup, type Resolve } from '../../src/delivery/webhook/guardedLookup.ts';
+import type { Config } from '../../src/ground/config/loadConfig.ts';
+import { giveUpOld } from '../../src/outbound/delivery/relay/giveUpOld.ts';
+import { pruneDeliveries } from '../../src/outbound/delivery/relay/pruneDeliveries.ts';
+import { addressRule } from '../../src/outbound/delivery/webhook/addressRules.ts';
+import { checkEndpoint } from '../../src/outbound/delivery/webhook/checkEndpoint.ts';
+import { GuardedLookup, type Resolve } from '../../src/outbound/delivery/webhook/guardedLookup.ts';
 import { describeEngine } from '../support/database.ts';
 import {
   allSettled,

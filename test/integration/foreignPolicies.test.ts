@@ -1,9 +1,9 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { loadConfig } from '../../src/config.ts';
-import { examine } from '../../src/doctor/examine.ts';
-import { reconcileRetention } from '../../src/retention/reconcileRetention.ts';
-import { createLogger } from '../../src/telemetry/logger.ts';
+import { examine } from '../../src/faces/doctor/examine.ts';
+import { loadConfig } from '../../src/ground/config/loadConfig.ts';
+import { createLogger } from '../../src/ground/telemetry/logger.ts';
+import { reconcileRetention } from '../../src/sums/retention/reconcileRetention.ts';
 import { createTestDatabase, describeEngine, type TestDatabase } from '../support/database.ts';
 
 /*

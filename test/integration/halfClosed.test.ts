@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type HttpServer, listen } from '../../src/http/server.ts';
+import { type HttpServer, listen } from '../../src/faces/http/server.ts';
 import { describeEngine } from '../support/database.ts';
 import { open, readAnswers } from '../support/rawHttp.ts';
 import { startTestService, type TestService } from '../support/service.ts';

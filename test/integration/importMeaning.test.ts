@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { filePrefix } from '../../src/importing/rowId.ts';
+import { filePrefix } from '../../src/intake/importing/rowId.ts';
 import { createTestDatabase, describeEngine, type TestDatabase } from '../support/database.ts';
 import { type ImportOptions, importInto } from '../support/importing.ts';
 import { runFolder } from '../support/runFolder.ts';

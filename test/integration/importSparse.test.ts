@@ -2,7 +2,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { migrate } from '../../src/db/migrate.ts';
+import { migrate } from '../../src/ground/db/migrate.ts';
 import { importInto } from '../support/importing.ts';
 import { OwnCluster } from '../support/ownCluster.ts';
 import { runFolder } from '../support/runFolder.ts';

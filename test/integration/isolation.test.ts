@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { windowsInRange } from '../../src/rollups/windowStatements.ts';
+import { windowsInRange } from '../../src/sums/rollups/windowStatements.ts';
 import { describeEngine } from '../support/database.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 import { anEvent } from '../support/traffic.ts';

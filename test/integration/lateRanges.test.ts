@@ -1,10 +1,10 @@
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
-import { connectionSettings, connectRefresher } from '../../src/db/connections.ts';
-import { refreshImported } from '../../src/importing/refreshImported.ts';
-import { createLogger } from '../../src/telemetry/logger.ts';
-import { Refresher } from '../../src/windows/refresher.ts';
-import { WindowMetrics } from '../../src/windows/windowMetrics.ts';
+import { connectionSettings, connectRefresher } from '../../src/ground/db/connections.ts';
+import { createLogger } from '../../src/ground/telemetry/logger.ts';
+import { refreshImported } from '../../src/intake/importing/refreshImported.ts';
+import { Refresher } from '../../src/sums/windows/refresher.ts';
+import { WindowMetrics } from '../../src/sums/windows/windowMetrics.ts';
 import { CLOSED_BY_HAND, closedUntil, closeUpTo } from '../support/closing.ts';
 import { describeEngine } from '../support/database.ts';
 import { startTestService, type TestService, until } from '../support/service.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
-import { createLiveCounters } from '../../src/live/createLiveCounters.ts';
-import type { LiveCounters } from '../../src/live/liveCounters.ts';
+import { createLiveCounters } from '../../src/sums/live/createLiveCounters.ts';
+import type { LiveCounters } from '../../src/sums/live/liveCounters.ts';
 import { BruteForce } from '../support/bruteForce.ts';
 import { describeEngine } from '../support/database.ts';
 import { startTestService, type TestService, until } from '../support/service.ts';

@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, describe, expect, inject, test, vi } from 'vitest';
+import { WINDOW_MS, windowStart } from '../../src/model/window.ts';
 import {
   emptySums,
   type LiveCounters,
   type LiveIncrement,
   type LiveSums,
-} from '../../src/live/liveCounters.ts';
-import { MemoryLiveCounters } from '../../src/live/memory.ts';
-import { RedisLiveCounters } from '../../src/live/redis.ts';
-import { WINDOW_MS, windowStart } from '../../src/windows/window.ts';
+} from '../../src/sums/live/liveCounters.ts';
+import { MemoryLiveCounters } from '../../src/sums/live/memory.ts';
+import { RedisLiveCounters } from '../../src/sums/live/redis.ts';
 
 const PREFIX = `tidemark:test:${randomUUID()}:`;
 const MAX_FIELDS = 3;

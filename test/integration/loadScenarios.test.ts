@@ -9,7 +9,7 @@ import type { Context, Request, Response } from '../../artillery/processor.ts';
 import { readRun } from '../../artillery/readRun.ts';
 import { readScenario, scenarioNames } from '../../artillery/scenario.ts';
 import { verify } from '../../artillery/verify.ts';
-import { listen } from '../../src/http/server.ts';
+import { listen } from '../../src/faces/http/server.ts';
 import { CLOSED_BY_HAND, closeUpTo } from '../support/closing.ts';
 import { describeEngine } from '../support/database.ts';
 import { ADMIN_KEY, startTestService, type TestService } from '../support/service.ts';

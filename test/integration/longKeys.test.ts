@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { MAX_ENDPOINT, MAX_EVENT_TYPE, MAX_ID, MAX_UNIT } from '../../src/events/nativeEvent.ts';
+import { MAX_ENDPOINT, MAX_EVENT_TYPE, MAX_ID, MAX_UNIT } from '../../src/intake/events/nativeEvent.ts';
 import { describeEngine } from '../support/database.ts';
 import { ADMIN_KEY, startTestService, type TestService, until } from '../support/service.ts';
 import { randomFrom } from '../support/traffic.ts';

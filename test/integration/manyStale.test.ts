@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { MAX_STALE } from '../../src/rollups/usageSource.ts';
+import { MAX_STALE } from '../../src/sums/rollups/usageSource.ts';
 import { describeEngine } from '../support/database.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 import { anEvent } from '../support/traffic.ts';

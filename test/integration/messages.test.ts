@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { pruneTallies } from '../../src/delivery/pruneTallies.ts';
+import { pruneTallies } from '../../src/outbound/delivery/pruneTallies.ts';
 import { CLOSED_BY_HAND, closedUntil, closeUpTo } from '../support/closing.ts';
 import { describeEngine } from '../support/database.ts';
 import { startServiceOn, startTestService, type TestService, until } from '../support/service.ts';

@@ -2,14 +2,14 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { Registry } from 'prom-client';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, type TestContext } from 'vitest';
-import { loadConfig } from '../../src/config.ts';
-import { HeldBack } from '../../src/delivery/relay/heldBack.ts';
-import { checkClosing } from '../../src/doctor/checks/closing.ts';
-import { checkOutbox } from '../../src/doctor/checks/outbox.ts';
-import type { Logger } from '../../src/telemetry/logger.ts';
-import { ClosedFrontier } from '../../src/windows/closedFrontier.ts';
-import { Closer } from '../../src/windows/closer.ts';
-import { WindowMetrics } from '../../src/windows/windowMetrics.ts';
+import { checkClosing } from '../../src/faces/doctor/checks/closing.ts';
+import { checkOutbox } from '../../src/faces/doctor/checks/outbox.ts';
+import { loadConfig } from '../../src/ground/config/loadConfig.ts';
+import type { Logger } from '../../src/ground/telemetry/logger.ts';
+import { HeldBack } from '../../src/outbound/delivery/relay/heldBack.ts';
+import { ClosedFrontier } from '../../src/sums/windows/closedFrontier.ts';
+import { Closer } from '../../src/sums/windows/closer.ts';
+import { WindowMetrics } from '../../src/sums/windows/windowMetrics.ts';
 import {
   createEmptyDatabase,
   createTestDatabase,

@@ -1,14 +1,14 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/ground/config/loadConfig.ts';
 import {
   connect,
   connectionSettings,
   connectRefresher,
   createPool,
   createTenantReads,
-} from '../../src/db/connections.ts';
-import { createLogger } from '../../src/telemetry/logger.ts';
+} from '../../src/ground/db/connections.ts';
+import { createLogger } from '../../src/ground/telemetry/logger.ts';
 import { createTestDatabase, describeEngine, type TestDatabase } from '../support/database.ts';
 import { startServiceOn } from '../support/service.ts';
 import { anEvent } from '../support/traffic.ts';

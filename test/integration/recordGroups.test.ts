@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type RecordQuery, recordsStatement } from '../../src/events/listRecords.ts';
-import { tenantContext } from '../../src/tenancy/tenantContext.ts';
+import { tenantContext } from '../../src/access/tenancy/tenantContext.ts';
+import { type RecordQuery, recordsStatement } from '../../src/sums/listing/listRecords.ts';
 import { decimalSum } from '../support/bruteForce.ts';
 import { describeEngine } from '../support/database.ts';
 import { startTestService, type TestService } from '../support/service.ts';

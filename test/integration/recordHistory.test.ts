@@ -1,8 +1,8 @@
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { fillRecordHistory } from '../../src/delivery/fillRecordHistory.ts';
-import { pruneRecordHistory } from '../../src/delivery/pruneRecordHistory.ts';
-import { checkOutbox } from '../../src/doctor/checks/outbox.ts';
+import { checkOutbox } from '../../src/faces/doctor/checks/outbox.ts';
+import { fillRecordHistory } from '../../src/outbound/delivery/fillRecordHistory.ts';
+import { pruneRecordHistory } from '../../src/outbound/delivery/pruneRecordHistory.ts';
 import { describeEngine } from '../support/database.ts';
 import { FAST_DELIVERY } from '../support/messages.ts';
 import { startTestService, type TestService, until } from '../support/service.ts';

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { pruneSecrets } from '../../src/delivery/pruneSecrets.ts';
+import { pruneSecrets } from '../../src/outbound/delivery/pruneSecrets.ts';
 import { describeEngine } from '../support/database.ts';
 import { FAST_DELIVERY, writeMessages } from '../support/messages.ts';
 import { type Received, Receiver } from '../support/receiver.ts';

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
-import { RedisStreamSource } from '../../src/sources/redisStream.ts';
-import type { Source, SourceEntry } from '../../src/sources/source.ts';
+import { RedisStreamSource } from '../../src/intake/sources/redisStream.ts';
+import type { Source, SourceEntry } from '../../src/intake/sources/source.ts';
 import { MemoryQueue, MemorySource } from '../support/memorySource.ts';
 import { until } from '../support/service.ts';
 

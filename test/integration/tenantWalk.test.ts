@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { SCOPES } from '../../src/tenancy/caller.ts';
-import { createKey } from '../../src/tenancy/keys.ts';
+import { SCOPES } from '../../src/access/tenancy/caller.ts';
+import { createKey } from '../../src/access/tenancy/keys.ts';
 import { describeEngine } from '../support/database.ts';
 import { type Operation, readDescription } from '../support/description.ts';
 import { deadDelivery, subscribe } from '../support/messages.ts';

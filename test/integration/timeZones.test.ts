@@ -1,12 +1,17 @@
 import { writeFileSync } from 'node:fs';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
-import { SqlParameters } from '../../src/db/sqlParameters.ts';
-import { bucketsOf } from '../../src/rollups/buckets.ts';
-import { bucketEdges } from '../../src/rollups/granularity.ts';
-import { namesOf } from '../../src/zones/zoneNames.ts';
-import { NEWEST_RELEASE, readZoneRules, recogniseRules, ZONE_CHANGES } from '../../src/zones/zoneRules.ts';
-import { Zones } from '../../src/zones/zones.ts';
+import { SqlParameters } from '../../src/ground/db/sqlParameters.ts';
+import { namesOf } from '../../src/ground/zones/zoneNames.ts';
+import {
+  NEWEST_RELEASE,
+  readZoneRules,
+  recogniseRules,
+  ZONE_CHANGES,
+} from '../../src/ground/zones/zoneRules.ts';
+import { Zones } from '../../src/ground/zones/zones.ts';
+import { bucketsOf } from '../../src/sums/rollups/buckets.ts';
+import { bucketEdges } from '../../src/sums/rollups/granularity.ts';
 import { describeEngine } from '../support/database.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 import { anEvent, randomFrom } from '../support/traffic.ts';

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { loadConfig } from '../../src/config.ts';
-import { createLogger } from '../../src/telemetry/logger.ts';
-import { startTracing, type Tracing } from '../../src/telemetry/tracing.ts';
+import { loadConfig } from '../../src/ground/config/loadConfig.ts';
+import { createLogger } from '../../src/ground/telemetry/logger.ts';
+import { startTracing } from '../../src/ground/telemetry/startTracing.ts';
+import type { Tracing } from '../../src/ground/telemetry/tracing.ts';
 import { describeEngine } from '../support/database.ts';
 import { FAST_DELIVERY } from '../support/messages.ts';
 import { OtlpReceiver, type ReceivedSpan } from '../support/otlpReceiver.ts';

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterEach, expect, it } from 'vitest';
-import { migrate } from '../../src/db/migrate.ts';
-import { createKey } from '../../src/tenancy/keys.ts';
+import { createKey } from '../../src/access/tenancy/keys.ts';
+import { migrate } from '../../src/ground/db/migrate.ts';
 import { BruteForce } from '../support/bruteForce.ts';
 import { CLOSED_BY_HAND, closeUpTo } from '../support/closing.ts';
 import { allPages, expectExact, expectPercentiles, USAGE_VIEWS } from '../support/compareSummaries.ts';

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type HttpServer, listen } from '../../src/http/server.ts';
+import { type HttpServer, listen } from '../../src/faces/http/server.ts';
 import { describeEngine } from '../support/database.ts';
 import { type Answer, startTestService, type TestService } from '../support/service.ts';
 import { anEvent, type ClientEvent } from '../support/traffic.ts';

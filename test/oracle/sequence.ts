@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
-import { createKey } from '../../src/tenancy/keys.ts';
+import { createKey } from '../../src/access/tenancy/keys.ts';
 import { BruteForce } from '../support/bruteForce.ts';
 import { type Ask, allPages, expectExact, USAGE_VIEWS } from '../support/compareSummaries.ts';
 import type { Answer } from '../support/service.ts';

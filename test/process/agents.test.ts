@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type HttpServer, listen } from '../../src/http/server.ts';
-import { freePort } from '../../src/local/freePort.ts';
+import { type HttpServer, listen } from '../../src/faces/http/server.ts';
+import { freePort } from '../../src/ground/local/freePort.ts';
 import { describeEngine } from '../support/database.ts';
 import { startTestService, type TestService, until } from '../support/service.ts';
 

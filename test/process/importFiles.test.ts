@@ -295,7 +295,7 @@ describe('columns and times', () => {
 });
 
 test('standard input, compressed or not', async () => {
-  const program = fileURLToPath(new URL('../../dist/cli/tidemark.js', import.meta.url));
+  const program = fileURLToPath(new URL('../../dist/faces/cli/tidemark.js', import.meta.url));
   const content = 'time,n\n2023-11-16 18:00:00,1\n2023-11-16 18:00:01,2';
   for (const [bytes, code] of [
     [Buffer.from(content), 1],

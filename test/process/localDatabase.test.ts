@@ -9,13 +9,17 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { StartupError } from '../../src/errors.ts';
-import { freePort } from '../../src/local/freePort.ts';
-import { findLocalDatabase, type LocalDatabase, startLocalDatabase } from '../../src/local/localDatabase.ts';
-import { processStart } from '../../src/local/processes.ts';
-import { readLockFile } from '../../src/local/runningServer.ts';
-import { serverAccount } from '../../src/local/serverAccount.ts';
-import { reachable } from '../../src/local/serverProgram.ts';
+import { freePort } from '../../src/ground/local/freePort.ts';
+import {
+  findLocalDatabase,
+  type LocalDatabase,
+  startLocalDatabase,
+} from '../../src/ground/local/localDatabase.ts';
+import { processStart } from '../../src/ground/local/processes.ts';
+import { readLockFile } from '../../src/ground/local/runningServer.ts';
+import { serverAccount } from '../../src/ground/local/serverAccount.ts';
+import { reachable } from '../../src/ground/local/serverProgram.ts';
+import { StartupError } from '../../src/model/errors.ts';
 import { runFolder } from '../support/runFolder.ts';
 
 type Holder = ChildProcessByStdio<Writable, Readable, null>;

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
-import { migrate } from '../../src/db/migrate.ts';
+import { migrate } from '../../src/ground/db/migrate.ts';
 import { buildProgram } from '../support/buildProgram.ts';
 import { withDatabase } from '../support/databaseUrl.ts';
 import { runFolder } from '../support/runFolder.ts';

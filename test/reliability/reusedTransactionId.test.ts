@@ -2,7 +2,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { migrate } from '../../src/db/migrate.ts';
+import { migrate } from '../../src/ground/db/migrate.ts';
 import { OwnCluster } from '../support/ownCluster.ts';
 import { runFolder } from '../support/runFolder.ts';
 import { startServiceOn, type TestService, until } from '../support/service.ts';

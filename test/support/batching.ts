@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { TidemarkError } from '../../src/errors.ts';
-import { Batcher, type BatcherOptions } from '../../src/ingest/batcher.ts';
+import { Batcher, type BatcherOptions } from '../../src/intake/ingest/batcher.ts';
+import { TidemarkError } from '../../src/model/errors.ts';
 
 export interface Item {
   name: string;

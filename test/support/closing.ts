@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { type Closing, closeWindows } from '../../src/windows/closeWindows.ts';
+import { type Closing, closeWindows } from '../../src/sums/windows/closeWindows.ts';
 
 /**
  * For services whose windows close when the test says so. Events may then be posted ahead of the clock, and closing

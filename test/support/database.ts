@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { describe, inject } from 'vitest';
-import { migrate } from '../../src/db/migrate.ts';
+import { migrate } from '../../src/ground/db/migrate.ts';
 import { withDatabase } from './databaseUrl.ts';
 
 export interface TestDatabase {

@@ -1,9 +1,9 @@
-import { loadConfig } from '../../src/config.ts';
-import { type ImportOutcome, importFile } from '../../src/importing/importFile.ts';
-import { type BadLine, ImportCounts } from '../../src/importing/importRows.ts';
-import { parseMapping } from '../../src/importing/mapping.ts';
-import { openSource, type SourceOptions } from '../../src/importing/openSource.ts';
-import { createLogger } from '../../src/telemetry/logger.ts';
+import { loadConfig } from '../../src/ground/config/loadConfig.ts';
+import { createLogger } from '../../src/ground/telemetry/logger.ts';
+import { type ImportOutcome, importFile } from '../../src/intake/importing/importFile.ts';
+import { type BadLine, ImportCounts } from '../../src/intake/importing/importRows.ts';
+import { parseMapping } from '../../src/intake/importing/mapping.ts';
+import { openSource, type SourceOptions } from '../../src/intake/importing/openSource.ts';
 
 export interface ImportOptions extends Partial<Omit<SourceOptions, 'mapping' | 'path'>> {
   url: string;

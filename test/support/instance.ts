@@ -1,15 +1,20 @@
 import { Registry } from 'prom-client';
-import { loadConfig } from '../../src/config.ts';
-import { connect, connectionSettings, connectRefresher, createPool } from '../../src/db/connections.ts';
-import { readEngine } from '../../src/db/engine.ts';
-import { listen } from '../../src/http/server.ts';
-import { compressChunk } from '../../src/retention/compressChunks.ts';
-import { createService } from '../../src/service.ts';
-import { createLogger } from '../../src/telemetry/logger.ts';
-import { ClosedFrontier } from '../../src/windows/closedFrontier.ts';
-import { Closer } from '../../src/windows/closer.ts';
-import { Refresher } from '../../src/windows/refresher.ts';
-import { WindowMetrics } from '../../src/windows/windowMetrics.ts';
+import { listen } from '../../src/faces/http/server.ts';
+import { createService } from '../../src/faces/service/service.ts';
+import { loadConfig } from '../../src/ground/config/loadConfig.ts';
+import {
+  connect,
+  connectionSettings,
+  connectRefresher,
+  createPool,
+} from '../../src/ground/db/connections.ts';
+import { readEngine } from '../../src/ground/db/engine.ts';
+import { createLogger } from '../../src/ground/telemetry/logger.ts';
+import { compressChunk } from '../../src/sums/retention/compressChunks.ts';
+import { ClosedFrontier } from '../../src/sums/windows/closedFrontier.ts';
+import { Closer } from '../../src/sums/windows/closer.ts';
+import { Refresher } from '../../src/sums/windows/refresher.ts';
+import { WindowMetrics } from '../../src/sums/windows/windowMetrics.ts';
 import { graceUpTo } from './closing.ts';
 
 /*

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Rejection, Source, SourceEntry, SourceStatus } from '../../src/sources/source.ts';
+import type { Rejection, Source, SourceEntry, SourceStatus } from '../../src/intake/sources/source.ts';
 
 type Contents = Partial<Pick<SourceEntry, 'body' | 'type' | 'tenantId' | 'idempotencyKey'>>;
 

@@ -1,8 +1,12 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { PostgresBinaries } from '../../src/local/postgresBinaries.ts';
-import { type ClusterOptions, type PostgresCluster, startCluster } from '../../src/local/postgresCluster.ts';
+import type { PostgresBinaries } from '../../src/ground/local/postgresBinaries.ts';
+import {
+  type ClusterOptions,
+  type PostgresCluster,
+  startCluster,
+} from '../../src/ground/local/postgresCluster.ts';
 import { stablePort } from './stablePort.ts';
 import { installedTimescale, TIMESCALE_SETTINGS } from './timescaleServer.ts';
 

@@ -4,7 +4,7 @@ import { chmod, chown, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { freePort } from '../../src/local/freePort.ts';
+import { freePort } from '../../src/ground/local/freePort.ts';
 import { installedProgram } from './program.ts';
 import { runFolder } from './runFolder.ts';
 

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { PostgresBinaries } from '../../src/local/postgresBinaries.ts';
+import type { PostgresBinaries } from '../../src/ground/local/postgresBinaries.ts';
 import { installPackage } from './program.ts';
 import { installedTimescale } from './timescaleServer.ts';
 

@@ -1,7 +1,7 @@
 import { runner } from 'node-pg-migrate';
 import pg from 'pg';
-import { ensureRoles } from '../../src/db/roles.ts';
-import { MIGRATIONS } from '../../src/db/schemaState.ts';
+import { ensureRoles } from '../../src/ground/db/roles.ts';
+import { MIGRATIONS } from '../../src/ground/db/schemaState.ts';
 import { type ClientEvent, tokensOf } from './traffic.ts';
 
 /** The migrations that the version before came with. */

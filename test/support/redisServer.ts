@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { freePort } from '../../src/local/freePort.ts';
+import { freePort } from '../../src/ground/local/freePort.ts';
 import { installedProgram } from './program.ts';
 import { runFolder } from './runFolder.ts';
 

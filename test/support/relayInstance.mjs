@@ -1,6 +1,6 @@
-import { loadConfig } from '../../dist/config.js';
+import { loadConfig } from '../../dist/ground/config/loadConfig.js';
+import { createLogger } from '../../dist/ground/telemetry/logger.js';
 import { createService } from '../../dist/service.js';
-import { createLogger } from '../../dist/telemetry/logger.js';
 
 /*
  * An instance of the service in a process of its own, which can be killed. It retries and takes leases over in seconds

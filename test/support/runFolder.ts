@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { processStart, worksIn } from '../../src/local/processes.ts';
+import { processStart, worksIn } from '../../src/ground/local/processes.ts';
 
 const PREFIX = 'tidemark-test-';
 

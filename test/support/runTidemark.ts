@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-const PROGRAM = fileURLToPath(new URL('../../dist/cli/tidemark.js', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../../dist/faces/cli/tidemark.js', import.meta.url));
 
 export interface Ended {
   code: number | string;

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import pg from 'pg';
-import { freePort } from '../../src/local/freePort.ts';
-import { startCluster } from '../../src/local/postgresCluster.ts';
+import { freePort } from '../../src/ground/local/freePort.ts';
+import { startCluster } from '../../src/ground/local/postgresCluster.ts';
 import { hasImage, startContainer } from './containers.ts';
 import { startRedis } from './redisServer.ts';
 import { startTimescale } from './timescaleServer.ts';

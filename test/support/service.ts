@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { type Config, loadConfig } from '../../src/config.ts';
-import type { EndpointCheck } from '../../src/delivery/endpointCheck.ts';
-import type { Resolve } from '../../src/delivery/webhook/guardedLookup.ts';
-import type { LiveCounters } from '../../src/live/liveCounters.ts';
-import { createService, type Service } from '../../src/service.ts';
-import { createLogger, type Logger } from '../../src/telemetry/logger.ts';
-import type { Tracing } from '../../src/telemetry/tracing.ts';
-import { createKey } from '../../src/tenancy/keys.ts';
+import { createKey } from '../../src/access/tenancy/keys.ts';
+import { createService, type Service } from '../../src/faces/service/service.ts';
+import { type Config, loadConfig } from '../../src/ground/config/loadConfig.ts';
+import { createLogger, type Logger } from '../../src/ground/telemetry/logger.ts';
+import type { Tracing } from '../../src/ground/telemetry/tracing.ts';
+import type { EndpointCheck } from '../../src/outbound/delivery/endpointCheck.ts';
+import type { Resolve } from '../../src/outbound/delivery/webhook/guardedLookup.ts';
+import type { LiveCounters } from '../../src/sums/live/liveCounters.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 
 export const ADMIN_KEY = 'tm_test_admin_key_of_the_platform';

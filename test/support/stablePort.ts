@@ -1,4 +1,4 @@
-import { freePort } from '../../src/local/freePort.ts';
+import { freePort } from '../../src/ground/local/freePort.ts';
 
 /**
  * A free port for a server that goes and comes back: below the range from which the system takes the ports of outgoing

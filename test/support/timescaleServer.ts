@@ -2,9 +2,9 @@ import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { freePort } from '../../src/local/freePort.ts';
-import type { PostgresBinaries } from '../../src/local/postgresBinaries.ts';
-import { startCluster } from '../../src/local/postgresCluster.ts';
+import { freePort } from '../../src/ground/local/freePort.ts';
+import type { PostgresBinaries } from '../../src/ground/local/postgresBinaries.ts';
+import { startCluster } from '../../src/ground/local/postgresCluster.ts';
 import { hasImage, pullImage, startContainer } from './containers.ts';
 import { withDatabase } from './databaseUrl.ts';
 

@@ -1,4 +1,4 @@
-import { startLocalDatabase } from '../../../src/local/localDatabase.ts';
+import { startLocalDatabase } from '../../../src/ground/local/localDatabase.ts';
 
 // A service in small: starts the database of the folder it is given, says so, and ignores Ctrl-C as one that
 // drains does. `exit` on stdin ends it without stopping the database.

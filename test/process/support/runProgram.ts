@@ -15,18 +15,22 @@ export interface Program {
   says(pattern: RegExp, timeoutMs?: number): Promise<string[]>;
 }
 
-/** Starts `node dist/cli/tidemark.js …` with an environment of its own: nothing of ours but what is needed to run. */
+/** Starts `node dist/faces/cli/tidemark.js …` with an environment of its own: nothing of ours but what is needed to run. */
 export function runProgram(
   args: string[],
   env: Record<string, string>,
   options: { uid?: number; gid?: number; cwd?: string } = {},
 ): Program {
-  const child = spawn(process.execPath, ['--enable-source-maps', `${ROOT}/dist/cli/tidemark.js`, ...args], {
-    cwd: ROOT,
-    ...options,
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = spawn(
+    process.execPath,
+    ['--enable-source-maps', `${ROOT}/dist/faces/cli/tidemark.js`, ...args],
+    {
+      cwd: ROOT,
+      ...options,
+      env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   let stdout = '';
   let stderr = '';
   child.stdout!.on('data', (data) => {

@@ -1,0 +1,232 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { MAX_EVENT_TYPE } from '../../../intake/events/nativeEvent.ts';
+import { isNotZero, parseDecimal } from '../../../model/decimal.ts';
+import {
+  createAlertRule,
+  deleteAlertRule,
+  getAlertRule,
+  listAlertRules,
+  updateAlertRule,
+} from '../../../outbound/delivery/alertRules.ts';
+import { ALERT_FIELDS, USAGE_MEASURES, USAGE_PERIODS } from '../../../outbound/delivery/messageTypes.ts';
+import { actorOf } from '../actor.ts';
+import type { App } from '../appEnv.ts';
+import { tenantOf } from '../context.ts';
+import {
+  bodyFailures,
+  failures,
+  json,
+  notFound,
+  numeric,
+  Problem,
+  pageQuery,
+  pageSchema,
+  security,
+  tenantFailures,
+  tenantHeader,
+  text,
+} from '../schemas.ts';
+import type { Services } from '../services.ts';
+import { customers } from './subscriptions.ts';
+
+const common = {
+  id: z.uuid(),
+  tenantId: z.string(),
+  name: z.string().nullable(),
+  threshold: z.string().openapi({ description: 'Decimal.' }),
+  customers: z.array(z.string()).nullable(),
+  eventType: z.string().nullable(),
+  active: z.boolean(),
+  createdAt: z.string(),
+  updatedAt: z.string(),
+};
+const field = z
+  .enum(ALERT_FIELDS)
+  .openapi({ description: 'What of each event is compared: alert.triggered for each that is above.' });
+const measure = z.enum(USAGE_MEASURES).openapi({
+  description:
+    'What is summed per customer: usage.threshold once in a period, when the sum exceeds the threshold.',
+});
+const period = z.enum(USAGE_PERIODS).openapi({ description: 'Of UTC.' });
+
+const AlertRule = z
+  .union([
+    z.object({ kind: z.literal('event'), field, ...common }),
+    z.object({ kind: z.literal('usage'), measure, period, ...common }),
+  ])
+  .openapi('AlertRule');
+
+/** Both as they are sent: the handlers make plain decimals of them. */
+const threshold = numeric(100, 'give a threshold: a number or a decimal string')
+  .refine((value) => parseDecimal(value) !== null, {
+    error: 'must be a decimal of at most 38 digits, 18 of them after the point',
+  })
+  .refine((value) => parseDecimal(value) !== '0' || !isNotZero(value), {
+    error: 'is less than 18 digits after the point can tell',
+  })
+  .openapi({ description: 'Number or decimal string; what equals it is not above.' });
+const name = text(256).nullable().optional();
+const eventType = text(MAX_EVENT_TYPE)
+  .nullable()
+  .optional()
+  .openapi({ description: 'Only events of this type; null or left out: of all.' });
+
+const params = z.object({ id: z.uuid() });
+
+const postAlertRule = createRoute({
+  method: 'post',
+  path: '/v1/alert-rules',
+  operationId: 'createAlertRule',
+  tags: ['Messages'],
+  summary: 'Make an alert rule',
+  description:
+    'Messages are written while somebody subscribes to them: alert.triggered for rules of the kind event, ' +
+    'usage.threshold for those of the kind usage. A customer that is above already is told of with its next event.',
+  security,
+  request: {
+    headers: tenantHeader,
+    body: {
+      required: true,
+      content: {
+        'application/json': {
+          schema: z
+            .discriminatedUnion('kind', [
+              z.strictObject({ kind: z.literal('event'), field, threshold, name, customers, eventType }),
+              z.strictObject({
+                kind: z.literal('usage'),
+                measure,
+                period,
+                threshold,
+                name,
+                customers,
+                eventType,
+              }),
+            ])
+            .openapi({
+              example: {
+                name: 'quota',
+                kind: 'usage',
+                measure: 'tokens',
+                period: 'month',
+                threshold: 1_000_000,
+              },
+            }),
+        },
+      },
+    },
+  },
+  responses: {
+    201: json(AlertRule, 'The rule'),
+    ...tenantFailures,
+    ...bodyFailures,
+    409: {
+      description: 'The tenant has as many as it may have',
+      content: { 'application/problem+json': { schema: Problem } },
+    },
+  },
+});
+
+const getAlertRules = createRoute({
+  method: 'get',
+  path: '/v1/alert-rules',
+  operationId: 'listAlertRules',
+  tags: ['Messages'],
+  summary: 'Alert rules, oldest first',
+  security,
+  request: { headers: tenantHeader, query: z.strictObject(pageQuery(100, 1_000)) },
+  responses: { 200: json(pageSchema(AlertRule, 'AlertRulePage'), 'Rules'), ...tenantFailures },
+});
+
+const getOne = createRoute({
+  method: 'get',
+  path: '/v1/alert-rules/{id}',
+  operationId: 'getAlertRule',
+  tags: ['Messages'],
+  summary: 'One alert rule',
+  security,
+  request: { headers: tenantHeader, params },
+  responses: { 200: json(AlertRule, 'The rule'), ...failures, ...notFound },
+});
+
+const patchAlertRule = createRoute({
+  method: 'patch',
+  path: '/v1/alert-rules/{id}',
+  operationId: 'updateAlertRule',
+  tags: ['Messages'],
+  summary: 'Change an alert rule',
+  description:
+    'What is left out stays. Another threshold is another crossing. What is compared cannot be changed: make another rule.',
+  security,
+  request: {
+    headers: tenantHeader,
+    params,
+    body: {
+      required: true,
+      content: {
+        'application/json': {
+          schema: z
+            .strictObject({
+              name,
+              threshold: threshold.optional(),
+              customers,
+              active: z.boolean().optional(),
+            })
+            .openapi({ example: { threshold: '2500000' } }),
+        },
+      },
+    },
+  },
+  responses: { 200: json(AlertRule, 'The rule'), ...failures, ...notFound, ...bodyFailures },
+});
+
+const removeAlertRule = createRoute({
+  method: 'delete',
+  path: '/v1/alert-rules/{id}',
+  operationId: 'deleteAlertRule',
+  tags: ['Messages'],
+  summary: 'Delete an alert rule',
+  security,
+  request: { headers: tenantHeader, params },
+  responses: { 204: { description: 'Deleted' }, ...failures, ...notFound },
+});
+
+export function alertRuleRoutes(app: App, services: Services): void {
+  const { admin } = services;
+
+  app.openapi(postAlertRule, async (c) => {
+    const context = await tenantOf(c, services, 'admin');
+    const body = c.req.valid('json');
+    const rule = { ...body, threshold: parseDecimal(body.threshold)! };
+    return c.json(await createAlertRule(admin, context, rule, actorOf(c, services)), 201);
+  });
+
+  app.openapi(getAlertRules, async (c) => {
+    const context = await tenantOf(c, services, 'admin');
+    return c.json(await listAlertRules(admin, context, c.req.valid('query')), 200);
+  });
+
+  app.openapi(getOne, async (c) => {
+    const context = await tenantOf(c, services, 'admin');
+    return c.json(await getAlertRule(admin, context, c.req.valid('param').id), 200);
+  });
+
+  app.openapi(patchAlertRule, async (c) => {
+    const context = await tenantOf(c, services, 'admin');
+    const { threshold: sent, ...rest } = c.req.valid('json');
+    const changes = { ...rest, threshold: sent === undefined ? undefined : parseDecimal(sent)! };
+    const rule = await updateAlertRule(
+      admin,
+      context,
+      c.req.valid('param').id,
+      changes,
+      actorOf(c, services),
+    );
+    return c.json(rule, 200);
+  });
+
+  app.openapi(removeAlertRule, async (c) => {
+    const context = await tenantOf(c, services, 'admin');
+    await deleteAlertRule(admin, context, c.req.valid('param').id, actorOf(c, services));
+    return c.body(null, 204);
+  });
+}

@@ -1,0 +1,117 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { requirePlatform } from '../../../access/tenancy/caller.ts';
+import { createTenant, listTenants, updateTenant } from '../../../access/tenancy/tenants.ts';
+import { actorOf } from '../actor.ts';
+import type { App } from '../appEnv.ts';
+import {
+  bodyFailures,
+  failures,
+  id,
+  json,
+  notFound,
+  Problem,
+  pageQuery,
+  pageSchema,
+  security,
+} from '../schemas.ts';
+import type { Services } from '../services.ts';
+
+const Tenant = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    active: z.boolean(),
+    requestsPerSecond: z.int().nullable().openapi({
+      description: 'Its requests/s; null: the default of the service; 0: without limit.',
+    }),
+    eventsPerSecond: z.int().nullable().openapi({ description: 'The same for events/s.' }),
+    createdAt: z.string(),
+    updatedAt: z.string(),
+  })
+  .openapi('Tenant');
+
+/** As a tenant may be given them. */
+const rate = z.int().min(0).max(1_000_000_000).nullable().optional();
+const limits = { requestsPerSecond: rate, eventsPerSecond: rate };
+
+const body = <Schema extends z.ZodType>(schema: Schema) => ({
+  required: true,
+  content: { 'application/json': { schema } },
+});
+
+const postTenant = createRoute({
+  method: 'post',
+  path: '/v1/tenants',
+  operationId: 'createTenant',
+  tags: ['Administration'],
+  summary: 'Create a tenant',
+  security,
+  request: {
+    body: body(
+      z
+        .strictObject({ id, name: id, ...limits })
+        .openapi({ example: { id: 'acme', name: 'Acme Inc.', eventsPerSecond: 5_000 } }),
+    ),
+  },
+  responses: {
+    201: json(Tenant, 'The tenant'),
+    ...failures,
+    ...bodyFailures,
+    409: { description: 'The id is taken', content: { 'application/problem+json': { schema: Problem } } },
+  },
+});
+
+const getTenants = createRoute({
+  method: 'get',
+  path: '/v1/tenants',
+  operationId: 'listTenants',
+  tags: ['Administration'],
+  summary: 'Tenants by id',
+  security,
+  request: { query: z.strictObject(pageQuery(100, 1_000)) },
+  responses: { 200: json(pageSchema(Tenant, 'TenantPage'), 'Tenants'), ...failures },
+});
+
+const patchTenant = createRoute({
+  method: 'patch',
+  path: '/v1/tenants/{id}',
+  operationId: 'updateTenant',
+  tags: ['Administration'],
+  summary: 'Rename a tenant, make it active or inactive, or set its limits',
+  description:
+    'The keys of an inactive tenant are refused within five seconds by every instance, and limits hold as soon.',
+  security,
+  request: {
+    params: z.object({ id }),
+    body: body(
+      z
+        .strictObject({ name: id.optional(), active: z.boolean().optional(), ...limits })
+        .openapi({ example: { active: false } }),
+    ),
+  },
+  responses: { 200: json(Tenant, 'The tenant'), ...failures, ...notFound, ...bodyFailures },
+});
+
+export function tenantRoutes(app: App, services: Services): void {
+  const { admin, tenants, authenticator } = services;
+  app.openapi(postTenant, async (c) => {
+    requirePlatform(c.get('caller'));
+    const tenant = await createTenant(admin, c.req.valid('json'), actorOf(c, services));
+    tenants.forget(tenant.id);
+    return c.json(tenant, 201);
+  });
+
+  app.openapi(getTenants, async (c) => {
+    requirePlatform(c.get('caller'));
+    return c.json(await listTenants(admin, c.req.valid('query')), 200);
+  });
+
+  app.openapi(patchTenant, async (c) => {
+    requirePlatform(c.get('caller'));
+    const { id: tenantId } = c.req.valid('param');
+    const tenant = await updateTenant(admin, tenantId, c.req.valid('json'), actorOf(c, services));
+    tenants.forget(tenant.id);
+    authenticator.forget();
+    return c.json(tenant, 200);
+  });
+}

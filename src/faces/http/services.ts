@@ -1,0 +1,47 @@
+import type { BlockList } from 'node:net';
+import type { Registry } from 'prom-client';
+import type { RateLimiter } from '../../access/limits/rateLimiter.ts';
+import type { Authenticator } from '../../access/tenancy/authenticator.ts';
+import type { TenantDirectory } from '../../access/tenancy/tenantDirectory.ts';
+import type { Config } from '../../ground/config/loadConfig.ts';
+import type { CircuitBreaker } from '../../ground/db/circuitBreaker.ts';
+import type { Queryable } from '../../ground/db/queryable.ts';
+import type { TenantReads } from '../../ground/db/tenantReads.ts';
+import type { Logger } from '../../ground/telemetry/logger.ts';
+import type { Zones } from '../../ground/zones/zones.ts';
+import type { Ingest } from '../../intake/ingest/ingest.ts';
+import type { RejectedEvents } from '../../intake/ingest/rejectedEvents.ts';
+import type { Delivery } from '../../outbound/delivery/delivery.ts';
+import type { EndpointCheck } from '../../outbound/delivery/endpointCheck.ts';
+import type { LiveCounters } from '../../sums/live/liveCounters.ts';
+import type { HttpMetrics } from './httpMetrics.ts';
+
+/** What the routes call. */
+export interface Services {
+  config: Config;
+  /** Whether the database answers. */
+  breaker: Pick<CircuitBreaker, 'open'>;
+  /** Tenants' data. */
+  reads: TenantReads;
+  /** The service's own tables. */
+  admin: Queryable;
+  ingest: Ingest;
+  /** Asked before somebody subscribes. */
+  endpointCheck: EndpointCheck;
+  /** Sends at once. */
+  delivery: Pick<Delivery, 'send'>;
+  limiter: RateLimiter;
+  live: LiveCounters;
+  tenants: TenantDirectory;
+  /** Time zones, as the database has them. */
+  zones: Pick<Zones, 'offsets' | 'rules'>;
+  authenticator: Authenticator;
+  /** Whose word on where a request comes from is taken. */
+  trustedProxies: BlockList;
+  registry: Registry;
+  httpMetrics: HttpMetrics;
+  rejectedEvents: RejectedEvents;
+  log: Logger;
+  /** False from the moment a shutdown begins. */
+  accepting(): boolean;
+}

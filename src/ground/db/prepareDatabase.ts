@@ -1,0 +1,62 @@
+import type pg from 'pg';
+import { StartupError } from '../../model/errors.ts';
+import type { DatabaseConfig } from '../config/database.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { adoptRestored } from './adoptRestored.ts';
+import { connect, connectionSettings } from './connections.ts';
+import { migrate } from './migrate.ts';
+import { errorCode } from './sqlstate.ts';
+
+/** The oldest server the SQL is written for: `nulls not distinct` came with it. */
+export const OLDEST_SERVER = 150_000;
+
+/**
+ * Connects, migrates, and puts right what a restore leaves behind.
+ *
+ * @returns the names of the migrations applied.
+ * @throws {StartupError} when the server cannot be reached, is too old, or its schema is newer than this version.
+ */
+export async function prepareDatabase(url: string, database: DatabaseConfig, log: Logger): Promise<string[]> {
+  let client: pg.Client | undefined;
+  try {
+    client = await connect(connectionSettings(url, database, 'migrate'), log);
+    const { rows } = await client.query<{ version: number }>(
+      `select current_setting('server_version_num')::int as version`,
+    );
+    if (rows[0]!.version < OLDEST_SERVER) throw new StartupError('PostgreSQL 15 or newer is needed');
+    const applied = await migrate(client);
+    const adopted = await adoptRestored(client);
+    if (adopted > 0)
+      log.info({ rows: adopted }, 'this database was restored from a backup of another server');
+    return applied;
+  } catch (error) {
+    if (error instanceof StartupError) throw error;
+    throw unusable(url, error);
+  } finally {
+    await client?.end().catch(() => undefined);
+  }
+}
+
+/** Why the database cannot be used, in one line and without user and password. */
+export function unusable(url: string, error: unknown): StartupError {
+  return new StartupError(`the database at ${placeOf(url)} cannot be used: ${reasonOf(error)}`, {
+    cause: error,
+  });
+}
+
+/** The server and database of a connection string, without user and password. */
+export function placeOf(url: string): string {
+  const { host, pathname } = new URL(url);
+  return `${host}${pathname}`;
+}
+
+export function reasonOf(error: unknown): string {
+  const code = errorCode(error);
+  if (code === 'ECONNREFUSED') return 'nothing answers there';
+  if (code === 'ENOTFOUND') return 'there is no such host';
+  if (code === '28P01' || code === '28000') return 'the user or password is wrong';
+  if (code === '3D000') return 'there is no such database';
+  if (code === '42501') return `a privilege is missing: ${(error as Error).message}`;
+  const message = (error as Error).message || String((error as AggregateError).errors?.[0] ?? error);
+  return message.split('\n', 1)[0]!;
+}

@@ -1,0 +1,178 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { TidemarkError } from '../../model/errors.ts';
+import type { UsageEvent } from '../../model/usageEvent.ts';
+import {
+  BATCH_ROWS,
+  BATCHES_IN_FLIGHT,
+  type BadLine,
+  ImportCounts,
+  type ImportRowsOptions,
+  importRows,
+} from './importRows.ts';
+import type { Row } from './row.ts';
+
+/** Rows in lines 2 … count + 1; those in `bad` cannot become events. */
+async function* rowsOf(count: number): AsyncGenerator<Row<unknown>> {
+  for (let line = 2; line < count + 2; line++) yield { line, text: 'x', values: line };
+}
+
+async function run(options: Partial<ImportRowsOptions> & { count?: number; bad?: number[] } = {}) {
+  const counts = new ImportCounts();
+  const badLines: BadLine[] = [];
+  const stored: number[] = [];
+  const { count = 10, bad = [], store, ...rest } = options;
+  const stop = await importRows(
+    {
+      rows: rowsOf(count),
+      toEvent: ({ line }) =>
+        bad.includes(line)
+          ? { faults: [{ index: line, pointer: '/x', code: 'bad', message: 'is bad' }] }
+          : { event: { eventId: String(line), tsMicros: line } as UsageEvent },
+      async store(events, length) {
+        const result = store && (await store(events, length));
+        stored.push(...events.map(({ eventId }) => Number(eventId)));
+        return result ?? { accepted: events.length, duplicates: 0, duplicateFlags: null };
+      },
+      idOf: () => '',
+      fromLine: 1,
+      maxErrors: 100,
+      onBadLine: (fault) => badLines.push(fault),
+      signal: new AbortController().signal,
+      ...rest,
+    },
+    counts,
+  );
+  return { stop, counts, badLines, stored: stored.toSorted((a, b) => a - b) };
+}
+
+const lines = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
+
+test('everything is stored, and counted', async () => {
+  const { stop, counts, stored } = await run({ count: BATCH_ROWS * 2 + 3 });
+  expect(stop).toBeNull();
+  expect(stored).toEqual(lines(2, BATCH_ROWS * 2 + 4));
+  expect(counts).toMatchObject({ rows: BATCH_ROWS * 2 + 3, stored: BATCH_ROWS * 2 + 3, badLines: 0 });
+  expect(counts.range).toEqual({ from: 2, to: BATCH_ROWS * 2 + 4 });
+});
+
+test('reading waits for the writers', async () => {
+  let running = 0;
+  let most = 0;
+  let batches = 0;
+  const { stop } = await run({
+    count: BATCH_ROWS * (BATCHES_IN_FLIGHT + 6),
+    async store(events) {
+      batches++;
+      most = Math.max(most, ++running);
+      await sleep(5);
+      running--;
+      return { accepted: events.length, duplicates: 0, duplicateFlags: null };
+    },
+  });
+  expect(stop).toBeNull();
+  expect(batches).toBe(BATCHES_IN_FLIGHT + 6);
+  expect(most).toBe(BATCHES_IN_FLIGHT);
+});
+
+test('a huge row makes a batch of its own size', async () => {
+  const sizes: number[] = [];
+  async function* rows(): AsyncGenerator<Row<unknown>> {
+    for (let line = 2; line < 22; line++) yield { line, text: 'x'.repeat(1_000_000), values: line };
+  }
+  await run({
+    rows: rows(),
+    async store(events) {
+      sizes.push(events.length);
+      return { accepted: events.length, duplicates: 0, duplicateFlags: null };
+    },
+  });
+  expect(sizes).toEqual([5, 5, 5, 5]);
+});
+
+test('bad lines are told and passed over; one too many stops', async () => {
+  const within = await run({ bad: [3, 5], maxErrors: 2 });
+  expect(within.stop).toBeNull();
+  expect(within.badLines).toEqual([
+    { line: 3, pointer: '/x', code: 'bad', message: 'is bad' },
+    { line: 5, pointer: '/x', code: 'bad', message: 'is bad' },
+  ]);
+  expect(within.counts).toMatchObject({ rows: 10, stored: 8, badLines: 2 });
+
+  const beyond = await run({ bad: [3, 5, 8], maxErrors: 2 });
+  expect(beyond.stop).toEqual({ reason: 'bad-lines', resumeLine: 8 });
+  expect(beyond.stored).toEqual([2, 4, 6, 7]);
+  expect((await run({ bad: [2], maxErrors: 0 })).stop).toEqual({ reason: 'bad-lines', resumeLine: 2 });
+});
+
+test('begins where it is told to', async () => {
+  const { stored, counts } = await run({ fromLine: 9, bad: [3] });
+  expect(stored).toEqual([9, 10, 11]);
+  expect(counts).toMatchObject({ rows: 3, badLines: 0 });
+});
+
+test('an event that the database refuses is found in its batch', async () => {
+  const { stop, badLines, stored } = await run({
+    async store(events) {
+      if (events.some(({ eventId }) => eventId === '5' || eventId === '9')) {
+        const cause = new Error('value out of range');
+        throw new TidemarkError('event_rejected_by_database', 'refused', { cause });
+      }
+      return { accepted: events.length, duplicates: 0, duplicateFlags: null };
+    },
+  });
+  expect(stop).toBeNull();
+  expect(badLines).toEqual(
+    [5, 9].map((line) => ({
+      line,
+      pointer: '',
+      code: 'event_rejected_by_database',
+      message: 'value out of range',
+    })),
+  );
+  expect(stored).toEqual([2, 3, 4, 6, 7, 8, 10, 11]);
+});
+
+test('when a batch fails, it resumes from its first line, whatever came after', async () => {
+  const error = new TidemarkError('database_unavailable', 'away');
+  let batch = 0;
+  const { stop, stored } = await run({
+    count: BATCH_ROWS * 20,
+    async store(events) {
+      const mine = ++batch;
+      await sleep(mine === 2 ? 30 : 5);
+      if (mine === 2) throw error;
+      return { accepted: events.length, duplicates: 0, duplicateFlags: null };
+    },
+  });
+  expect(stop).toEqual({ reason: 'failed', resumeLine: BATCH_ROWS + 2, error });
+  expect(stored.slice(0, BATCH_ROWS)).toEqual(lines(2, BATCH_ROWS + 1));
+  expect(stored.length).toBeLessThan(BATCH_ROWS * 15);
+});
+
+test('when the file cannot be read on, what was read is stored', async () => {
+  const error = new Error('unexpected end of file');
+  async function* rows() {
+    yield* rowsOf(3);
+    throw error;
+  }
+  const { stop, stored } = await run({ rows: rows() });
+  expect(stop).toEqual({ reason: 'failed', resumeLine: 5, error });
+  expect(stored).toEqual([2, 3, 4]);
+});
+
+test('an interruption finishes what is under way', async () => {
+  const controller = new AbortController();
+  const { stop, stored } = await run({
+    count: BATCH_ROWS * 10,
+    signal: controller.signal,
+    async store(events) {
+      controller.abort();
+      await sleep(5);
+      return { accepted: events.length, duplicates: 0, duplicateFlags: null };
+    },
+  });
+  expect(stop?.reason).toBe('interrupted');
+  expect(stored).toEqual(lines(2, stop!.resumeLine - 1));
+  expect(stored.length).toBeLessThan(BATCH_ROWS * 10);
+});

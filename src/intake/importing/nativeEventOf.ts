@@ -1,0 +1,93 @@
+import { JsonNumber, jsonNumber } from '../../model/json.ts';
+import type { Mapping } from './mapping.ts';
+import { type TimeFormat, timeFrom } from './timeFormat.ts';
+
+/** What every event gets that the row says nothing else of, by names of the native event. */
+export interface Constants {
+  customerId?: string | undefined;
+  apiEndpoint?: string | undefined;
+  model?: string | undefined;
+  eventType?: string | undefined;
+  sourceId?: string | undefined;
+  reference?: string | undefined;
+  unit?: string | undefined;
+}
+
+/**
+ * The native event that a row stands for, yet to be validated. An empty cell is an absent value.
+ *
+ * @param cell the value of a column: text from CSV, anything from JSON.
+ */
+export function mappedEvent(
+  mapping: Mapping,
+  constants: Constants,
+  cell: (column: string) => unknown,
+  timeFormat: TimeFormat = 'iso',
+): Record<string, unknown> {
+  const event: Record<string, unknown> = {};
+  const metadata: Record<string, unknown> = {};
+  for (const { target, column } of mapping.columns) {
+    const value = cell(column);
+    if (value === undefined || value === null || value === '') continue;
+    (target.in === 'event' ? event : metadata)[target.name] =
+      target.kind === 'time'
+        ? timeFrom(value, timeFormat)
+        : typeof value === 'string'
+          ? fromText(value, target.kind)
+          : value;
+  }
+  for (const column of mapping.metadata) {
+    const value = cell(column);
+    if (value === undefined || value === null || value === '') continue;
+    define(metadata, column, value);
+  }
+  return withConstants(event, metadata, constants);
+}
+
+/** A line that is a native event already: what it lacks is filled in. Anything else is left to the validation. */
+export function completedEvent(line: unknown, constants: Constants, timeFormat: TimeFormat = 'iso'): unknown {
+  if (!isObject(line)) return line;
+  const metadata = line.metadata ?? {};
+  if (!isObject(metadata)) return line;
+  const event = withConstants({ ...line }, { ...metadata }, constants);
+  const { timestamp } = event;
+  if (typeof timestamp === 'string' || typeof timestamp === 'number' || timestamp instanceof JsonNumber) {
+    event.timestamp = timeFrom(timestamp, timeFormat);
+  }
+  return event;
+}
+
+function withConstants(
+  event: Record<string, unknown>,
+  metadata: Record<string, unknown>,
+  { model, reference, ...constants }: Constants,
+): Record<string, unknown> {
+  for (const [name, value] of Object.entries(constants)) event[name] ??= value;
+  if (event.sessionId === undefined) event.reference ??= reference;
+  metadata.model ??= model;
+  event.metadata = metadata;
+  return event;
+}
+
+/** A number that does not look like one stays text, and the validation says so. */
+function fromText(text: string, kind: 'text' | 'number' | 'decimal'): unknown {
+  switch (kind) {
+    case 'number': {
+      const number = text.trim();
+      return /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?$/.test(number) ? jsonNumber(number) : text;
+    }
+    case 'decimal':
+      return text.trim();
+    case 'text':
+      return text;
+  }
+}
+
+/** Assignment would lose a column called `__proto__`. */
+function define(object: Record<string, unknown>, name: string, value: unknown): void {
+  Object.defineProperty(object, name, { value, enumerable: true, writable: true, configurable: true });
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,189 @@
+import { fromUnits, parseDecimal, toUnits } from '../../model/decimal.ts';
+import { formatTimestamp } from '../../model/timestamp.ts';
+import type { UsageEvent } from '../../model/usageEvent.ts';
+import type { EventRule, TenantInterest, UsageRule } from './interest.ts';
+import type { AlertField, UsagePeriod } from './messageTypes.ts';
+
+/** What a batch has to tell, as `write_messages` takes it. `n` is the place of the event in the batch. */
+export interface Facts {
+  records: RecordFact[];
+  usage: UsageFact[];
+  ready: ReadyMessage[];
+}
+
+interface RecordFact {
+  n: number;
+  tenant: string;
+  customer: string;
+  key: string;
+  type: string;
+  value: string;
+  ts: string;
+  body: object;
+}
+
+interface UsageFact {
+  n: number;
+  rule: string;
+  customer: string;
+  start: string;
+  end: string;
+  add: string;
+}
+
+interface ReadyMessage {
+  n: number;
+  tenant: string;
+  customer: string;
+  type: string;
+  body: object;
+}
+
+/** A sum while it grows. */
+interface Sum {
+  fact: UsageFact;
+  units: bigint;
+}
+
+/**
+ * What has to be told of some rows: messages that are ready, and what the database makes messages of.
+ *
+ * @returns null for nothing, which is what most batches have.
+ */
+export function factsOf(
+  rows: readonly UsageEvent[],
+  tenants: ReadonlyMap<string, TenantInterest>,
+): Facts | null {
+  if (tenants.size === 0) return null;
+  const facts: Facts = { records: [], usage: [], ready: [] };
+  const sums = new Map<string, Sum>();
+  for (const [n, row] of rows.entries()) {
+    const interest = tenants.get(row.tenantId);
+    if (interest === undefined) continue;
+    if (interest.records && (row.eventType === 'positive' || row.eventType === 'negative')) {
+      facts.records.push(recordOf(row, n));
+    }
+    for (const rule of interest.eventRules) {
+      if (isAbout(rule, row) && exceeds(rule, row)) facts.ready.push(alertOf(rule, row, n));
+    }
+    for (const rule of interest.usageRules) if (isAbout(rule, row)) addUp(sums, rule, row, n);
+  }
+  for (const { fact, units } of sums.values()) facts.usage.push({ ...fact, add: fromUnits(units) });
+  const nothing = facts.records.length === 0 && facts.usage.length === 0 && facts.ready.length === 0;
+  return nothing ? null : facts;
+}
+
+function recordOf(row: UsageEvent, n: number): RecordFact {
+  const time = formatTimestamp(row.tsMicros);
+  return {
+    n,
+    tenant: row.tenantId,
+    customer: row.customerId,
+    key: row.reference === null ? '' : `=${row.reference}`,
+    type: row.eventType,
+    value: row.value ?? '0',
+    ts: time,
+    body: {
+      recordId: row.externalId ?? row.eventId,
+      time,
+      sourceId: row.sourceId,
+      destinationId: row.customerId,
+      type: row.eventType,
+      value: row.value,
+      unit: row.unit,
+      reference: row.reference,
+    },
+  };
+}
+
+function isAbout(rule: EventRule | UsageRule, row: UsageEvent): boolean {
+  return (
+    (rule.customers === null || rule.customers.has(row.customerId)) &&
+    (rule.eventType === null || rule.eventType === row.eventType)
+  );
+}
+
+function exceeds(rule: EventRule, row: UsageEvent): boolean {
+  const measured = row[rule.field];
+  if (measured === null) return false;
+  return toUnits(typeof measured === 'string' ? measured : parseDecimal(measured)!) > rule.thresholdUnits;
+}
+
+function alertOf(rule: EventRule, row: UsageEvent, n: number): ReadyMessage {
+  const measured: Partial<Record<AlertField, string | number | null>> = { [rule.field]: row[rule.field] };
+  return {
+    n,
+    tenant: row.tenantId,
+    customer: row.customerId,
+    type: 'alert.triggered',
+    body: {
+      rule: { id: rule.id, name: rule.name, field: rule.field, threshold: rule.threshold },
+      event: {
+        eventId: row.externalId ?? row.eventId,
+        customerId: row.customerId,
+        timestamp: formatTimestamp(row.tsMicros),
+        eventType: row.eventType,
+        ...measured,
+      },
+    },
+  };
+}
+
+function addUp(sums: Map<string, Sum>, rule: UsageRule, row: UsageEvent, n: number): void {
+  const start = startOf(rule.period, row.tsMicros);
+  const key = `${rule.id} ${start} ${row.customerId}`;
+  let sum = sums.get(key);
+  if (sum === undefined) {
+    const fact = {
+      n,
+      rule: rule.id,
+      customer: row.customerId,
+      start: new Date(start).toISOString(),
+      end: new Date(endOf(rule.period, start)).toISOString(),
+      add: '',
+    };
+    sum = { fact, units: 0n };
+    sums.set(key, sum);
+  }
+  sum.fact.n = n;
+  sum.units += toUnits(measuredOf(rule, row));
+}
+
+function measuredOf(rule: UsageRule, row: UsageEvent): string {
+  switch (rule.measure) {
+    case 'calls':
+      return '1';
+    case 'tokens':
+      return String(row.tokens ?? 0);
+    case 'value':
+      return signedValue(row);
+  }
+}
+
+/** What an event adds to a sum of values: one of the type `negative` takes its value away. */
+function signedValue({ eventType, value }: UsageEvent): string {
+  if (value === null) return '0';
+  if (eventType !== 'negative') return value;
+  return value.startsWith('-') ? value.slice(1) : `-${value}`;
+}
+
+const LENGTH_MS = { hour: 3_600_000, day: 86_400_000 };
+
+/** Start of the period of UTC that holds a moment, in ms. */
+function startOf(period: UsagePeriod, micros: number): number {
+  const ms = Math.floor(micros / 1_000);
+  if (period !== 'month') return Math.floor(ms / LENGTH_MS[period]) * LENGTH_MS[period];
+  const at = new Date(ms);
+  return startOfMonth(at.getUTCFullYear(), at.getUTCMonth());
+}
+
+function endOf(period: UsagePeriod, start: number): number {
+  if (period !== 'month') return start + LENGTH_MS[period];
+  const at = new Date(start);
+  return startOfMonth(at.getUTCFullYear(), at.getUTCMonth() + 1);
+}
+
+/** `Date.UTC` takes the year 50 for 1950. */
+function startOfMonth(year: number, month: number): number {
+  return new Date(0).setUTCFullYear(year, month, 1);
+}
