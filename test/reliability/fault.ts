@@ -1,5 +1,4 @@
 import type { Outcome } from './httpRequest.ts';
-import type { Trial } from './trial.ts';
 
 /** How often and how long: the short way is for every change, the long one for figures. */
 export interface Extent {
@@ -10,7 +9,7 @@ export interface Extent {
 }
 
 /** What goes wrong, and what the service may be seen doing meanwhile. */
-export interface Fault {
+export interface FaultOn<Trial> {
   name: string;
   /** For the table: what is done. */
   description: string;

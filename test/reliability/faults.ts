@@ -1,4 +1,3 @@
-import type { Fault } from './fault.ts';
 import { connectionsDropped } from './faults/connectionsDropped.ts';
 import { databaseBlackHoled } from './faults/databaseBlackHoled.ts';
 import { dataDiskFull, walDiskFull } from './faults/diskFull.ts';
@@ -12,6 +11,7 @@ import { redisKilled } from './faults/redisKilled.ts';
 import { rollingRestart } from './faults/rollingRestart.ts';
 import { serviceKilled } from './faults/serviceKilled.ts';
 import { slowDatabase } from './faults/slowDatabase.ts';
+import type { Fault } from './trial.ts';
 
 /** In the order of the table. */
 export const FAULTS: Fault[] = [

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expectExact, USAGE_VIEWS } from '../support/compareSummaries.ts';
 import { TcpProxy } from '../support/tcpProxy.ts';
-import type { Fault } from './fault.ts';
+import type { FaultOn } from './fault.ts';
 import { ask } from './httpRequest.ts';
 import { Load } from './load.ts';
 import { ServiceProcess } from './serviceProcess.ts';
@@ -115,6 +115,8 @@ export interface Outage {
   /** Resolves when the dependency is back. */
   end(): Promise<unknown>;
 }
+
+export type Fault = FaultOn<Trial>;
 
 /** One fault, again and again, on a service under load, and what is measured meanwhile. */
 export class Trial {

@@ -1,4 +1,4 @@
-import type { Fault } from '../fault.ts';
+import type { Fault } from '../trial.ts';
 import type { Step } from '../writeCutter.ts';
 
 /** In the order of a connection's life: its start, the way of a batch there, the way of its answer back. */

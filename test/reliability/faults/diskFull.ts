@@ -1,6 +1,6 @@
-import type { Fault } from '../fault.ts';
 import type { Site } from '../site.ts';
 import { DISK_MB } from '../smallDisk.ts';
+import type { Fault } from '../trial.ts';
 
 /** The server refuses what needs room (53100), and goes on serving the rest. */
 export const dataDiskFull: Fault = {

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { Fault } from '../fault.ts';
+import type { Fault } from '../trial.ts';
 
 export const lockHeld: Fault = {
   name: 'lockHeld',

@@ -1,6 +1,6 @@
 import pg from 'pg';
-import type { Fault } from '../fault.ts';
 import { MAX_CONNECTIONS, type Site } from '../site.ts';
+import type { Fault } from '../trial.ts';
 
 /** Takes every connection there is, those reserved for superusers too, since the service is one here. */
 class Crowd {

@@ -1,4 +1,4 @@
-import type { Fault } from '../fault.ts';
+import type { Fault } from '../trial.ts';
 
 export const postgresPaused: Fault = {
   name: 'postgresPaused',

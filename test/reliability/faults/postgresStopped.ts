@@ -1,4 +1,4 @@
-import type { Fault } from '../fault.ts';
+import type { Fault } from '../trial.ts';
 
 export const postgresStopped: Fault = {
   name: 'postgresStopped',

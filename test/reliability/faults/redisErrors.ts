@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import type { Fault } from '../fault.ts';
+import type { Fault } from '../trial.ts';
 
 /** What makes Redis refuse commands, and what makes it take them again. */
 const REFUSALS: { error: string; on: string[]; off: string[] }[] = [

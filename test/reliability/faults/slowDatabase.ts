@@ -1,4 +1,4 @@
-import type { Fault } from '../fault.ts';
+import type { Fault } from '../trial.ts';
 
 const DELAY_MS = 2_000;
 
