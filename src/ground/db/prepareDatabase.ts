@@ -13,7 +13,7 @@ export const OLDEST_SERVER = 150_000;
 /**
  * Connects, migrates, and puts right what a restore leaves behind.
  *
- * @returns the names of the migrations applied.
+ * @returns the names of the migrations and functions applied, as `migrate` has them.
  * @throws {StartupError} when the server cannot be reached, is too old, or its schema is newer than this version.
  */
 export async function prepareDatabase(url: string, database: DatabaseConfig, log: Logger): Promise<string[]> {
