@@ -11,8 +11,8 @@ import { readWindows } from './isolation.ts';
 import { machine } from './machine.ts';
 import type { Shape, Timing } from './measurement.ts';
 import { median } from './percentiles.ts';
-import type { BenchServer } from './servers.ts';
-import { sendAsLogin, sendEntered, sendStepwise, sendUntold } from './stepwiseCopy.ts';
+import { type BenchServer, withClient } from './servers.ts';
+import { MAKE_UNTOLD, sendAsLogin, sendEntered, sendStepwise, sendUntold } from './stepwiseCopy.ts';
 import { figure, table } from './table.ts';
 import { inWorkplace } from './workplace.ts';
 
@@ -65,12 +65,14 @@ const USUAL: Pick<CopyRun, 'connections' | 'rows' | 'format' | 'fillIds' | 'send
 };
 
 /** Raw COPY into a fresh database, different from the usual in one thing or two. */
-function copying(name: string, difference: Partial<typeof USUAL>): Variant {
+function copying(name: string, variant: Partial<typeof USUAL> & { prepare?: string }): Variant {
+  const { prepare, ...difference } = variant;
   return {
     name,
     async measure({ server, timing }) {
       const database = await server.createDatabase('migrated');
       try {
+        if (prepare) await withClient(database.url, (client) => client.query(prepare));
         const { postmaster } = server;
         const run = { ...USUAL, ...difference, url: database.url, postmaster, ...timing };
         const { rowsPerSecond, usage } = await runCopies(run);
@@ -177,7 +179,7 @@ const QUESTIONS: Question[] = [
     title: `asking whether who listens is known, ${figure(rows)} row${rows > 1 ? 's' : ''} a commit, 1 connection`,
     variants: [
       copying('asked', { connections: 1, rows, send: sendEntered }),
-      copying('not asked', { connections: 1, rows, send: sendUntold }),
+      copying('not asked', { connections: 1, rows, send: sendUntold, prepare: MAKE_UNTOLD }),
     ],
   })),
   ...shapes.map((shape) => ({
