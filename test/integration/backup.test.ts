@@ -233,6 +233,7 @@ describeEngine(`backup and restore, as docs/operations.md has it (seed ${seed})`
     const foreign = `select (select count(*)::int from outbox where fanned_out_at is null and xid > pg_current_xact_id())
       + (select count(*)::int from late_window where stale and changed_by > pg_current_xact_id()) as n`;
     expect((await sql.query(foreign)).rows[0].n).toBe(engine === 'timescale' ? 6 : 1);
+    expect(await prepare(target)).toEqual([]); // no migration, and no function: those of the dump are what they were
     const service = await serve(target);
     expect((await sql.query(foreign)).rows[0].n).toBe(0);
     await expectSummed(service, sent);

@@ -156,6 +156,20 @@ describeEngine('doctor', () => {
       await plant(
         'schema',
         'fail',
+        /1 functions are older than this version's \(close_windows …\)/,
+        `update sql_function set revision = revision - 1 where name = 'close_windows'`,
+        `update sql_function set revision = revision + 1 where name = 'close_windows'`,
+      );
+      await plant(
+        'schema',
+        'ok',
+        /1 functions are of a newer version/,
+        `update sql_function set revision = revision + 1 where name = 'close_windows'`,
+        `update sql_function set revision = revision - 1 where name = 'close_windows'`,
+      );
+      await plant(
+        'schema',
+        'fail',
         /newer than this version \(9999_from_the_future\)/,
         `insert into schema_migration (name, run_on) values ('9999_from_the_future', now())`,
         `delete from schema_migration where name = '9999_from_the_future'`,

@@ -69,7 +69,7 @@ describeEngine('the functions of the database', () => {
 
   it('are those of the files, one each, and each file makes just that one', async () => {
     const there = await catalog(client);
-    const files = await readFunctions(engine);
+    const files = readFunctions(engine);
     expect(there.map(({ name }) => name).sort()).toEqual(files.map(({ name }) => name));
     expect(new Set(there.map(({ owner }) => owner))).toEqual(new Set(['tidemark_owner']));
 

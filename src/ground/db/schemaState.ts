@@ -16,7 +16,7 @@ interface MigrationState {
 }
 
 export interface SchemaState extends MigrationState {
-  /** By name; looked at where no migration is pending. */
+  /** By name. Compared once no migration is pending: they come after those. */
   functions: {
     /** Those that are older in the database than in this version. */
     pending: string[];

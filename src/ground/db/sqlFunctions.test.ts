@@ -6,9 +6,7 @@ import { MIGRATIONS } from './schemaState.ts';
 import { FUNCTIONS, readFunctions, type SqlFunction } from './sqlFunctions.ts';
 
 const ENGINES = ['postgres', 'timescale'] as const;
-const both = await Promise.all(
-  ENGINES.map(async (engine) => ({ engine, functions: await readFunctions(engine) })),
-);
+const both = ENGINES.map((engine) => ({ engine, functions: readFunctions(engine) }));
 /** By their paths, without the suffix. */
 const files = new Map<string, SqlFunction>();
 for (const path of (await readdir(FUNCTIONS, { recursive: true })).filter((name) => name.endsWith('.sql'))) {
@@ -108,13 +106,13 @@ describe('readFunctions', () => {
     await writeFile(join(dir, 'b.sql'), `${line}select 1;\n`);
     await writeFile(join(dir, 'timescale', 'a.sql'), `${line}select 2;\n`);
     await writeFile(join(dir, 'postgres', 'c.sql'), `${line}select 3;\n`);
-    const names = async (engine: 'postgres' | 'timescale') =>
-      (await readFunctions(engine, dir)).map(({ name, revision, text }) => [name, revision, text]);
-    expect(await names('timescale')).toEqual([
+    const names = (engine: 'postgres' | 'timescale') =>
+      readFunctions(engine, dir).map(({ name, revision, text }) => [name, revision, text]);
+    expect(names('timescale')).toEqual([
       ['a', 12, 'select 2;\n'],
       ['b', 12, 'select 1;\n'],
     ]);
-    expect(await names('postgres')).toEqual([
+    expect(names('postgres')).toEqual([
       ['b', 12, 'select 1;\n'],
       ['c', 12, 'select 3;\n'],
     ]);
@@ -123,18 +121,16 @@ describe('readFunctions', () => {
   it('takes a checkout with the line ends of Windows for the same text', async () => {
     await writeFile(join(dir, 'a.sql'), `${line}select\n1;\n`);
     await writeFile(join(dir, 'b.sql'), `${line}select\n1;\n`.replaceAll('\n', '\r\n'));
-    const [a, b] = await readFunctions('postgres', dir);
+    const [a, b] = readFunctions('postgres', dir);
     expect(b).toEqual({ ...a, name: 'b' });
   });
 
   it('refuses a file without a revision, and two of one name', async () => {
     await writeFile(join(dir, 'a.sql'), 'select 1;\n');
-    await expect(readFunctions('postgres', dir)).rejects.toThrow(/a\.sql does not begin with a line like/);
+    expect(() => readFunctions('postgres', dir)).toThrow(/a\.sql does not begin with a line like/);
     await writeFile(join(dir, 'a.sql'), `${line}select 1;\n`);
     await writeFile(join(dir, 'postgres', 'a.sql'), `${line}select 1;\n`);
-    await expect(readFunctions('postgres', dir)).rejects.toThrow(
-      'two files of the function a for the postgres',
-    );
-    expect(await readFunctions('timescale', dir)).toHaveLength(1);
+    expect(() => readFunctions('postgres', dir)).toThrow('two files of the function a for the postgres');
+    expect(readFunctions('timescale', dir)).toHaveLength(1);
   });
 });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
 import type { Engine } from './engine.ts';
@@ -36,33 +36,30 @@ export interface FunctionState {
 }
 
 /**
- * The functions of an engine, in the order of their names.
+ * The functions of an engine, in the order of their names. Read synchronously: fifty small files take a millisecond
+ * so, and five through the event loop. It is done where a process starts.
  *
  * @param dir the folder of those that both engines share.
  * @throws when a file has no revision, or there are two of the same name.
  */
-export async function readFunctions(engine: Engine, dir = FUNCTIONS): Promise<SqlFunction[]> {
-  const files = await Promise.all(
-    [dir, join(dir, engine)].map(async (folder) =>
-      (await readdir(folder)).filter((file) => file.endsWith('.sql')).map((file) => join(folder, file)),
-    ),
-  );
-  const functions = await Promise.all(
-    files.flat().map(async (file) => parseFunction(file, await readFile(file, 'utf8'))),
-  );
-  functions.sort((a, b) => (a.name < b.name ? -1 : 1));
+export function readFunctions(engine: Engine, dir = FUNCTIONS): SqlFunction[] {
+  const functions = [dir, join(dir, engine)]
+    .flatMap((folder) => readdirSync(folder).map((file) => join(folder, file)))
+    .filter((file) => file.endsWith('.sql'))
+    .map((file) => parseFunction(file, readFileSync(file, 'utf8')))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
   const twice = functions.find(({ name }, i) => name === functions[i + 1]?.name);
   if (twice) throw new Error(`there are two files of the function ${twice.name} for the ${engine} engine`);
   return functions;
 }
 
 function parseFunction(file: string, content: string): SqlFunction {
-  const lines = content.replaceAll('\r\n', '\n');
+  const lines = content.replaceAll('\r\n', '\n'); // a checkout on Windows
   const first = FIRST_LINE.exec(lines);
   if (!first) throw new Error(`${file} does not begin with a line like "-- revision 1, 0a1b2c3d4e5f"`);
   const text = lines.slice(first[0].length);
   return {
-    name: file.slice(file.lastIndexOf('/') + 1, -'.sql'.length),
+    name: basename(file, '.sql'),
     revision: Number(first[1]),
     digest: first[2]!,
     hash: createHash('sha256').update(text).digest('hex'),
@@ -84,7 +81,7 @@ export async function compareFunctions(db: Queryable, dir = FUNCTIONS): Promise<
   const there = new Map(rows.map((row) => [row.name, row]));
   const pending: SqlFunction[] = [];
   const newer: string[] = [];
-  for (const file of await readFunctions(rows[0]!.engine, dir)) {
+  for (const file of readFunctions(rows[0]!.engine, dir)) {
     const applied = there.get(file.name);
     const revision = applied?.revision ?? 0;
     if (revision > file.revision) newer.push(file.name);
