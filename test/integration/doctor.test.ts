@@ -104,6 +104,7 @@ describeEngine('doctor', () => {
           'clock',
           'time zones',
           'schema',
+          'functions',
           'engine',
         ],
         ...[
@@ -156,20 +157,6 @@ describeEngine('doctor', () => {
       await plant(
         'schema',
         'fail',
-        /1 functions are older than this version's \(close_windows …\)/,
-        `update sql_function set revision = revision - 1 where name = 'close_windows'`,
-        `update sql_function set revision = revision + 1 where name = 'close_windows'`,
-      );
-      await plant(
-        'schema',
-        'ok',
-        /1 functions are of a newer version/,
-        `update sql_function set revision = revision + 1 where name = 'close_windows'`,
-        `update sql_function set revision = revision - 1 where name = 'close_windows'`,
-      );
-      await plant(
-        'schema',
-        'fail',
         /newer than this version \(9999_from_the_future\)/,
         `insert into schema_migration (name, run_on) values ('9999_from_the_future', now())`,
         `delete from schema_migration where name = '9999_from_the_future'`,
@@ -181,6 +168,28 @@ describeEngine('doctor', () => {
         'alter table schema_migration rename to hidden',
         'alter table hidden rename to schema_migration',
       );
+    });
+
+    test('functions that are older; newer ones are none', async () => {
+      const revise = (by: number) =>
+        `update sql_function set revision = revision + ${by} where name = 'close_windows'`;
+      await plant(
+        'functions',
+        'fail',
+        /1 functions are older than this version's \(close_windows …\)/,
+        revise(-1),
+        revise(1),
+      );
+      await sql.query(revise(1));
+      const findings = await look();
+      await sql.query(revise(-1));
+      expect(findings.filter(({ check }) => check === 'functions')).toEqual([
+        {
+          check: 'functions',
+          status: 'ok',
+          message: '1 functions are of a newer version, and serve this one',
+        },
+      ]);
     });
 
     test('roles that may too much, or too little', async () => {

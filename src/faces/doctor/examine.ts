@@ -11,6 +11,7 @@ import { checkConnections } from './checks/connections.ts';
 import { checkDeadLetters } from './checks/deadLetters.ts';
 import { checkDurability } from './checks/durability.ts';
 import { checkEngine } from './checks/engine.ts';
+import { checkFunctions } from './checks/functions.ts';
 import { checkLateWindows } from './checks/lateWindows.ts';
 import { checkLocks } from './checks/locks.ts';
 import { checkOutbox } from './checks/outbox.ts';
@@ -38,6 +39,7 @@ const OF_SERVER: [string, Check][] = [
 
 /** Of what this version's schema holds. */
 const OF_SCHEMA: [string, Check][] = [
+  ['functions', checkFunctions],
   ['engine', checkEngine],
   ['roles', checkRoles],
   ['policies', checkPolicies],

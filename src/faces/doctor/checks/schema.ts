@@ -3,7 +3,7 @@ import { fail, ok, type Verdict } from '../finding.ts';
 import type { Patient } from '../patient.ts';
 
 export async function checkSchema({ db }: Patient): Promise<Verdict[]> {
-  const { present, pending, unknown, functions } = await readSchemaState(db);
+  const { present, pending, unknown } = await readSchemaState(db);
   if (!present) return [fail('the database has no schema yet', 'run "tidemark migrate"')];
   if (unknown.length > 0) {
     return [
@@ -15,17 +15,6 @@ export async function checkSchema({ db }: Patient): Promise<Verdict[]> {
   }
   if (pending.length > 0) {
     return [fail(`${pending.length} migrations are missing (${pending[0]} …)`, 'run "tidemark migrate"')];
-  }
-  if (functions.pending.length > 0) {
-    return [
-      fail(
-        `${functions.pending.length} functions are older than this version's (${functions.pending[0]} …)`,
-        'run "tidemark migrate"',
-      ),
-    ];
-  }
-  if (functions.newer.length > 0) {
-    return [ok(`up to date; ${functions.newer.length} functions are of a newer version, and serve this one`)];
   }
   return [ok('up to date')];
 }
