@@ -103,12 +103,6 @@ function together(folder: string, texts: SeedTexts): Seeds {
     if (tenants.has(id)) refuse('tenants.json', [...path, 'id'], `${quoted(id)} is there twice`);
     if (new Set(keyScopes).size < keyScopes.length)
       refuse('tenants.json', [...path, 'keyScopes'], 'has a scope twice');
-    if (id !== firstStart && !busy.some(({ tenant }) => tenant === id))
-      refuse(
-        'tenants.json',
-        path,
-        `nothing makes ${quoted(id)}: it is not "firstStart", nor in traffic.json`,
-      );
     tenants.set(id, { id, name, keyScopes, customers: [], alertRules: [] });
   }
   const tenantOf = (file: SeedFile, path: Path, id: string): SeedTenant =>
@@ -165,6 +159,14 @@ function together(folder: string, texts: SeedTexts): Seeds {
     }
     return { ...tenant, weight, features: own, browsing };
   });
+  for (const [i, { id }] of listed.entries()) {
+    if (id !== firstStart && !busy.some(({ tenant }) => tenant === id))
+      refuse(
+        'tenants.json',
+        ['tenants', i],
+        `nothing makes ${quoted(id)}: it is not "firstStart" and has no traffic`,
+      );
+  }
   return { firstStart: first, traffic, profile };
 }
 
