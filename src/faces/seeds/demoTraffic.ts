@@ -106,7 +106,7 @@ async function prepare(
 async function postHistory(tenants: Tenant[], now: number, options: SeedOptions): Promise<void> {
   const { backfillMs, rate, seed, signal, say } = options;
   const amount = Math.round((backfillMs / 1_000) * rate).toLocaleString('en');
-  say(`posting ${backfillMs / 3_600_000} h of history, about ${amount} events`);
+  say(`posting ${(backfillMs / 3_600_000).toLocaleString('en')} h of history, about ${amount} events`);
   await Promise.all(
     tenants.map(async ({ model, sender }, i) => {
       const traffic = { rate, seed, random: new Random(seed + 1_000 + i), newId };
