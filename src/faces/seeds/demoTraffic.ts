@@ -77,7 +77,7 @@ export async function postDemoTraffic(options: SeedOptions): Promise<SeedOutcome
     if (options.backfillMs > 0) await postHistory(tenants, started, options);
     await postLive(tenants, Date.now() + options.durationMs, options);
     await Promise.all(tenants.map(({ sender }) => sender.settled()));
-    for (const { model } of tenants) await nameCustomers(admin, model);
+    await Promise.all(tenants.map(({ model }) => nameCustomers(admin, model)));
     return await compare(tenants, days, say);
   } finally {
     for (const { keyId } of tenants) await admin.call('DELETE', `/v1/keys/${keyId}`).catch(() => undefined);
