@@ -9,7 +9,7 @@ import { startTracing } from '../../ground/telemetry/startTracing.ts';
 import { StartupError } from '../../model/errors.ts';
 import { listen } from '../http/server.ts';
 import { makeFirstTenant } from '../seeds/makeFirstTenant.ts';
-import { readSeeds } from '../seeds/readSeeds.ts';
+import { readSeeds, type SeedTenant } from '../seeds/readSeeds.ts';
 import { createService } from './service.ts';
 
 /** Configuration → database → service → listen; on SIGTERM or SIGINT drain and exit. */
@@ -17,14 +17,14 @@ async function main(): Promise<void> {
   const started = performance.now();
   const config = loadConfig();
   const log = createLogger(config);
+  const seeds = config.profile === 'dev' ? await readSeeds() : null; // before anything is written
   const local =
     config.database.url === undefined ? await startLocalDatabase(config, (line) => log.warn(line)) : null;
   try {
     const url = config.database.url ?? local!.url;
     await prepareDatabase(url, config.database, log);
-    const keyring = config.profile === 'dev' ? await loadKeyring(config.dataDir) : null;
-    const demo = keyring && (await makeDemo(config, url, keyring, log));
-    const adminKey = config.adminKey ?? keyring?.adminKey;
+    const demo = seeds && (await makeDemo(config, url, seeds.firstStart, log));
+    const adminKey = config.adminKey ?? demo?.keyring.adminKey;
     const tracing = await startTracing(config.telemetry, log);
     const service = await createService({ ...config, adminKey }, url, log, { tracing });
     const stop = stopSignal(local); // before anybody can know that we listen
@@ -68,12 +68,12 @@ interface Demo {
   tenantId: string;
 }
 
-async function makeDemo(config: Config, url: string, keyring: Keyring, log: Logger): Promise<Demo> {
-  const { firstStart } = await readSeeds();
+async function makeDemo(config: Config, url: string, tenant: SeedTenant, log: Logger): Promise<Demo> {
+  const keyring = await loadKeyring(config.dataDir);
   const client = await connect(connectionSettings(url, config.database, 'migrate'), log);
   try {
-    await makeFirstTenant(client, firstStart, keyring.demoKey);
-    return { keyring, tenantId: firstStart.id };
+    await makeFirstTenant(client, tenant, keyring.demoKey);
+    return { keyring, tenantId: tenant.id };
   } finally {
     await client.end();
   }
