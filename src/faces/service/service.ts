@@ -17,6 +17,7 @@ import { DatabaseProbe } from '../../ground/db/databaseProbe.ts';
 import { readEngine } from '../../ground/db/engine.ts';
 import type { Queryable } from '../../ground/db/queryable.ts';
 import { retryingLost } from '../../ground/db/retryLost.ts';
+import { blockList } from '../../ground/networks.ts';
 import type { Logger } from '../../ground/telemetry/logger.ts';
 import { createRegistry, registerBuildInfo, registerTracing } from '../../ground/telemetry/metrics.ts';
 import { NO_TRACING, type Tracing } from '../../ground/telemetry/tracing.ts';
@@ -42,7 +43,6 @@ import { Refresher } from '../../sums/windows/refresher.ts';
 import { WindowMetrics } from '../../sums/windows/windowMetrics.ts';
 import { createApp } from '../http/app.ts';
 import type { App } from '../http/appEnv.ts';
-import { trustedProxies } from '../http/clientAddress.ts';
 import { HttpMetrics } from '../http/httpMetrics.ts';
 
 /** Connections for administration, and for the look-ups of keys and tenants, which are rare. */
@@ -208,7 +208,7 @@ export async function createService(
       limits: config.limits,
       waitMs: config.database.connectTimeoutMs,
     }),
-    trustedProxies: trustedProxies(config.http.trustedProxies),
+    trustedProxies: blockList(config.http.trustedProxies),
     accepting: () => accepting,
   });
   breaker.start();
