@@ -1,11 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import pg from 'pg';
 import { createKey } from '../../src/access/tenancy/keys.ts';
-import { CopyEncoder } from '../../src/intake/ingest/copyEncoding.ts';
 import type { UsageEvent } from '../../src/model/usageEvent.ts';
-import { copyEvents, setBack } from '../load/history.ts';
+import { copyAll, setBack } from '../load/history.ts';
 import { seededRandom } from '../load/workload.ts';
-import { interruption } from '../support/interruption.ts';
 import { withClient } from '../support/servers.ts';
 
 /** What `bench:activity` stores: impressions and clicks of many users, evenly over some hours. */
@@ -18,8 +15,6 @@ export interface Crowd {
 }
 
 export const CROWD = 'crowd';
-const ROWS_PER_COPY = 20_000;
-const CONNECTIONS = 2;
 
 export function userOf(random: () => number, users: number): string {
   return `user-${String(Math.floor(random() * users)).padStart(6, '0')}`;
@@ -43,25 +38,10 @@ export async function loadCrowd(url: string, crowd: Crowd): Promise<string> {
     );
     return (await createKey(client, { tenantId: CROWD, scopes: ['ingest', 'read'] })).key;
   });
-  let loaded = 0;
-  const load = async () => {
-    const client = new pg.Client(url);
-    await client.connect();
-    const encoder = new CopyEncoder();
-    try {
-      while (loaded < crowd.events) {
-        interruption.throwIfAborted();
-        const first = loaded;
-        loaded = Math.min(crowd.events, loaded + ROWS_PER_COPY);
-        const random = seededRandom(first + 1);
-        const events = Array.from({ length: loaded - first }, (_, i) => makeEvent(random, crowd, first + i));
-        await copyEvents(client, encoder, events);
-      }
-    } finally {
-      await client.end();
-    }
-  };
-  await Promise.all(Array.from({ length: CONNECTIONS }, load));
+  await copyAll(url, crowd.events, (first, rows) => {
+    const random = seededRandom(first + 1);
+    return Array.from({ length: rows }, (_, i) => makeEvent(random, crowd, first + i));
+  });
   return key;
 }
 

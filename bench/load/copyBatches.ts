@@ -1,4 +1,5 @@
 import { CopyEncoder, EVENT_COLUMNS, IDENTITY_COLUMNS } from '../../src/intake/ingest/copyEncoding.ts';
+import type { UsageEvent } from '../../src/model/usageEvent.ts';
 import { type FillIds, idBytes, markerId, writeIdText } from './eventIds.ts';
 import { makeEvent, seededRandom } from './workload.ts';
 
@@ -67,22 +68,25 @@ export function makeCopyBatch({ rows, format, fillIds, seed }: CopyBatchOptions)
   };
 }
 
-type Events = ReturnType<typeof makeEvent>[];
-
-function encodeBinary(events: Events): Buffer {
+function encodeBinary(events: UsageEvent[]): Buffer {
   const encoder = new CopyEncoder();
+  encodeRows(encoder, events);
+  return Buffer.from(encoder.take());
+}
+
+/** The identities of some events, and behind them the events: what two COPYs take. */
+export function encodeRows(encoder: CopyEncoder, events: UsageEvent[]): void {
   encoder.begin();
   for (const event of events) encoder.appendIdentity(event);
   encoder.end();
   encoder.begin();
   for (const event of events) encoder.appendEvent(event);
   encoder.end();
-  return Buffer.from(encoder.take());
 }
 
 /** The same columns as text: tabs between them, \N for null. The workload has nothing to escape. */
-function encodeText(events: Events): Buffer {
-  const columns: Record<string, (event: Events[number]) => unknown> = {
+function encodeText(events: UsageEvent[]): Buffer {
+  const columns: Record<string, (event: UsageEvent[][number]) => unknown> = {
     ts: (event) => new Date(event.tsMicros / 1_000).toISOString(),
     tokens: (event) => event.tokens,
     input_tokens: (event) => event.inputTokens,

@@ -2,9 +2,11 @@ import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { CopyEncoder, EVENT_COLUMNS, IDENTITY_COLUMNS } from '../../src/intake/ingest/copyEncoding.ts';
 import { CopyTransaction } from '../../src/intake/ingest/copyTransaction.ts';
+import type { UsageEvent } from '../../src/model/usageEvent.ts';
 import { WINDOW_MS } from '../../src/model/window.ts';
 import { interruption } from '../support/interruption.ts';
 import { withClient } from '../support/servers.ts';
+import { encodeRows } from './copyBatches.ts';
 import { makeEvent, seededRandom } from './workload.ts';
 
 /** Stored events per second of the past: the same at every size, so that a window holds as much. */
@@ -41,6 +43,21 @@ export async function setBack(url: string, from: number): Promise<void> {
 export async function loadHistory(url: string, count: number, to: number): Promise<void> {
   const from = historyStart(count, to);
   await setBack(url, from);
+  await copyAll(url, count, (first, rows) => {
+    const random = seededRandom(first);
+    return Array.from({ length: rows }, (_, i) => {
+      const tsMicros = Math.floor(from * 1_000 + ((first + i) / count) * (to - from) * 1_000);
+      return makeEvent(random, randomUUID(), tsMicros);
+    });
+  });
+}
+
+/** Stores `count` events over a few connections. @param make those of one transaction: `rows` from the `first` on. */
+export async function copyAll(
+  url: string,
+  count: number,
+  make: (first: number, rows: number) => UsageEvent[],
+): Promise<void> {
   let loaded = 0;
   const load = async () => {
     const client = new pg.Client(url);
@@ -51,12 +68,7 @@ export async function loadHistory(url: string, count: number, to: number): Promi
         interruption.throwIfAborted();
         const first = loaded;
         loaded = Math.min(count, loaded + ROWS_PER_COPY);
-        const random = seededRandom(first);
-        const events = Array.from({ length: loaded - first }, (_, i) => {
-          const tsMicros = Math.floor(from * 1_000 + ((first + i) / count) * (to - from) * 1_000);
-          return makeEvent(random, randomUUID(), tsMicros);
-        });
-        await copyEvents(client, encoder, events);
+        await copyEvents(client, encoder, make(first, loaded - first));
       }
     } finally {
       await client.end();
@@ -69,15 +81,10 @@ export async function loadHistory(url: string, count: number, to: number): Promi
 export async function copyEvents(
   client: pg.Client,
   encoder: CopyEncoder,
-  events: ReturnType<typeof makeEvent>[],
+  events: UsageEvent[],
 ): Promise<void> {
   encoder.reset();
-  encoder.begin();
-  for (const event of events) encoder.appendIdentity(event);
-  encoder.end();
-  encoder.begin();
-  for (const event of events) encoder.appendEvent(event);
-  encoder.end();
+  encodeRows(encoder, events);
   const transaction = new CopyTransaction(
     `copy event_identity (${IDENTITY_COLUMNS.join(', ')}) from stdin (format binary);
      copy event (${EVENT_COLUMNS.join(', ')}) from stdin (format binary)`,

@@ -27,16 +27,18 @@ const { values } = parseArgs({
     /** Of one measurement, in all entries together. */
     events: { type: 'string', default: '500000' },
     rounds: { type: 'string', default: '3' },
+    help: { type: 'boolean', default: false },
   },
 });
 const sizes = values.sizes.split(',').map(Number);
 const events = Number(values.events);
 const rounds = Number(values.rounds);
 const engines = (['postgres', 'timescale'] as const).filter((e) => ['both', e].includes(values.engine));
-if (![...sizes, events, rounds].every((number) => number > 0) || engines.length === 0) {
-  throw new Error(
+if (values.help || ![...sizes, events, rounds].every((number) => number > 0) || engines.length === 0) {
+  console.error(
     'npm run bench:queue -- [--engine postgres|timescale] [--sizes 1,10,100] [--events N] [--rounds N]',
   );
+  process.exit(values.help ? 0 : 2);
 }
 
 const STREAM = 'usage';
