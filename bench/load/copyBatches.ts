@@ -86,7 +86,7 @@ export function encodeRows(encoder: CopyEncoder, events: UsageEvent[]): void {
 
 /** The same columns as text: tabs between them, \N for null. The workload has nothing to escape. */
 function encodeText(events: UsageEvent[]): Buffer {
-  const columns: Record<string, (event: UsageEvent[][number]) => unknown> = {
+  const columns: Record<string, (event: UsageEvent) => unknown> = {
     ts: (event) => new Date(event.tsMicros / 1_000).toISOString(),
     tokens: (event) => event.tokens,
     input_tokens: (event) => event.inputTokens,
