@@ -69,7 +69,6 @@ export async function updateCustomer(
      ), logged as (${writeEntries({
        from: 'changed',
        action: 'customer.updated',
-       tenantId: 'tenant_id',
        target: 'external_id',
        before: `jsonb_build_object('name', old_name)`,
        after: `jsonb_build_object('name', name)`,
