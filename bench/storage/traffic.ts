@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { Random } from '../../src/faces/seeds/random.ts';
+import { readSeeds } from '../../src/faces/seeds/readSeeds.ts';
 import { arrivals, type PostedEvent, tenantModels } from '../../src/faces/seeds/trafficModel.ts';
 import { toUsageEvent } from '../../src/intake/events/toUsageEvent.ts';
 import type { UsageEvent } from '../../src/model/usageEvent.ts';
@@ -27,7 +28,7 @@ export function generatedTraffic(events: number, rate: number, newId: (ms: numbe
     from,
     async *batches() {
       const random = new Random(6);
-      const tenants = tenantModels(5);
+      const tenants = tenantModels(await readSeeds(), 5);
       let batch: UsageEvent[] = [];
       let left = events;
       for (let at = from; left > 0; at += STEP_MS) {

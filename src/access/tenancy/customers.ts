@@ -40,6 +40,16 @@ export async function listCustomers(
   return pageOf(rows.map(toCustomer), query.limit, CUSTOMERS, (customer) => [customer.customerId]);
 }
 
+/** Makes customers that are not there yet, as their first event would: without a name. */
+export async function registerCustomers(
+  db: Queryable,
+  context: TenantContext,
+  customerIds: readonly string[],
+): Promise<void> {
+  const customers = customerIds.map((id) => ({ tenant_id: context.tenantId, external_id: id }));
+  await db.query('select register_customers($1)', [JSON.stringify(customers)]);
+}
+
 /** Names a customer, or takes the name away (null). @throws {TidemarkError} `not_found`. */
 export async function updateCustomer(
   db: Queryable,
