@@ -216,6 +216,59 @@ describeEngine(`TimescaleDB ${OLD} that becomes the server's own (SEED=${seed})`
     await expectRemoval();
   }, 300_000);
 
+  it('loses and doubles nothing where an instance was left running', async (context) => {
+    await onOldVersion(context);
+    await serve(PACKING);
+    tenant = await t!.tenant();
+    for (let daysAgo = DAYS; daysAgo >= 0; daysAgo--) await post(eventsOf(daysAgo, 20));
+    await caughtUp();
+    const refused = new Set<number>();
+    let updating = true;
+    const unsure: ClientEvent[] = [];
+    const load = (async () => {
+      while (updating) {
+        const events = [...eventsOf(Math.floor(random() * DAYS), 3), ...eventsOf(0, 3)];
+        const { status } = await t!.call('POST', '/v1/events', { key: tenant.key, body: events });
+        if (status === 200) model.add(events);
+        else {
+          unsure.push(...events);
+          refused.add(status);
+        }
+      }
+    })();
+    try {
+      await until(
+        () =>
+          update().then(
+            () => true,
+            (error) => {
+              expect(['40P01', '55P03']).toContain(error.code); // it met the service in its catalog: again
+              return false;
+            },
+          ),
+        60_000,
+      );
+    } finally {
+      updating = false;
+      await load;
+    }
+    expect([...refused].filter((status) => status !== 503)).toEqual([]);
+    await t!.sql.query('select from event').catch(() => undefined); // sessions that know the library of before end
+    await t!.sql.query('select from event').catch(() => undefined);
+    for (let at = 0; at < unsure.length; at += 100) {
+      const events = unsure.slice(at, at + 100);
+      await until(async () => {
+        const { status } = await t!.call('POST', '/v1/events', { key: tenant.key, body: events });
+        return status === 200;
+      }, 30_000);
+      model.add(events);
+    }
+    await exact();
+    await caughtUp();
+    await packed();
+    await exact();
+  }, 300_000);
+
   /** Reads notice that a chunk has been packed since their snapshot (docs/adr/0025). */
   async function expectMovesSeen(): Promise<void> {
     const moved = async () => (await client!.query('select tenant_data.chunks_moved() as so')).rows[0].so;
