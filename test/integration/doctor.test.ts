@@ -14,6 +14,7 @@ import { readZoneRules } from '../../src/ground/zones/zoneRules.ts';
 import { reconcileRetention } from '../../src/sums/retention/reconcileRetention.ts';
 import { buildProgram } from '../support/buildProgram.ts';
 import { describeEngine } from '../support/database.ts';
+import { withDatabase } from '../support/databaseUrl.ts';
 import { newRedis } from '../support/newRedis.ts';
 import { OwnCluster } from '../support/ownCluster.ts';
 import { runFolder } from '../support/runFolder.ts';
@@ -380,6 +381,25 @@ describeEngine('doctor', () => {
         `select add_retention_policy('event', interval '90 days')`,
         `select remove_retention_policy('event')`,
       );
+    });
+
+    test.runIf(timescale())('a TimescaleDB whose library the server no longer has', async () => {
+      await sql.query('create database outdated');
+      const url = withDatabase(cluster.url, 'outdated');
+      const client = new pg.Client(url);
+      await client.connect();
+      await client.query('create extension if not exists timescaledb');
+      await client.query(`update pg_extension set extversion = '1.0.0' where extname = 'timescaledb'`);
+      await client.end();
+      expect(await faults('database', { DATABASE_URL: url })).toEqual([
+        {
+          check: 'database',
+          status: 'fail',
+          message: expect.stringMatching(/outdated: could not access file ".*timescaledb-1\.0\.0"/),
+          advice: expect.stringMatching(/alter extension timescaledb update/),
+        },
+      ]);
+      await sql.query('drop database outdated with (force)');
     });
 
     test('data that are kept otherwise than configured', async () => {

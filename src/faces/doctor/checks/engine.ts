@@ -16,7 +16,8 @@ export interface TimescaleServer {
 
 /** From here on TimescaleDB wants PostgreSQL 16. */
 const WITHOUT_POSTGRES_15 = [2, 29] as const;
-const ALTER = `stop every instance, then psql -X "$DATABASE_URL" -c 'alter extension timescaledb update'`;
+/** How the extension in the database becomes that of the server. Works also where the library of the older one is gone. */
+export const UPDATE_EXTENSION = `stop every instance, then psql -X "$DATABASE_URL" -c 'alter extension timescaledb update'`;
 const PAGE = 'docs/operations.md, "TimescaleDB 2.28 to 2.29"';
 
 /** Whether the server still is what the schema was made for, and what is to be done about its version. */
@@ -50,9 +51,10 @@ export function judgeTimescale({ installed, available, license, postgres }: Time
   if (!isAtLeast(installed, OLDEST_TIMESCALE)) {
     const oldest = OLDEST_TIMESCALE.join('.');
     const install = isNewer(available, installed) ? '' : `install TimescaleDB ${oldest} or newer; `;
-    return fail(`${what}: ${oldest} or newer is needed`, install + ALTER);
+    return fail(`${what}: ${oldest} or newer is needed`, install + UPDATE_EXTENSION);
   }
-  if (isNewer(available, installed)) return warn(`${what}; the server has version ${available}`, ALTER);
+  if (isNewer(available, installed))
+    return warn(`${what}; the server has version ${available}`, UPDATE_EXTENSION);
   if (isNewer(installed, available)) {
     return warn(
       `${what}; the server's package is of version ${available ?? 'none'}, which a restore would be made with`,
