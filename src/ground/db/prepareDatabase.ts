@@ -10,6 +10,9 @@ import { errorCode } from './sqlstate.ts';
 /** The oldest server the SQL is written for: `nulls not distinct` came with it. */
 export const OLDEST_SERVER = 150_000;
 
+/** The oldest TimescaleDB that the migrations take (0023_latency_sketch). */
+export const OLDEST_TIMESCALE = [2, 28] as const;
+
 /**
  * Connects, migrates, and puts right what a restore leaves behind.
  *
