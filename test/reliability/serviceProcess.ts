@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { stablePort } from '../support/stablePort.ts';
 import { ask } from './httpRequest.ts';
 
-const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../dist/faces/service/main.js', import.meta.url));
 const EXIT_WITH_PARENT = new URL('../../bench/exitWithParent.mjs', import.meta.url).href;
 const READY_MS = 30_000;
 
