@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { buildProgram } from '../support/buildProgram.ts';
 import { installedTimescale } from '../support/timescaleServer.ts';
+import type { Extent } from './fault.ts';
 import { FAULTS } from './faults.ts';
 import { faultTable, remarks } from './report.ts';
 import { Site } from './site.ts';
 import { NotPossible } from './smallDisk.ts';
 import { type Fault, type Figures, LONG, SHORT, Trial } from './trial.ts';
-import type { Extent } from './fault.ts';
 
 /** `npm run test:reliability` sets these. */
 const results = process.env.TEST_RELIABILITY_RESULTS;
@@ -50,7 +50,9 @@ export function describeReliability(repeats: Repeats): void {
       const extent = extentOf(fault, repeats);
       const timeout = 120_000 + extent.times * (extent.holdMs + 15_000);
       it(fault.description, { timeout }, async ({ skip }) => {
-        const site = fault.smallDisk ? await Site.make(engine, fault.smallDisk).catch(onlyImpossible) : shared;
+        const site = fault.smallDisk
+          ? await Site.make(engine, fault.smallDisk).catch(onlyImpossible)
+          : shared;
         if (typeof site === 'string') {
           console.warn(`\n  #### ${fault.name} is NOT tried: ${site}\n`);
           return skip(site);
