@@ -1,0 +1,3 @@
+import { describeBigExport } from './describeBigExport.ts';
+
+describeBigExport(200_000);
