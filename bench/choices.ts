@@ -203,7 +203,7 @@ const USAGE = `npm run bench:choices -- [options]
   --only ${[...new Set(QUESTIONS.map(({ key }) => key))].join(',')}
   --seconds N                        length of one measurement, default 5
   --rounds N                         times that the variants of a question are measured in turn, default 3
-  --baseline PATH                    also baseline: this service against the dist/main.js of an earlier version, which must
+  --baseline PATH                    also baseline: this service against the main.js of an earlier version, which must
                                      run on this schema
   --no-build                         measure the dist/ that is there`;
 

@@ -34,7 +34,7 @@ export interface TidemarkOptions {
   module?: string;
 }
 
-const COMPILED = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+const COMPILED = fileURLToPath(new URL('../dist/faces/service/main.js', import.meta.url));
 const START_MS = 20_000;
 
 /**

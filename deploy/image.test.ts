@@ -112,7 +112,7 @@ describe('.dockerignore', () => {
       'node_modules/hono/package.json',
     ];
     kept.push(
-      'dist/main.js',
+      'dist/faces/service/main.js',
       'deploy/k8s/prod/tidemark.env',
       'test/support/program.ts',
       'src/ground/config/loadConfig.test.ts',

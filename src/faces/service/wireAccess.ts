@@ -1,0 +1,32 @@
+import { createRateLimiter } from '../../access/limits/createRateLimiter.ts';
+import type { RateLimiter } from '../../access/limits/rateLimiter.ts';
+import { Authenticator } from '../../access/tenancy/authenticator.ts';
+import { TenantDirectory } from '../../access/tenancy/tenantDirectory.ts';
+import { WrongKeys } from '../../access/tenancy/wrongKeys.ts';
+import type { Ground } from './wireGround.ts';
+
+/** Who may do what, and how much of it. */
+export interface Access {
+  tenants: TenantDirectory;
+  authenticator: Authenticator;
+  limiter: RateLimiter;
+}
+
+export function wireAccess({ config, log, registry, lookups }: Ground): Access {
+  const adminKeys = [config.adminKey, config.previousAdminKey].filter((key) => key !== undefined);
+  return {
+    tenants: new TenantDirectory(lookups, config.limits),
+    authenticator: new Authenticator({
+      db: lookups,
+      adminKeys,
+      wrongKeys: new WrongKeys(config.http.authFailuresPerMinute, registry),
+      limits: config.limits,
+      waitMs: config.database.connectTimeoutMs,
+    }),
+    limiter: createRateLimiter(config.limits, registry, (healthy, cause) =>
+      healthy
+        ? log.info('rate limits are shared')
+        : log.warn({ err: cause }, 'rate limits are of this instance alone: Redis is away'),
+    ),
+  };
+}
