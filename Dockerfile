@@ -31,6 +31,7 @@ WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
 COPY package.json LICENSE ./
 COPY migrations migrations
+COPY seeds seeds
 COPY --from=build /app/dist dist
 
 ENV NODE_ENV=production TIDEMARK_PROFILE=prod HOST=0.0.0.0 PORT=8080

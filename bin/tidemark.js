@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
  */
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const program = join(root, 'dist', 'cli', 'tidemark.js');
+const program = join(root, 'dist', 'faces', 'cli', 'tidemark.js');
 const buildInfo = join(root, 'dist', '.tsbuildinfo');
 const PARENT_CHECK_MS = 250;
 

@@ -3,9 +3,11 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join, matchesGlob } from 'node:path';
+import { join, matchesGlob, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SEEDS } from '../src/faces/seeds/readSeeds.ts';
 import { ENVIRONMENT } from '../src/ground/config/environment.ts';
+import { MIGRATIONS } from '../src/ground/db/schemaState.ts';
 
 const root = join(import.meta.dirname, '..');
 const read = (file: string) => readFileSync(join(root, file), 'utf8');
@@ -64,6 +66,12 @@ describe('Dockerfile', () => {
     expect(last('EXPOSE')).toBe(variables.PORT);
     for (const { name, rest } of instructions) {
       if (name === 'ARG' || name === 'ENV') expect(rest).not.toMatch(/SECRET|PASSWORD|TOKEN|_KEY/i);
+    }
+  });
+
+  it('has what the program reads from beside it', () => {
+    for (const folder of [MIGRATIONS, SEEDS].map((path) => relative(root, path))) {
+      expect(final).toContainEqual({ name: 'COPY', rest: `${folder} ${folder}` });
     }
   });
 

@@ -1,7 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { DEMO_TENANT, ensureDemoTenant } from '../../src/access/tenancy/demoTenant.ts';
 import { type HttpServer, listen } from '../../src/faces/http/server.ts';
 import { describeEngine } from '../support/database.ts';
 import { ADMIN_KEY, startTestService, type TestService, whileLocked } from '../support/service.ts';
@@ -225,15 +224,6 @@ describeEngine('the audit log', () => {
     for (const secret of [key, made.key, rotated.key, ADMIN_KEY]) {
       expect(text).not.toContain(secret.slice(3));
       expect(text).not.toContain(createHash('sha256').update(secret).digest('hex'));
-    }
-  });
-
-  it('knows the demo tenant as the work of a program, once', async () => {
-    for (let i = 0; i < 2; i++) await ensureDemoTenant(t.sql, 'tm_demo_key');
-    const list = await entries(DEMO_TENANT);
-    expect(list.map(({ action }) => action)).toEqual(['key.created', 'tenant.created']);
-    for (const entry of list) {
-      expect(entry).toMatchObject({ actor: { kind: 'command', keyId: null }, requestId: null });
     }
   });
 

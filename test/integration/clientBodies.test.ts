@@ -1,9 +1,9 @@
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type HttpServer, listen } from '../../src/faces/http/server.ts';
 import { describeEngine } from '../support/database.ts';
+import { type ListeningService, startListeningService } from '../support/listening.ts';
 import { converse } from '../support/rawHttp.ts';
-import { ADMIN_KEY, startTestService, type TestService } from '../support/service.ts';
+import { ADMIN_KEY } from '../support/service.ts';
 import { anEvent } from '../support/traffic.ts';
 
 const BOM = '\ufeff';
@@ -19,32 +19,24 @@ const aRecord = () => ({
 });
 
 describeEngine('what clients really send', () => {
-  let t: TestService;
-  let server: HttpServer;
-  let key: string;
-  let tenantId: string;
+  let t: ListeningService;
   beforeAll(async () => {
-    t = await startTestService();
-    server = await listen(t.service.app, '127.0.0.1', 0, t.config.http.limits);
-    ({ id: tenantId, key } = await t.tenant());
+    t = await startListeningService();
   });
-  afterAll(async () => {
-    await server?.close(1_000);
-    await t?.stop();
-  });
+  afterAll(() => t?.stop());
 
   /** By a socket: each header's characters are bytes. No Content-Type unless it is given. */
   const send = async (path: string, body: string | Buffer, headers: Record<string, string> = {}) => {
     const bytes = Buffer.from(body as string);
     const all = {
       Host: 'x',
-      Authorization: `Bearer ${key}`,
+      Authorization: `Bearer ${t.key}`,
       'Content-Length': String(bytes.length),
       ...headers,
     };
     const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
     const head = Buffer.from(`POST ${path} HTTP/1.1\r\n${lines.join('')}Connection: close\r\n\r\n`, 'latin1');
-    const { answers } = await converse(server.address, Buffer.concat([head, bytes]), 20_000);
+    const { answers } = await converse(t.server.address, Buffer.concat([head, bytes]), 20_000);
     const [answer] = answers;
     return { status: answer!.status, headers: answer!.headers, body: JSON.parse(answer!.body) };
   };
@@ -77,7 +69,7 @@ describeEngine('what clients really send', () => {
         'ce-type': 'x',
         'ce-subject': 'bom',
       });
-      const { body } = await t.call('GET', '/v1/events?customerId=bom', { key });
+      const { body } = await t.call('GET', '/v1/events?customerId=bom', { key: t.key });
       expect(body.data).toMatchObject([{ metadata: { tokens: 7 } }]);
     });
 
@@ -98,12 +90,12 @@ describeEngine('what clients really send', () => {
       await accepts(1, '/v1/events', JSON.stringify(event), {
         'Content-Type': 'application/cloudevents+json',
       });
-      const { body } = await t.call('GET', '/v1/events?customerId=b64', { key });
+      const { body } = await t.call('GET', '/v1/events?customerId=b64', { key: t.key });
       expect(body.data).toMatchObject([{ metadata: { tokens: 9 } }]);
     });
 
     it('at the beginning of what administrates is passed over', async () => {
-      const name = { key: 'PATCH', path: `/v1/tenants/${tenantId}`, body: `${BOM}{"name":"n"}` };
+      const name = { key: 'PATCH', path: `/v1/tenants/${t.tenantId}`, body: `${BOM}{"name":"n"}` };
       const answer = await t.call(name.key, name.path, { body: name.body });
       expect(answer).toMatchObject({ status: 200, body: { name: 'n' } });
     });
@@ -261,7 +253,7 @@ describeEngine('what clients really send', () => {
         body: { code: 'unsupported_encoding' },
       });
       const text = await t.call('POST', '/v1/keys', {
-        key,
+        key: t.key,
         body: 'x',
         headers: { 'content-type': 'text/plain' },
       });
@@ -294,7 +286,7 @@ describeEngine('what clients really send', () => {
       const { body } = await t.call(
         'GET',
         `/v1/events?customerId=${encodeURIComponent(customerId)}&limit=1`,
-        { key },
+        { key: t.key },
       );
       expect(body.data[0]?.eventId).toContain(id);
     });

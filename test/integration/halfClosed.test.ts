@@ -1,33 +1,24 @@
 import { once } from 'node:events';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type HttpServer, listen } from '../../src/faces/http/server.ts';
 import { describeEngine } from '../support/database.ts';
+import { type ListeningService, startListeningService } from '../support/listening.ts';
 import { open, readAnswers } from '../support/rawHttp.ts';
-import { startTestService, type TestService } from '../support/service.ts';
 import { anEvent } from '../support/traffic.ts';
 
 describeEngine('a client that says it sends no more', () => {
-  let t: TestService;
-  let server: HttpServer;
-  let key: string;
-  let tenantId: string;
+  let t: ListeningService;
   beforeAll(async () => {
-    t = await startTestService();
-    server = await listen(t.service.app, '127.0.0.1', 0, t.config.http.limits);
-    ({ id: tenantId, key } = await t.tenant());
+    t = await startListeningService();
   });
-  afterAll(async () => {
-    await server?.close(1_000);
-    await t?.stop();
-  });
+  afterAll(() => t?.stop());
 
   const post = (body: string, more = '') =>
-    `POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\n` +
+    `POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${t.key}\r\nContent-Type: application/json\r\n` +
     `Content-Length: ${Buffer.byteLength(body)}\r\n${more}\r\n${body}`;
 
   /** Sends, half-closes, and listens until the server closes. */
   const converse = async (bytes: string) => {
-    const socket = await open(server.address);
+    const socket = await open(t.server.address);
     let text = '';
     socket.on('data', (data) => {
       text += data;
@@ -38,7 +29,7 @@ describeEngine('a client that says it sends no more', () => {
   };
   const stored = async () => {
     const { rows } = await t.sql.query('select count(*)::int as n from event where tenant_id = $1', [
-      tenantId,
+      t.tenantId,
     ]);
     return rows[0].n;
   };
@@ -49,7 +40,7 @@ describeEngine('a client that says it sends no more', () => {
     expect([answer?.status, answer?.body, more]).toEqual([200, '{"accepted":1,"duplicates":0}', []]);
     expect(await stored()).toBe(before + 1);
     const [read] = await converse(
-      `GET /v1/events?limit=1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${key}\r\n\r\n`,
+      `GET /v1/events?limit=1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${t.key}\r\n\r\n`,
     );
     expect(read?.status).toBe(200);
   });

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
@@ -305,6 +305,60 @@ describe('seed', () => {
       await client.end();
       expect(rows[0].tenants).toBe(3);
       expect(rows[0].n).toBeGreaterThan(1_000);
+    } finally {
+      for (const { child, exited } of programs.splice(0)) {
+        child.kill('SIGTERM');
+        await exited;
+      }
+      await drop();
+    }
+  }, 60_000);
+
+  test('loads a folder of one own, wholly checked before anything is sent', async () => {
+    const { url, drop } = await createTestDatabase();
+    const seeds = join(folder, 'my-seeds');
+    try {
+      await cp(join(ROOT, 'seeds'), seeds, { recursive: true });
+      const { address } = await serve(url);
+      const env = { DATABASE_URL: '', TIDEMARK_URL: address, ADMIN_KEY };
+      const args = ['seed', '--seeds', seeds, '--duration', '0s', '--tenants', '1'];
+      const write = (file: string, json: object) => writeFile(join(seeds, file), JSON.stringify(json));
+      const tenantsOf = async () => {
+        const headers = { authorization: `Bearer ${ADMIN_KEY}` };
+        const answer = await fetch(`${address}/v1/tenants`, { headers });
+        const { data } = (await answer.json()) as { data: { id: string; name: string }[] };
+        return data.map(({ id, name }) => ({ id, name }));
+      };
+
+      const keyScopes = ['ingest', 'read'];
+      await write('tenants.json', {
+        firstStart: 'mine',
+        tenants: [{ id: 'mine', name: 'My Own', keyScopes }],
+      });
+      await write('customers.json', { customers: [{ tenant: 'mine', id: 'a', name: 'A' }] });
+      await write('alert-rules.json', { alertRules: [] });
+      // What is wrong stands in the last file.
+      const wrong = await run(args, env);
+      expect(wrong).toEqual({
+        code: 1,
+        out: '',
+        err: `tidemark: ${seeds}/traffic.json /tenants/0/tenant: "northwind" is not in tenants.json\n`,
+      });
+      expect(await run(['seed', '--seeds', join(folder, 'none')], env)).toEqual({
+        code: 1,
+        out: '',
+        err: `tidemark: ${folder}/none/tenants.json: there is no such file\n`,
+      });
+      expect(await tenantsOf()).toEqual([]);
+
+      const traffic = JSON.parse(await readFile(join(seeds, 'traffic.json'), 'utf8'));
+      traffic.tenants = [{ tenant: 'mine', weight: 1, features: ['chat'], browsing: 0 }];
+      await write('traffic.json', traffic);
+      expect(await run([...args, '--backfill', '5m'], env)).toMatchObject({ code: 0 });
+      expect(await tenantsOf()).toEqual([{ id: 'mine', name: 'My Own' }]);
+      const headers = { authorization: `Bearer ${ADMIN_KEY}`, 'x-tenant-id': 'mine' };
+      const customers = await (await fetch(`${address}/v1/customers`, { headers })).json();
+      expect(customers).toMatchObject({ data: [{ customerId: 'a', name: 'A' }] });
     } finally {
       for (const { child, exited } of programs.splice(0)) {
         child.kill('SIGTERM');

@@ -151,6 +151,16 @@ describe('npm start on a machine with nothing but Node', () => {
     const live = (await call(api, 'GET', '/v1/live', demoKey)).body;
     expect(live.current.totalCalls + live.previous.totalCalls).toBe(1);
     expect((await call(api, 'GET', '/v1/tenants', adminKey)).body.data).toMatchObject([{ id: 'demo' }]);
+    const customers = (await call(api, 'GET', '/v1/customers', demoKey)).body.data;
+    expect(customers).toMatchObject([
+      { customerId: 'acme', name: 'Acme Inc.' },
+      { customerId: 'birch', name: 'Birch & Sons' },
+      { customerId: 'cobalt', name: 'Cobalt Hotels' },
+      { customerId: 'customer-1', name: null },
+    ]);
+    const rules = (await call(api, 'GET', '/v1/alert-rules', demoKey)).body.data;
+    expect(rules).toHaveLength(3);
+    expect((await call(api, 'DELETE', `/v1/alert-rules/${rules[0].id}`, demoKey)).status).toBe(204);
     expect(await query(url, 'select tenant_id, customer_id from event')).toEqual([
       { tenant_id: 'demo', customer_id: 'customer-1' },
     ]);
@@ -170,6 +180,8 @@ describe('npm start on a machine with nothing but Node', () => {
     const reprinted = await again.says(welcome, READY_MS);
     expect(reprinted.slice(3)).toEqual(printed.slice(3));
     const address = reprinted[1]!;
+    expect((await call(address, 'GET', '/v1/customers', demoKey)).body.data).toEqual(customers);
+    expect((await call(address, 'GET', '/v1/alert-rules', demoKey)).body.data).toEqual(rules.slice(1));
     expect((await call(address, 'GET', '/v1/events', demoKey)).body.data).toHaveLength(1);
     expect((await call(address, 'POST', '/v1/events', demoKey, anEvent())).body.accepted).toBe(1);
     expect((await call(address, 'GET', '/v1/live', demoKey)).body).toMatchObject({ source: 'database' });

@@ -1,4 +1,4 @@
-import { table } from '../../bench/table.ts';
+import { table } from '../../bench/support/table.ts';
 import type { Figures } from './trial.ts';
 
 const seconds = (ms: number) => (ms / 1_000).toFixed(1);

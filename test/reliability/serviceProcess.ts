@@ -7,7 +7,7 @@ import { stablePort } from '../support/stablePort.ts';
 import { ask } from './httpRequest.ts';
 
 const MAIN = fileURLToPath(new URL('../../dist/faces/service/main.js', import.meta.url));
-const EXIT_WITH_PARENT = new URL('../../bench/exitWithParent.mjs', import.meta.url).href;
+const EXIT_WITH_PARENT = new URL('../../bench/support/exitWithParent.mjs', import.meta.url).href;
 const READY_MS = 30_000;
 
 /** The service as an operator runs it: a process of its own, on a port that it keeps when it is started again. */

@@ -1,6 +1,6 @@
+import { createService } from '../../dist/faces/service/service.js';
 import { loadConfig } from '../../dist/ground/config/loadConfig.js';
 import { createLogger } from '../../dist/ground/telemetry/logger.js';
-import { createService } from '../../dist/faces/service/service.js';
 
 /*
  * An instance of the service in a process of its own, which can be killed. It retries and takes leases over in seconds

@@ -38,8 +38,10 @@ export interface AuditEntry {
 export interface EntrySql {
   from: string;
   action: string;
-  tenantId: string;
-  target: string;
+  /** Left out: `tenant_id`. */
+  tenantId?: string;
+  /** Left out: `id`, a UUID. */
+  target?: string;
   /** `jsonb`; left out: there was nothing before. */
   before?: string;
   /** `jsonb`. */
@@ -56,7 +58,7 @@ export function writeEntries(entry: EntrySql): string {
   return `insert into audit_log
       (actor_kind, actor_key_id, actor_tenant_id, request_id, client_address, action, tenant_id, target, changes)
     select actor.kind, actor."keyId", actor."tenantId", actor."requestId", actor."clientAddress",
-           '${entry.action}', ${entry.tenantId}, ${entry.target},
+           '${entry.action}', ${entry.tenantId ?? 'tenant_id'}, ${entry.target ?? 'id::text'},
            jsonb_build_object('before', ${entry.before ?? 'null'}, 'after', ${entry.after})
     from ${entry.from}, jsonb_to_record(${entry.actor}::jsonb) as actor
       (kind text, "keyId" uuid, "tenantId" text, "requestId" text, "clientAddress" inet)

@@ -40,6 +40,16 @@ export async function listCustomers(
   return pageOf(rows.map(toCustomer), query.limit, CUSTOMERS, (customer) => [customer.customerId]);
 }
 
+/** Makes customers that are not there yet, as their first event would: without a name. */
+export async function registerCustomers(
+  db: Queryable,
+  context: TenantContext,
+  customerIds: readonly string[],
+): Promise<void> {
+  const customers = customerIds.map((id) => ({ tenant_id: context.tenantId, external_id: id }));
+  await db.query('select register_customers($1)', [JSON.stringify(customers)]);
+}
+
 /** Names a customer, or takes the name away (null). @throws {TidemarkError} `not_found`. */
 export async function updateCustomer(
   db: Queryable,
@@ -59,7 +69,6 @@ export async function updateCustomer(
      ), logged as (${writeEntries({
        from: 'changed',
        action: 'customer.updated',
-       tenantId: 'tenant_id',
        target: 'external_id',
        before: `jsonb_build_object('name', old_name)`,
        after: `jsonb_build_object('name', name)`,

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { decodeCursor, type List, type Page, pageOf } from '../../ground/db/paging.ts';
+import { byAge, listByAge } from '../../ground/db/listByAge.ts';
+import type { Page } from '../../ground/db/paging.ts';
 import type { Queryable } from '../../ground/db/queryable.ts';
 import { TidemarkError } from '../../model/errors.ts';
 import { type Actor, COMMAND, writeEntries } from './auditLog.ts';
@@ -36,7 +37,7 @@ export interface KeyRow {
 export const KEY_COLUMNS =
   'id, tenant_id, scopes, expires_at, last_used_at, revoked_at, replaces, replaced_by, created_at';
 
-const KEYS: List = { name: 'keys', key: ['micros', 'uuid'] };
+const KEYS = byAge('keys');
 
 export interface NewKey {
   tenantId: string | null;
@@ -68,8 +69,6 @@ export async function createKey(
      ), logged as (${writeEntries({
        from: 'made',
        action: 'key.created',
-       tenantId: 'tenant_id',
-       target: 'id::text',
        after: NEW_KEY_STATE,
        actor: '$6',
      })})
@@ -86,18 +85,13 @@ export async function listKeys(
   tenantId: string | null,
   query: { cursor?: string | undefined; limit: number },
 ): Promise<Page<ApiKey>> {
-  const after = query.cursor === undefined ? [null, null] : decodeCursor(query.cursor, KEYS);
-  const { rows } = await db.query<KeyRow & { created_micros: string }>(
-    `select ${KEY_COLUMNS}, (extract(epoch from created_at) * 1000000)::bigint as created_micros
-     from api_key
-     where ($1::text is null or tenant_id = $1)
-       and ($2::bigint is null
-            or ((extract(epoch from created_at) * 1000000)::bigint, id::text) > ($2::bigint, $3::text))
-     order by (extract(epoch from created_at) * 1000000)::bigint, id::text
-     limit $4`,
-    [tenantId, after[0], after[1], query.limit + 1],
-  );
-  const page = pageOf(rows, query.limit, KEYS, (row) => [Number(row.created_micros), row.id]);
+  const rows = {
+    columns: KEY_COLUMNS,
+    table: 'api_key',
+    condition: '($4::text is null or tenant_id = $4)',
+    values: [tenantId],
+  };
+  const page = await listByAge<KeyRow>(db, KEYS, rows, query);
   return { data: page.data.map(toKey), nextCursor: page.nextCursor };
 }
 
@@ -123,8 +117,6 @@ export async function revokeKey(
      ), logged as (${writeEntries({
        from: 'changed',
        action: 'key.revoked',
-       tenantId: 'tenant_id',
-       target: 'id::text',
        before: `jsonb_build_object('revokedAt', iso8601(old_revoked_at))`,
        after: `jsonb_build_object('revokedAt', iso8601(revoked_at))`,
        actor: '$3',

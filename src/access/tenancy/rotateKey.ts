@@ -44,16 +44,12 @@ export async function rotateKey(
      ), logged_made as (${writeEntries({
        from: 'made',
        action: 'key.created',
-       tenantId: 'tenant_id',
-       target: 'id::text',
        after: NEW_KEY_STATE,
        actor: '$6',
      })}
      ), logged_change as (${writeEntries({
        from: 'changed',
        action: 'key.rotated',
-       tenantId: 'tenant_id',
-       target: 'id::text',
        before: `jsonb_build_object('expiresAt', iso8601(old_expires_at), 'replacedBy', null)`,
        after: `jsonb_build_object('expiresAt', iso8601(expires_at), 'replacedBy', replaced_by)`,
        actor: '$6',

@@ -1,8 +1,9 @@
 import type { Context } from 'hono';
 import { describe, expect, it } from 'vitest';
-import { clientAddress, countedAddress, trustedProxies } from './clientAddress.ts';
+import { blockList } from '../../ground/networks.ts';
+import { clientAddress, countedAddress } from './clientAddress.ts';
 
-const trusted = trustedProxies(['10.0.0.0/8', '192.0.2.1', 'fd00::/8', '::1']);
+const trusted = blockList(['10.0.0.0/8', '192.0.2.1', 'fd00::/8', '::1']);
 
 function from(remoteAddress: string | undefined, forwarded?: string): string | null {
   const headers = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded };

@@ -1,19 +1,7 @@
-import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
+import { type BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
 import type { HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
 import { requestHeader } from './nodeHttp.ts';
-
-/** @param entries addresses and CIDR ranges, as `TRUSTED_PROXIES` has been checked for. */
-export function trustedProxies(entries: string[]): BlockList {
-  const list = new BlockList();
-  for (const entry of entries) {
-    const [address, prefix] = entry.split('/') as [string, string | undefined];
-    const family = isIPv6(address) ? 'ipv6' : 'ipv4';
-    if (prefix === undefined) list.addAddress(address, family);
-    else list.addSubnet(address, Number(prefix), family);
-  }
-  return list;
-}
 
 /**
  * Where a request comes from: the address of its socket, or where that is a trusted proxy the right-most address of

@@ -3,7 +3,7 @@ import { type Caller, contextFor } from '../../access/tenancy/caller.ts';
 import type { EventRules } from '../../intake/events/finishEvent.ts';
 import { type EventFormat, type ParsedEvents, parseEvents } from '../../intake/events/parseEvents.ts';
 import type { WriteResult } from '../../intake/ingest/ingest.ts';
-import { refusalFault } from '../../intake/ingest/writer.ts';
+import { refusalFault } from '../../intake/ingest/writeFailures.ts';
 import { type EventFault, TidemarkError } from '../../model/errors.ts';
 import type { UsageEvent } from '../../model/usageEvent.ts';
 import type { Services } from './services.ts';

@@ -19,7 +19,8 @@ export const Problem = z
   })
   .openapi('Problem');
 
-const problemAnswer = (description: string) => ({
+/** A problem as one of a route's answers. */
+export const problemAnswer = (description: string) => ({
   description,
   content: { 'application/problem+json': { schema: Problem } },
 });
@@ -49,14 +50,16 @@ export const failures = {
   500: problemAnswer('A fault of this service: the request id finds it in the log'),
   503: problemAnswer('Overloaded, stopping, or the database is away: try again after Retry-After'),
 };
-/** The same for routes that act for one tenant. */
+/** The same for routes that act for one tenant, and for those on one thing by its id. */
 export const tenantFailures = { ...failures, 404: problemAnswer('There is no such tenant') };
+export const thingFailures = { ...failures, 404: problemAnswer('There is no such thing') };
 /** What a route with a body may answer besides. */
 export const bodyFailures = {
   413: problemAnswer('The body is too large'),
   415: problemAnswer('Not a content type or encoding that is understood'),
 };
-export const notFound = { 404: problemAnswer('There is no such thing') };
+export const conflict = (description: string) => ({ 409: problemAnswer(description) });
+export const limitReached = conflict('The tenant has as many as it may have');
 
 export const security = [{ key: [] }];
 
@@ -125,10 +128,19 @@ export function pageSchema<Item extends z.ZodType>(item: Item, name: string) {
     .openapi(name, { description: 'nextCursor is null on the last page.' });
 }
 
+/** A body of JSON, as an answer and as what a request must have. */
 export const json = <Schema extends z.ZodType>(schema: Schema, description: string) => ({
   description,
   content: { 'application/json': { schema } },
 });
+export const jsonBody = <Schema extends z.ZodType>(schema: Schema) => ({
+  required: true,
+  content: { 'application/json': { schema } },
+});
+
+/** A page of something, as an answer. */
+export const jsonPage = <Item extends z.ZodType>(item: Item, name: string, description: string) =>
+  json(pageSchema(item, name), description);
 
 const CallsAndTokens = z.object({ calls: z.int(), tokens: z.int() });
 

@@ -57,12 +57,17 @@ export class Client {
     }
   }
 
-  /** All rows of a list, page by page. */
-  async list<Row>(path: string): Promise<Row[]> {
+  /** All rows of a list, page by page. @param path with a query, which a cursor is added to. */
+  async list<Row>(path: string, headers: Record<string, string> = {}): Promise<Row[]> {
     const rows: Row[] = [];
     let cursor = '';
     for (;;) {
-      const page = await this.call<{ data: Row[]; nextCursor: string | null }>('GET', `${path}${cursor}`);
+      const page = await this.call<{ data: Row[]; nextCursor: string | null }>(
+        'GET',
+        `${path}${cursor}`,
+        undefined,
+        headers,
+      );
       rows.push(...page.data);
       if (page.nextCursor === null) return rows;
       cursor = `&cursor=${encodeURIComponent(page.nextCursor)}`;

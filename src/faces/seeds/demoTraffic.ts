@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { v7 as uuidV7 } from 'uuid';
-import { Client, Refused } from './client.ts';
+import { Client } from './client.ts';
+import { loadTenant, nameCustomers } from './loadTenant.ts';
 import { Random } from './random.ts';
+import type { Seeds } from './readSeeds.ts';
+import type { TrafficProfile } from './seedFiles.ts';
 import { noSums, Sender, type Sums } from './sender.ts';
 import { type Arrival, arrivals, type PostedEvent, type TenantModel, tenantModels } from './trafficModel.ts';
 
@@ -10,7 +13,6 @@ const TICK_MS = 250;
 /** History is made, and posted, a minute of it at a time. */
 const HISTORY_STEP_MS = 60_000;
 const HISTORY_REQUEST_EVENTS = 1_000;
-const LIVE_REQUEST_EVENTS = 50;
 const REQUESTS_AT_A_TIME = 4;
 
 export interface SeedOptions {
@@ -23,6 +25,7 @@ export interface SeedOptions {
   /** Events per second of all tenants together, as a mean over the day. */
   rate: number;
   tenants: number;
+  seeds: Seeds;
   /** How much history to post first, in ms. */
   backfillMs: number;
   seed: number;
@@ -52,7 +55,7 @@ export interface SeedOutcome {
 
 /**
  * Posts plausible traffic of several tenants over HTTP, and compares what was acknowledged with what the service says.
- * Makes the tenants, and keys that it revokes at its end.
+ * Makes the tenants with what the seeds give them, and keys that it revokes at its end.
  *
  * @throws {Refused} when the service does not take what it is sent.
  */
@@ -67,13 +70,14 @@ export async function postDemoTraffic(options: SeedOptions): Promise<SeedOutcome
   };
   const tenants: Tenant[] = [];
   try {
-    for (const [i, model] of tenantModels(options.tenants).entries()) {
+    for (const [i, model] of tenantModels(options.seeds, options.tenants).entries()) {
       tenants.push(await prepare(admin, url, model, new Random(options.seed + i), days));
     }
     options.onStart(() => progress(tenants));
     if (options.backfillMs > 0) await postHistory(tenants, started, options);
     await postLive(tenants, Date.now() + options.durationMs, options);
     await Promise.all(tenants.map(({ sender }) => sender.settled()));
+    await Promise.all(tenants.map(({ model }) => nameCustomers(admin, model)));
     return await compare(tenants, days, say);
   } finally {
     for (const { keyId } of tenants) await admin.call('DELETE', `/v1/keys/${keyId}`).catch(() => undefined);
@@ -88,15 +92,13 @@ async function prepare(
   random: Random,
   days: { from: number; to: number },
 ): Promise<Tenant> {
-  await admin.call('POST', '/v1/tenants', { id: model.id, name: model.name }).catch((error) => {
-    if (!(error instanceof Refused && error.status === 409)) throw error;
-  });
+  await loadTenant(admin, model);
   const { id, key } = await admin.call<{ id: string; key: string }>('POST', '/v1/keys', {
     tenantId: model.id,
-    scopes: ['ingest', 'read'],
+    scopes: model.keyScopes,
   });
   const client = new Client(url, key);
-  const sender = new Sender(client, random, REQUESTS_AT_A_TIME);
+  const sender = new Sender(client, random, REQUESTS_AT_A_TIME, model.profile.repeats);
   return { model, client, keyId: id, sender, before: await served(client, days) };
 }
 
@@ -104,7 +106,7 @@ async function prepare(
 async function postHistory(tenants: Tenant[], now: number, options: SeedOptions): Promise<void> {
   const { backfillMs, rate, seed, signal, say } = options;
   const amount = Math.round((backfillMs / 1_000) * rate).toLocaleString('en');
-  say(`posting ${backfillMs / 3_600_000} h of history, about ${amount} events`);
+  say(`posting ${(backfillMs / 3_600_000).toLocaleString('en')} h of history, about ${amount} events`);
   await Promise.all(
     tenants.map(async ({ model, sender }, i) => {
       const traffic = { rate, seed, random: new Random(seed + 1_000 + i), newId };
@@ -137,19 +139,24 @@ async function postLive(tenants: Tenant[], end: number, options: SeedOptions): P
         delayed.push(...arrivals(model, from, to, traffic));
         const due = delayed.filter(({ sendAt }) => sendAt <= to);
         delayed = delayed.filter(({ sendAt }) => sendAt > to);
-        await postInParts(sender, due, random);
+        await postInParts(sender, due, random, model.profile.requests);
         from = to;
       }
-      await postInParts(sender, delayed, random);
+      await postInParts(sender, delayed, random, model.profile.requests);
     }),
   );
 }
 
 /** Single events and batches, as clients of different kinds send them. */
-async function postInParts(sender: Sender, due: Arrival[], random: Random): Promise<void> {
+async function postInParts(
+  sender: Sender,
+  due: Arrival[],
+  random: Random,
+  { single, maxEvents }: TrafficProfile['requests'],
+): Promise<void> {
   const events = due.map(({ event }) => event);
   while (events.length > 0) {
-    const size = random.chance(0.4) ? 1 : Math.ceil(random.between(1, LIVE_REQUEST_EVENTS));
+    const size = random.chance(single) ? 1 : Math.ceil(random.between(1, maxEvents));
     await sender.post(events.splice(0, size));
   }
 }

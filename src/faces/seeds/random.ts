@@ -20,14 +20,14 @@ export class Random {
     return from + this.next() * (to - from);
   }
 
-  /** One of the entries, each as likely as its weight says. */
+  /** One of the entries, each as likely as its weight says; one of them is above 0. */
   pick<Entry extends { weight: number }>(entries: readonly Entry[]): Entry {
     let rest = this.next() * entries.reduce((sum, { weight }) => sum + weight, 0);
     for (const entry of entries) {
       rest -= entry.weight;
       if (rest < 0) return entry;
     }
-    return entries.at(-1)!;
+    return entries.findLast(({ weight }) => weight > 0)!; // the rest was one of rounding
   }
 
   /** Standard normal (Box–Muller). */

@@ -1,9 +1,7 @@
 import type { Client } from './client.ts';
 import type { Random } from './random.ts';
+import type { TrafficProfile } from './seedFiles.ts';
 import type { PostedEvent } from './trafficModel.ts';
-
-/** Part of the requests that are sent a second time, as by a client that lost the answer. */
-const RETRY_CHANCE = 0.03;
 
 /** What was acknowledged of a tenant's events, each counted once. */
 export interface Sums {
@@ -30,19 +28,25 @@ export class Sender {
   private readonly client: Client;
   private readonly random: Random;
   private readonly most: number;
+  private readonly repeats: TrafficProfile['repeats'];
   private readonly running = new Set<Promise<void>>();
 
-  /** @param most requests at a time. */
-  constructor(client: Client, random: Random, most: number) {
+  /**
+   * @param most requests at a time.
+   * @param repeats how many of them are sent a second time, as by a client that lost the answer.
+   */
+  constructor(client: Client, random: Random, most: number, repeats: TrafficProfile['repeats']) {
     this.client = client;
     this.random = random;
     this.most = most;
+    this.repeats = repeats;
   }
 
   /** Resolves as soon as there is room for another request. */
   async post(events: PostedEvent[]): Promise<void> {
-    const repeats = this.random.chance(RETRY_CHANCE)
-      ? this.random.chance(0.5)
+    const { chance, meanwhile } = this.repeats;
+    const repeats = this.random.chance(chance)
+      ? this.random.chance(1 - meanwhile)
         ? 'after'
         : 'meanwhile'
       : null;

@@ -1,18 +1,20 @@
 import { describe, expect, test } from 'vitest';
 import { toUsageEvent } from '../../intake/events/toUsageEvent.ts';
 import { noise, Random } from './random.ts';
-import { arrivals, intensity, type PostedEvent, tenantModels } from './trafficModel.ts';
+import { readSeeds, type Seeds } from './readSeeds.ts';
+import { arrivals, intensity, type PostedEvent, type TenantModel, tenantModels } from './trafficModel.ts';
 
 const DAY_MS = 86_400_000;
 const NOON = Date.UTC(2026, 10, 20, 12);
 
 const RATE = 0.3;
+const SEEDS = await readSeeds();
 
 function day(seed = 1) {
   const random = new Random(seed);
   let id = 0;
   const newId = () => `event-${++id}`;
-  return tenantModels(5).map((tenant) => {
+  return tenantModels(SEEDS, 5).map((tenant) => {
     const found = [];
     for (let at = NOON; at < NOON + DAY_MS; at += 60_000) {
       found.push(...arrivals(tenant, at, at + 60_000, { rate: RATE, seed, random, newId }));
@@ -55,14 +57,26 @@ describe('random numbers', () => {
 
 describe('tenants', () => {
   test('have ids of their own and shares that add up', () => {
-    const tenants = tenantModels(12);
+    const tenants = tenantModels(SEEDS, 12);
     expect(new Set(tenants.map(({ id }) => id)).size).toBe(12);
     expect(tenants.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1);
-    expect(tenantModels(12)).toEqual(tenants);
+    expect(tenantModels(SEEDS, 12)).toEqual(tenants);
+  });
+
+  test('have traffic by their weights; more than there are come again, as others and smaller', () => {
+    const tenants = tenantModels(SEEDS, 7);
+    const [first, second] = SEEDS.traffic;
+    expect(tenants[1]!.share / tenants[0]!.share).toBeCloseTo(second!.weight / first!.weight);
+    expect(tenants[5]).toMatchObject({ id: 'northwind-2', name: 'Northwind Assistants 2' });
+    expect(tenants[5]!.customers).toEqual(first!.customers);
+    expect(tenants[5]!.share / tenants[0]!.share).toBeCloseTo(1 / 2);
+    const taken = { ...second!, id: 'northwind-2' };
+    const ids = tenantModels({ ...SEEDS, traffic: [first!, taken] }, 5).map(({ id }) => id);
+    expect(ids).toEqual(['northwind', 'northwind-2', 'northwind-3', 'northwind-2-2', 'northwind-4']);
   });
 
   test('have their peak at another time, and bursts', () => {
-    const [first] = tenantModels(3);
+    const [first] = tenantModels(SEEDS, 3);
     const at = (hour: number) => intensity(first!, Date.UTC(2026, 10, 20, hour, 0, 30), 2);
     expect(at(first!.peakHour)).toBeGreaterThan(2 * at((first!.peakHour + 12) % 24));
     const minutes = Array.from({ length: 14_400 }, (_, i) => intensity(first!, NOON + i * 60_000, 2));
@@ -120,5 +134,152 @@ describe('a day of traffic', () => {
     const latency = (model: string) => mean(of(model).map(({ metadata }) => metadata.latencyMs!));
     expect(latency('claude-sonnet')).toBeGreaterThan(10 * latency('text-embedding-3'));
     expect(of('text-embedding-3').every(({ metadata }) => metadata.outputTokens === undefined)).toBe(true);
+  });
+});
+
+/*
+ * Another profile than the one that comes with the program, so that no constant in the code can pass for it. With the
+ * seeds of random numbers that stand here the outcome is always the same; the bounds are four standard deviations.
+ */
+describe('traffic follows the seeds', () => {
+  const [tenant] = SEEDS.traffic;
+  const feature = tenant!.features[0]!;
+  const seeds: Seeds = {
+    ...SEEDS,
+    profile: {
+      ...SEEDS.profile,
+      day: { swing: 0, peakHour: 3 },
+      bursts: { chance: 0.25, factor: 3 },
+      late: { chance: 0.4, delayMs: { median: 5_000, sigma: 0.5 }, maxDelayMs: 9_000 },
+      sessions: { chance: 0.7, count: 3 },
+      browsing: { clicks: 0.8, pages: 2 },
+      maxTokens: 900,
+    },
+    traffic: [
+      {
+        ...tenant!,
+        browsing: 0.3,
+        customers: [
+          { id: 'half', name: null, weight: 5 },
+          { id: 'third', name: null, weight: 3 },
+          { id: 'fifth', name: null, weight: 2 },
+          { id: 'none', name: null, weight: 0 },
+        ],
+        features: [
+          {
+            ...feature,
+            name: 'a',
+            weight: 9,
+            endpoint: '/a',
+            model: 'm-a',
+            inputTokens: { median: 600, sigma: 0.5 },
+            outputTokens: { median: 40, sigma: 0 },
+            firstTokenMs: { median: 100, sigma: 0.2 },
+            perTokenMs: { median: 2, sigma: 0 },
+          },
+          { ...feature, name: 'b', weight: 1, endpoint: '/b', model: 'm-b', outputTokens: null },
+          { ...feature, name: 'c', weight: 0, endpoint: '/c', model: 'm-c' },
+        ],
+      },
+    ],
+  };
+  const [model] = tenantModels(seeds, 1) as [TenantModel];
+  let id = 0;
+  const options = { rate: 3, seed: 5, random: new Random(5), newId: () => `e-${++id}` };
+  const minutes = Array.from({ length: 600 }, (_, i) =>
+    arrivals(model, NOON + i * 60_000, NOON + (i + 1) * 60_000, options),
+  );
+  const all = minutes.flat();
+  const events = all.map(({ event }) => event);
+  const calls = events.filter(({ apiEndpoint }) => apiEndpoint !== undefined);
+  const ofA = calls.filter(({ apiEndpoint }) => apiEndpoint === '/a');
+
+  /** A part of so many draws is the chance that it was drawn with, within four standard deviations. */
+  const expectPart = (part: number, of: number, chance: number) => {
+    expect(Math.abs(part / of - chance)).toBeLessThanOrEqual(4 * Math.sqrt((chance * (1 - chance)) / of));
+  };
+  const medianOf = (values: number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+  const count = (of: PostedEvent[], test: (event: PostedEvent) => boolean) => of.filter(test).length;
+
+  test('customers', () => {
+    expect(events.length).toBeGreaterThan(50_000);
+    for (const { id, weight } of model.customers) {
+      expectPart(
+        count(events, ({ customerId }) => customerId === id),
+        events.length,
+        weight / 10,
+      );
+    }
+  });
+
+  test('calls, clicks and impressions, their pages', () => {
+    const browsing = events.filter(({ eventType }) => eventType !== undefined);
+    expect(browsing.length + calls.length).toBe(events.length);
+    expectPart(browsing.length, events.length, 0.3);
+    expectPart(
+      count(browsing, ({ eventType }) => eventType === 'click'),
+      browsing.length,
+      0.8,
+    );
+    expect(new Set(browsing.map(({ metadata }) => metadata.page))).toEqual(new Set(['/page/1', '/page/2']));
+  });
+
+  test('endpoints and models by the weights of features', () => {
+    expectPart(ofA.length, calls.length, 0.9);
+    expect(new Set(calls.map(({ apiEndpoint, metadata }) => `${apiEndpoint} ${metadata.model}`))).toEqual(
+      new Set(['/a m-a', '/b m-b']),
+    );
+  });
+
+  test('tokens and latencies by their distributions, and no more than the most', () => {
+    const inputs = ofA.map(({ metadata }) => metadata.inputTokens!);
+    expect(medianOf(inputs) / 600).toBeCloseTo(1, 1);
+    expect(Math.max(...inputs)).toBe(900);
+    // Below 600 * e^-0.5 lies what is a deviation of the logarithm below its median.
+    expectPart(inputs.filter((n) => n < 600 * Math.exp(-0.5)).length, inputs.length, 0.1587);
+    expect(new Set(ofA.map(({ metadata }) => metadata.outputTokens))).toEqual(new Set([40]));
+    expect(medianOf(ofA.map(({ metadata }) => metadata.latencyMs!)) / (100 + 40 * 2)).toBeCloseTo(1, 1);
+    const ofB = calls.filter(({ apiEndpoint }) => apiEndpoint === '/b');
+    expect(ofB.every(({ metadata }) => metadata.outputTokens === undefined)).toBe(true);
+  });
+
+  test('sessions', () => {
+    const inSession = calls.filter(({ reference }) => reference !== undefined);
+    expectPart(inSession.length, calls.length, 0.7);
+    const sessions = new Set(inSession.map(({ reference }) => reference));
+    expect(sessions).toEqual(new Set(['session-1', 'session-2', 'session-3']));
+  });
+
+  test('late events, by how much and at most', () => {
+    const delays = all
+      .map(({ event, sendAt }) => sendAt - Date.parse(event.timestamp))
+      .filter((ms) => ms > 0);
+    expectPart(delays.length, all.length, 0.4);
+    expect(medianOf(delays) / 5_000).toBeCloseTo(1, 1);
+    expect(Math.max(...delays)).toBe(9_000);
+  });
+
+  test('bursts, by their part of the minutes and their factor', () => {
+    const mean = 180 / (1 + 0.25 * 2); // of a minute without a burst
+    const bursts = minutes.filter(({ length }) => length > 2 * mean);
+    expectPart(bursts.length, minutes.length, 0.25);
+    const inBursts = bursts.reduce((sum, { length }) => sum + length, 0) / bursts.length;
+    expect(inBursts / mean).toBeCloseTo(3, 0);
+    expect(all.length / (600 * 180)).toBeCloseTo(1, 1);
+  });
+
+  test('the day and its peak', () => {
+    expect(model.peakHour).toBe(3);
+    const swung = {
+      ...model,
+      profile: { ...model.profile, day: { swing: 0.5, peakHour: 3 }, bursts: { chance: 0, factor: 1 } },
+    };
+    const at = (hour: number) => intensity(swung, Date.UTC(2026, 10, 20, hour), 5);
+    expect([at(3), at(9), at(15), at(21)].map((value) => value.toFixed(3))).toEqual([
+      '1.500',
+      '1.000',
+      '0.500',
+      '1.000',
+    ]);
   });
 });

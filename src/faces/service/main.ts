@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ensureDemoTenant } from '../../access/tenancy/demoTenant.ts';
 import { type Config, loadConfig } from '../../ground/config/loadConfig.ts';
 import { connect, connectionSettings } from '../../ground/db/connections.ts';
 import { prepareDatabase } from '../../ground/db/prepareDatabase.ts';
@@ -9,6 +8,8 @@ import { createLogger, type Logger } from '../../ground/telemetry/logger.ts';
 import { startTracing } from '../../ground/telemetry/startTracing.ts';
 import { StartupError } from '../../model/errors.ts';
 import { listen } from '../http/server.ts';
+import { makeFirstTenant } from '../seeds/makeFirstTenant.ts';
+import { readSeeds, type SeedTenant } from '../seeds/readSeeds.ts';
 import { createService } from './service.ts';
 
 /** Configuration → database → service → listen; on SIGTERM or SIGINT drain and exit. */
@@ -16,14 +17,14 @@ async function main(): Promise<void> {
   const started = performance.now();
   const config = loadConfig();
   const log = createLogger(config);
+  const seeds = config.profile === 'dev' ? await readSeeds() : null; // before anything is written
   const local =
     config.database.url === undefined ? await startLocalDatabase(config, (line) => log.warn(line)) : null;
   try {
     const url = config.database.url ?? local!.url;
     await prepareDatabase(url, config.database, log);
-    const keyring = config.profile === 'dev' ? await loadKeyring(config.dataDir) : null;
-    if (keyring) await makeDemo(config, url, keyring, log);
-    const adminKey = config.adminKey ?? keyring?.adminKey;
+    const demo = seeds && (await makeDemo(config, url, seeds.firstStart, log));
+    const adminKey = config.adminKey ?? demo?.keyring.adminKey;
     const tracing = await startTracing(config.telemetry, log);
     const service = await createService({ ...config, adminKey }, url, log, { tracing });
     const stop = stopSignal(local); // before anybody can know that we listen
@@ -32,7 +33,7 @@ async function main(): Promise<void> {
       await service.close();
       throw error;
     });
-    if (keyring) welcome(config, server.address, url, keyring, performance.now() - started);
+    if (demo) welcome(config, server.address, url, demo, performance.now() - started);
     else log.info({ address: server.address }, 'listening');
     service.onListening();
 
@@ -61,10 +62,18 @@ async function main(): Promise<void> {
   }
 }
 
-async function makeDemo(config: Config, url: string, keyring: Keyring, log: Logger): Promise<void> {
+/** What a start in `dev` says of itself: its keys, and whose the demo key is. */
+interface Demo {
+  keyring: Keyring;
+  tenantId: string;
+}
+
+async function makeDemo(config: Config, url: string, tenant: SeedTenant, log: Logger): Promise<Demo> {
+  const keyring = await loadKeyring(config.dataDir);
   const client = await connect(connectionSettings(url, config.database, 'migrate'), log);
   try {
-    await ensureDemoTenant(client, keyring.demoKey);
+    await makeFirstTenant(client, tenant, keyring.demoKey);
+    return { keyring, tenantId: tenant.id };
   } finally {
     await client.end();
   }
@@ -83,14 +92,15 @@ function stopSignal(local: LocalDatabase | null): Promise<string> {
   });
 }
 
-function welcome(config: Config, address: string, url: string, keyring: Keyring, ms: number): void {
+function welcome(config: Config, address: string, url: string, demo: Demo, ms: number): void {
+  const { keyring, tenantId } = demo;
   const lines = [
     '',
     `  Tidemark is ready (${(ms / 1_000).toFixed(1)} s)`,
     '',
     `  API       ${address}`,
     `  Docs      ${address}/docs`,
-    `  Demo key  ${keyring.demoKey}   (tenant "demo")`,
+    `  Demo key  ${keyring.demoKey}   (tenant "${tenantId}")`,
     `  Admin key ${config.adminKey === undefined ? keyring.adminKey : 'from ADMIN_KEY'}`,
     `  Database  psql "${url}"`,
     '',

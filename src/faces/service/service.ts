@@ -1,4 +1,5 @@
 import type { Config } from '../../ground/config/loadConfig.ts';
+import { blockList } from '../../ground/networks.ts';
 import type { Logger } from '../../ground/telemetry/logger.ts';
 import { NO_TRACING, type Tracing } from '../../ground/telemetry/tracing.ts';
 import { adviceFor, describeRules } from '../../ground/zones/zoneRules.ts';
@@ -9,7 +10,6 @@ import type { Resolve } from '../../outbound/delivery/webhook/guardedLookup.ts';
 import type { LiveCounters } from '../../sums/live/liveCounters.ts';
 import { createApp } from '../http/app.ts';
 import type { App } from '../http/appEnv.ts';
-import { trustedProxies } from '../http/clientAddress.ts';
 import { HttpMetrics } from '../http/httpMetrics.ts';
 import { wireAccess } from './wireAccess.ts';
 import { wireGround } from './wireGround.ts';
@@ -74,7 +74,7 @@ export async function createService(
     ...access,
     ...{ live: sums.live, delivery, ingest, rejectedEvents: intake.rejectedEvents, httpMetrics },
     endpointCheck: own.endpointCheck ?? ((endpoint) => delivery.checkEndpoint(endpoint)),
-    trustedProxies: trustedProxies(config.http.trustedProxies),
+    trustedProxies: blockList(config.http.trustedProxies),
     accepting: () => accepting,
   });
   breaker.start();

@@ -18,6 +18,11 @@ export const WHEN =
   'ns (19). Kept to the microsecond.';
 export const When = z.union([z.string().max(MAX_TIMESTAMP), z.number()], 'must be a date-time');
 
+/** The value of what knows its sign by itself. The dialects check that it is above 0. */
+export const AboveZero = z.union([z.number(), z.string()], 'must be a number or a decimal string');
+export const ABOVE_ZERO =
+  'Above 0: a number or a decimal string. At most 38 digits, 18 after the point, kept to the last one.';
+
 /** What has a column wherever an event has its metadata. */
 export const METADATA_FIELDS = {
   tokens: count.meta({ description: 'Default: inputTokens + outputTokens.' }),

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { type Actor, COMMAND, writeEntries } from '../../access/tenancy/auditLog.ts';
 import type { TenantContext } from '../../access/tenancy/tenantContext.ts';
-import { decodeCursor, type List, type Page, pageOf } from '../../ground/db/paging.ts';
+import { byAge, listByAge } from '../../ground/db/listByAge.ts';
+import type { Page } from '../../ground/db/paging.ts';
 import type { Queryable } from '../../ground/db/queryable.ts';
 import { TidemarkError } from '../../model/errors.ts';
 import { changingInterest } from './changingInterest.ts';
@@ -44,9 +45,9 @@ export interface AlertRuleChanges {
   active?: boolean | undefined;
 }
 
-interface Row {
+/** What a row says of what is compared with what. */
+export interface RuleRow {
   id: string;
-  tenant_id: string;
   name: string | null;
   kind: 'event' | 'usage';
   field: AlertField;
@@ -55,6 +56,10 @@ interface Row {
   threshold: string;
   customers: string[] | null;
   event_type: string | null;
+}
+
+interface Row extends RuleRow {
+  tenant_id: string;
   active: boolean;
   created_at: Date;
   updated_at: Date;
@@ -66,7 +71,7 @@ export const MAX_ALERT_RULES = 100;
 const COLUMNS = `id, tenant_id, name, kind, field, measure, period, trim_scale(threshold)::text as threshold, customers,
   event_type, active, created_at, updated_at`;
 
-const RULES: List = { name: 'alert-rules', key: ['micros', 'uuid'] };
+const RULES = byAge('alert-rules');
 
 const state = (row: string) => `jsonb_strip_nulls(jsonb_build_object(
   'kind', ${row}.kind, 'field', ${row}.field, 'measure', ${row}.measure, 'period', ${row}.period)) || jsonb_build_object(
@@ -95,8 +100,6 @@ export async function createAlertRule(
        ), logged as (${writeEntries({
          from: 'made',
          action: 'alert_rule.created',
-         tenantId: 'tenant_id',
-         target: 'id::text',
          after: state('made'),
          actor: '$12',
        })})
@@ -127,18 +130,13 @@ export async function listAlertRules(
   context: TenantContext,
   query: { cursor?: string | undefined; limit: number },
 ): Promise<Page<AlertRule>> {
-  const after = query.cursor === undefined ? [null, null] : decodeCursor(query.cursor, RULES);
-  const { rows } = await db.query<Row & { created_micros: string }>(
-    `select ${COLUMNS}, (extract(epoch from created_at) * 1000000)::bigint as created_micros
-     from alert_rule
-     where tenant_id = $1
-       and ($2::bigint is null
-            or ((extract(epoch from created_at) * 1000000)::bigint, id::text) > ($2::bigint, $3::text))
-     order by (extract(epoch from created_at) * 1000000)::bigint, id::text
-     limit $4`,
-    [context.tenantId, after[0], after[1], query.limit + 1],
-  );
-  const page = pageOf(rows, query.limit, RULES, (row) => [Number(row.created_micros), row.id]);
+  const rows = {
+    columns: COLUMNS,
+    table: 'alert_rule',
+    condition: 'tenant_id = $4',
+    values: [context.tenantId],
+  };
+  const page = await listByAge<Row>(db, RULES, rows, query);
   return { data: page.data.map(toRule), nextCursor: page.nextCursor };
 }
 
@@ -179,8 +177,6 @@ export async function updateAlertRule(
        ), logged as (${writeEntries({
          from: 'changed',
          action: 'alert_rule.updated',
-         tenantId: 'tenant_id',
-         target: 'id::text',
          before: 'before',
          after: `(${state('changed')})`,
          actor: '$9',
@@ -216,8 +212,6 @@ export async function deleteAlertRule(
        ), logged as (${writeEntries({
          from: 'gone',
          action: 'alert_rule.deleted',
-         tenantId: 'tenant_id',
-         target: 'id::text',
          before: state('gone'),
          after: `jsonb_build_object('deletedAt', iso8601(now()))`,
          actor: '$3',

@@ -1,5 +1,6 @@
 import type { Queryable } from '../../ground/db/queryable.ts';
 import { toUnits } from '../../model/decimal.ts';
+import type { RuleRow } from './alertRules.ts';
 import type { AlertField, MessageType, UsageMeasure, UsagePeriod } from './messageTypes.ts';
 
 interface Rule {
@@ -40,18 +41,7 @@ export interface Listeners {
 interface Row {
   version: string;
   subscriptions: { tenant: string; types: MessageType[] }[];
-  rules: {
-    id: string;
-    tenant: string;
-    name: string | null;
-    kind: 'event' | 'usage';
-    field: AlertField;
-    measure: UsageMeasure;
-    period: UsagePeriod;
-    threshold: string;
-    customers: string[] | null;
-    event_type: string | null;
-  }[];
+  rules: (RuleRow & { tenant: string })[];
 }
 
 /**

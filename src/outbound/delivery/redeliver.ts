@@ -25,7 +25,6 @@ export async function redeliver(
        from: 'changed',
        action: 'delivery.redelivered',
        tenantId: '$1',
-       target: 'id::text',
        before: `jsonb_build_object('state', before)`,
        after: `jsonb_build_object('state', 'pending')`,
        actor: '$4',

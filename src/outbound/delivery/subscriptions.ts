@@ -1,7 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { type Actor, COMMAND, writeEntries } from '../../access/tenancy/auditLog.ts';
 import type { TenantContext } from '../../access/tenancy/tenantContext.ts';
-import { decodeCursor, type List, type Page, pageOf } from '../../ground/db/paging.ts';
+import { byAge, listByAge } from '../../ground/db/listByAge.ts';
+import type { Page } from '../../ground/db/paging.ts';
 import type { Queryable } from '../../ground/db/queryable.ts';
 import { TidemarkError } from '../../model/errors.ts';
 import { changingInterest } from './changingInterest.ts';
@@ -83,7 +84,7 @@ const columns = (
   ${row}.customers, ${row}.description, ${row}.active, ${row}.disabled_at, ${row}.disabled_reason,
   ${secretsUntil(row)} as previous_secrets_until, ${row}.created_at, ${row}.updated_at`;
 
-const SUBSCRIPTIONS: List = { name: 'subscriptions', key: ['micros', 'uuid'] };
+const SUBSCRIPTIONS = byAge('subscriptions');
 
 /** What the audit log says of a subscription: never a secret. */
 const state = (row: string) => `jsonb_build_object(
@@ -123,8 +124,6 @@ export async function createSubscription(
        ), logged as (${writeEntries({
          from: 'made',
          action: 'subscription.created',
-         tenantId: 'tenant_id',
-         target: 'id::text',
          after: state('made'),
          actor: '$10',
        })})
@@ -163,18 +162,13 @@ export async function listSubscriptions(
   context: TenantContext,
   query: { cursor?: string | undefined; limit: number },
 ): Promise<Page<Subscription>> {
-  const after = query.cursor === undefined ? [null, null] : decodeCursor(query.cursor, SUBSCRIPTIONS);
-  const { rows } = await db.query<Row & { created_micros: string }>(
-    `select ${columns('subscription')}, (extract(epoch from created_at) * 1000000)::bigint as created_micros
-     from subscription
-     where tenant_id = $1 and deleted_at is null
-       and ($2::bigint is null
-            or ((extract(epoch from created_at) * 1000000)::bigint, id::text) > ($2::bigint, $3::text))
-     order by (extract(epoch from created_at) * 1000000)::bigint, id::text
-     limit $4`,
-    [context.tenantId, after[0], after[1], query.limit + 1],
-  );
-  const page = pageOf(rows, query.limit, SUBSCRIPTIONS, (row) => [Number(row.created_micros), row.id]);
+  const rows = {
+    columns: columns('subscription'),
+    table: 'subscription',
+    condition: 'tenant_id = $4 and deleted_at is null',
+    values: [context.tenantId],
+  };
+  const page = await listByAge<Row>(db, SUBSCRIPTIONS, rows, query);
   return { data: page.data.map(toSubscription), nextCursor: page.nextCursor };
 }
 
@@ -229,8 +223,6 @@ export async function updateSubscription(
        ), logged as (${writeEntries({
          from: 'changed',
          action: 'subscription.updated',
-         tenantId: 'tenant_id',
-         target: 'id::text',
          before: 'before',
          after: state('changed'),
          actor: '$11',
@@ -277,8 +269,6 @@ export async function deleteSubscription(
        ), logged as (${writeEntries({
          from: 'changed',
          action: 'subscription.deleted',
-         tenantId: 'tenant_id',
-         target: 'id::text',
          before: 'before',
          after: `jsonb_build_object('deletedAt', iso8601(deleted_at))`,
          actor: '$3',
@@ -316,8 +306,6 @@ export async function rotateSecret(
      ), logged as (${writeEntries({
        from: 'changed',
        action: 'subscription.secret_rotated',
-       tenantId: 'tenant_id',
-       target: 'id::text',
        before: `jsonb_build_object('previousSecretsUntil', old_until)`,
        after: `jsonb_build_object('previousSecretsUntil', ${secretsUntil('changed')})`,
        actor: '$4',

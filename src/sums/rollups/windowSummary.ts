@@ -28,10 +28,8 @@ export interface WindowSummary {
   };
 }
 
-/** Sums of one window for one endpoint and model, as the statements of windowStatements.ts return them. */
-export interface WindowRow {
-  bucket_ms: string;
-  customer_id: string;
+/** Sums for one endpoint and model, as the database returns them. */
+export interface SumsRow {
   endpoint: string | null;
   model: string | null;
   calls: string;
@@ -40,6 +38,12 @@ export interface WindowRow {
   output_tokens: string;
   latency_sum: number;
   latency_count: string;
+}
+
+/** Those of one window, as the statements of windowStatements.ts return them. */
+export interface WindowRow extends SumsRow {
+  bucket_ms: string;
+  customer_id: string;
   closed: boolean;
   revision: number;
 }

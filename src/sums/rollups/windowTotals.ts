@@ -5,6 +5,7 @@ import { SqlParameters } from '../../ground/db/sqlParameters.ts';
 import { WINDOW_MS } from '../../model/window.ts';
 import { emptySums, type LiveSums } from '../live/liveCounters.ts';
 import { findStale, usageRows } from './usageSource.ts';
+import type { SumsRow } from './windowSummary.ts';
 
 /**
  * The exact sums of neighbouring windows, of the whole tenant or of one customer: what the live counters would say,
@@ -43,18 +44,7 @@ export async function windowTotals(
   return [...totals.values()];
 }
 
-interface Row {
-  endpoint: string | null;
-  model: string | null;
-  calls: string;
-  tokens: string;
-  input_tokens: string;
-  output_tokens: string;
-  latency_sum: number;
-  latency_count: string;
-}
-
-function addRow(total: LiveSums, row: Row): void {
+function addRow(total: LiveSums, row: SumsRow): void {
   const calls = numberOf(row.calls);
   const tokens = numberOf(row.tokens);
   total.calls += calls;

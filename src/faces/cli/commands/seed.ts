@@ -5,6 +5,7 @@ import { loadKeyring } from '../../../ground/local/keyring.ts';
 import { StartupError } from '../../../model/errors.ts';
 import { Refused } from '../../seeds/client.ts';
 import { postDemoTraffic } from '../../seeds/demoTraffic.ts';
+import { readSeeds } from '../../seeds/readSeeds.ts';
 import { duration } from '../arguments.ts';
 import { EXIT_CODES, FAILED } from '../exitCodes.ts';
 import { interruption, runCommand } from '../runCommand.ts';
@@ -16,8 +17,11 @@ const RETRY_MS = 250;
 const LOCAL_HOSTS = ['localhost', '127.0.0.1', '[::1]'];
 
 const HELP = `
-Makes the tenants, and keys that it revokes at its end; then compares what was acknowledged with what the service says.
+Makes the tenants with their alert rules, names their customers, and makes keys that it revokes at its end; then compares what was acknowledged with what the service says.
 Ctrl-C ends it early, and what was sent until then is compared.
+
+The tenants, their customers and rules, and how their traffic goes, are data: seeds/README.md. --seeds names a folder of
+your own. All of it is checked before anything is sent. What is there already stays as it is.
 
 The service is --url, else TIDEMARK_URL, else the one at PORT of this machine. The key is --admin-key, else ADMIN_KEY,
 which others on the machine cannot read, else that of the local installation in DATA_DIR.
@@ -33,6 +37,7 @@ interface Flags {
   tenants: number;
   backfill: number;
   seed: number;
+  seeds?: string;
 }
 
 export function seedCommand(): Command {
@@ -50,12 +55,14 @@ export function seedCommand(): Command {
     .option('--tenants <n>', 'how many tenants', wholeNumber, 3)
     .option('--backfill <time>', 'first post this much history, as fast as it is accepted', duration, 0)
     .option('--seed <n>', 'the same seed gives the same traffic for the same time', wholeNumber, 1)
+    .option('--seeds <folder>', 'what to load and post (default: what comes with the program)')
     .addHelpText('after', HELP)
     .action((flags: Flags) => runCommand(() => seed(flags)));
 }
 
 async function seed(flags: Flags): Promise<number> {
   const config = loadClientConfig();
+  const seeds = await readSeeds(flags.seeds);
   const url = flags.url ?? config.url;
   const adminKey = flags.adminKey ?? config.adminKey ?? (await localKey(url, config.dataDir));
   const signal = interruption();
@@ -68,6 +75,7 @@ async function seed(flags: Flags): Promise<number> {
       durationMs: flags.minutes === undefined ? flags.duration : flags.minutes * 60_000,
       rate: flags.rate,
       tenants: flags.tenants,
+      seeds,
       backfillMs: flags.backfill,
       seed: flags.seed,
       signal,

@@ -9,23 +9,10 @@ import {
   updateAlertRule,
 } from '../../../outbound/delivery/alertRules.ts';
 import { ALERT_FIELDS, USAGE_MEASURES, USAGE_PERIODS } from '../../../outbound/delivery/messageTypes.ts';
-import { actorOf } from '../actor.ts';
 import type { App } from '../appEnv.ts';
-import { tenantOf } from '../context.ts';
-import {
-  bodyFailures,
-  failures,
-  json,
-  notFound,
-  numeric,
-  Problem,
-  pageQuery,
-  pageSchema,
-  security,
-  tenantFailures,
-  tenantHeader,
-  text,
-} from '../schemas.ts';
+import { administer, tenantOf } from '../context.ts';
+import { changeOfTenant, createOfTenant, deleteOfTenant, listOfTenant, readOfTenant } from '../ofTenant.ts';
+import { json, jsonPage, numeric, text } from '../schemas.ts';
 import type { Services } from '../services.ts';
 import { customers } from './subscriptions.ts';
 
@@ -71,10 +58,7 @@ const eventType = text(MAX_EVENT_TYPE)
   .optional()
   .openapi({ description: 'Only events of this type; null or left out: of all.' });
 
-const params = z.object({ id: z.uuid() });
-
 const postAlertRule = createRoute({
-  method: 'post',
   path: '/v1/alert-rules',
   operationId: 'createAlertRule',
   tags: ['Messages'],
@@ -82,122 +66,85 @@ const postAlertRule = createRoute({
   description:
     'Messages are written while somebody subscribes to them: alert.triggered for rules of the kind event, ' +
     'usage.threshold for those of the kind usage. A customer that is above already is told of with its next event.',
-  security,
-  request: {
-    headers: tenantHeader,
-    body: {
-      required: true,
-      content: {
-        'application/json': {
-          schema: z
-            .discriminatedUnion('kind', [
-              z.strictObject({ kind: z.literal('event'), field, threshold, name, customers, eventType }),
-              z.strictObject({
-                kind: z.literal('usage'),
-                measure,
-                period,
-                threshold,
-                name,
-                customers,
-                eventType,
-              }),
-            ])
-            .openapi({
-              example: {
-                name: 'quota',
-                kind: 'usage',
-                measure: 'tokens',
-                period: 'month',
-                threshold: 1_000_000,
-              },
-            }),
+  ...createOfTenant(
+    z
+      .discriminatedUnion('kind', [
+        z.strictObject({ kind: z.literal('event'), field, threshold, name, customers, eventType }),
+        z.strictObject({
+          kind: z.literal('usage'),
+          measure,
+          period,
+          threshold,
+          name,
+          customers,
+          eventType,
+        }),
+      ])
+      .openapi({
+        example: {
+          name: 'quota',
+          kind: 'usage',
+          measure: 'tokens',
+          period: 'month',
+          threshold: 1_000_000,
         },
-      },
-    },
-  },
-  responses: {
-    201: json(AlertRule, 'The rule'),
-    ...tenantFailures,
-    ...bodyFailures,
-    409: {
-      description: 'The tenant has as many as it may have',
-      content: { 'application/problem+json': { schema: Problem } },
-    },
-  },
+      }),
+    json(AlertRule, 'The rule'),
+  ),
 });
 
 const getAlertRules = createRoute({
-  method: 'get',
   path: '/v1/alert-rules',
   operationId: 'listAlertRules',
   tags: ['Messages'],
   summary: 'Alert rules, oldest first',
-  security,
-  request: { headers: tenantHeader, query: z.strictObject(pageQuery(100, 1_000)) },
-  responses: { 200: json(pageSchema(AlertRule, 'AlertRulePage'), 'Rules'), ...tenantFailures },
+  ...listOfTenant(jsonPage(AlertRule, 'AlertRulePage', 'Rules')),
 });
 
 const getOne = createRoute({
-  method: 'get',
   path: '/v1/alert-rules/{id}',
   operationId: 'getAlertRule',
   tags: ['Messages'],
   summary: 'One alert rule',
-  security,
-  request: { headers: tenantHeader, params },
-  responses: { 200: json(AlertRule, 'The rule'), ...failures, ...notFound },
+  ...readOfTenant(json(AlertRule, 'The rule')),
 });
 
 const patchAlertRule = createRoute({
-  method: 'patch',
   path: '/v1/alert-rules/{id}',
   operationId: 'updateAlertRule',
   tags: ['Messages'],
   summary: 'Change an alert rule',
   description:
     'What is left out stays. Another threshold is another crossing. What is compared cannot be changed: make another rule.',
-  security,
-  request: {
-    headers: tenantHeader,
-    params,
-    body: {
-      required: true,
-      content: {
-        'application/json': {
-          schema: z
-            .strictObject({
-              name,
-              threshold: threshold.optional(),
-              customers,
-              active: z.boolean().optional(),
-            })
-            .openapi({ example: { threshold: '2500000' } }),
-        },
-      },
-    },
-  },
-  responses: { 200: json(AlertRule, 'The rule'), ...failures, ...notFound, ...bodyFailures },
+  ...changeOfTenant(
+    z
+      .strictObject({
+        name,
+        threshold: threshold.optional(),
+        customers,
+        active: z.boolean().optional(),
+      })
+      .openapi({ example: { threshold: '2500000' } }),
+    json(AlertRule, 'The rule'),
+  ),
 });
 
 const removeAlertRule = createRoute({
-  method: 'delete',
   path: '/v1/alert-rules/{id}',
   operationId: 'deleteAlertRule',
   tags: ['Messages'],
   summary: 'Delete an alert rule',
-  security,
-  request: { headers: tenantHeader, params },
-  responses: { 204: { description: 'Deleted' }, ...failures, ...notFound },
+  ...deleteOfTenant,
 });
 
 export function alertRuleRoutes(app: App, services: Services): void {
   const { admin } = services;
 
   app.openapi(postAlertRule, async (c) => {
-    const context = await tenantOf(c, services, 'admin');
+    const { context, actor } = await administer(c, services);
     const body = c.req.valid('json');
     const rule = { ...body, threshold: parseDecimal(body.threshold)! };
-    return c.json(await createAlertRule(admin, context, rule, actorOf(c, services)), 201);
+    return c.json(await createAlertRule(admin, context, rule, actor), 201);
   });
 
   app.openapi(getAlertRules, async (c) => {
@@ -211,22 +158,15 @@ export function alertRuleRoutes(app: App, services: Services): void {
   });
 
   app.openapi(patchAlertRule, async (c) => {
-    const context = await tenantOf(c, services, 'admin');
+    const { context, actor } = await administer(c, services);
     const { threshold: sent, ...rest } = c.req.valid('json');
     const changes = { ...rest, threshold: sent === undefined ? undefined : parseDecimal(sent)! };
-    const rule = await updateAlertRule(
-      admin,
-      context,
-      c.req.valid('param').id,
-      changes,
-      actorOf(c, services),
-    );
-    return c.json(rule, 200);
+    return c.json(await updateAlertRule(admin, context, c.req.valid('param').id, changes, actor), 200);
   });
 
   app.openapi(removeAlertRule, async (c) => {
-    const context = await tenantOf(c, services, 'admin');
-    await deleteAlertRule(admin, context, c.req.valid('param').id, actorOf(c, services));
+    const { context, actor } = await administer(c, services);
+    await deleteAlertRule(admin, context, c.req.valid('param').id, actor);
     return c.body(null, 204);
   });
 }

@@ -4,7 +4,7 @@ import { administeredTenant } from '../../../access/tenancy/caller.ts';
 import { tenantContext } from '../../../access/tenancy/tenantContext.ts';
 import type { App } from '../appEnv.ts';
 import { parseRange } from '../range.ts';
-import { failures, id, json, pageQuery, pageSchema, rangeQuery, security } from '../schemas.ts';
+import { failures, id, jsonPage, pageQuery, rangeQuery, security } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
 const DAY_MS = 86_400_000;
@@ -64,7 +64,7 @@ const getAuditLog = createRoute({
   request: {
     query: z.strictObject({ tenantId: id.optional(), ...rangeQuery, ...pageQuery(100, 1_000) }),
   },
-  responses: { 200: json(pageSchema(Entry, 'AuditPage'), 'Entries'), ...failures },
+  responses: { 200: jsonPage(Entry, 'AuditPage', 'Entries'), ...failures },
 });
 
 export function auditLogRoutes(app: App, { admin, reads }: Services): void {

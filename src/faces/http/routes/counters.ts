@@ -12,9 +12,9 @@ import { EventsRefused, ingestRequest, ingestResponses } from '../ingestSchemas.
 import {
   id,
   json,
-  Problem,
+  jsonPage,
   pageQuery,
-  pageSchema,
+  problemAnswer,
   security,
   tenantFailures,
   tenantHeader,
@@ -105,7 +105,7 @@ const getCounters = createRoute({
       ...pageQuery(100, 1_000),
     }),
   },
-  responses: { 200: json(pageSchema(Counter, 'CounterPage'), 'Counters'), ...tenantFailures },
+  responses: { 200: jsonPage(Counter, 'CounterPage', 'Counters'), ...tenantFailures },
 });
 
 const getCounter = createRoute({
@@ -119,10 +119,7 @@ const getCounter = createRoute({
   responses: {
     200: json(Counter, 'The counter'),
     ...tenantFailures,
-    404: {
-      description: 'There is no such counter, or no such tenant',
-      content: { 'application/problem+json': { schema: Problem } },
-    },
+    404: problemAnswer('There is no such counter, or no such tenant'),
   },
 });
 

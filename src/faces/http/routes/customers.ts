@@ -1,19 +1,17 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { listCustomers, updateCustomer } from '../../../access/tenancy/customers.ts';
-import { actorOf } from '../actor.ts';
 import type { App } from '../appEnv.ts';
-import { tenantOf } from '../context.ts';
+import { administer, tenantOf } from '../context.ts';
+import { listOfTenant } from '../ofTenant.ts';
 import {
   bodyFailures,
-  failures,
   id,
   json,
-  notFound,
-  pageQuery,
-  pageSchema,
+  jsonBody,
+  jsonPage,
   security,
-  tenantFailures,
   tenantHeader,
+  thingFailures,
 } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
@@ -28,15 +26,12 @@ const Customer = z
   .openapi('Customer');
 
 const getCustomers = createRoute({
-  method: 'get',
   path: '/v1/customers',
   operationId: 'listCustomers',
   tags: ['Administration'],
   summary: 'Customers by id',
   description: 'A customer registers itself with its first event.',
-  security,
-  request: { headers: tenantHeader, query: z.strictObject(pageQuery(100, 1_000)) },
-  responses: { 200: json(pageSchema(Customer, 'CustomerPage'), 'Customers'), ...tenantFailures },
+  ...listOfTenant(jsonPage(Customer, 'CustomerPage', 'Customers')),
 });
 
 const patchCustomer = createRoute({
@@ -49,16 +44,9 @@ const patchCustomer = createRoute({
   request: {
     headers: tenantHeader,
     params: z.object({ id }),
-    body: {
-      required: true,
-      content: {
-        'application/json': {
-          schema: z.strictObject({ name: id.nullable() }).openapi({ example: { name: 'Acme Inc.' } }),
-        },
-      },
-    },
+    body: jsonBody(z.strictObject({ name: id.nullable() }).openapi({ example: { name: 'Acme Inc.' } })),
   },
-  responses: { 200: json(Customer, 'The customer'), ...failures, ...notFound, ...bodyFailures },
+  responses: { 200: json(Customer, 'The customer'), ...thingFailures, ...bodyFailures },
 });
 
 export function customerRoutes(app: App, services: Services): void {
@@ -68,15 +56,9 @@ export function customerRoutes(app: App, services: Services): void {
   });
 
   app.openapi(patchCustomer, async (c) => {
-    const context = await tenantOf(c, services, 'admin');
+    const { context, actor } = await administer(c, services);
     const { id: customerId } = c.req.valid('param');
-    const customer = await updateCustomer(
-      services.admin,
-      context,
-      customerId,
-      c.req.valid('json'),
-      actorOf(c, services),
-    );
-    return c.json(customer, 200);
+    const changes = c.req.valid('json');
+    return c.json(await updateCustomer(services.admin, context, customerId, changes, actor), 200);
   });
 }

@@ -3,19 +3,18 @@ import { DELIVERY_STATES, listDeliveries } from '../../../outbound/delivery/deli
 import { getDelivery } from '../../../outbound/delivery/getDelivery.ts';
 import { MAX_REDELIVERED, redeliver, redeliverDead } from '../../../outbound/delivery/redeliver.ts';
 import { testSubscription } from '../../../outbound/delivery/testSubscription.ts';
-import { actorOf } from '../actor.ts';
 import type { App } from '../appEnv.ts';
-import { tenantOf } from '../context.ts';
+import { administer, tenantOf } from '../context.ts';
+import { thingOfTenant } from '../ofTenant.ts';
 import {
-  failures,
+  conflict,
   json,
-  notFound,
-  Problem,
+  jsonPage,
   pageQuery,
-  pageSchema,
   security,
   tenantHeader,
   text,
+  thingFailures,
 } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
@@ -71,14 +70,8 @@ const TestOutcome = z
   })
   .openapi('TestOutcome');
 
-const subscription = z.object({ id: z.uuid() });
-const delivery = z.object({ id: z.uuid(), deliveryId: z.uuid() });
-const inactive = {
-  409: {
-    description: 'The subscription is not active',
-    content: { 'application/problem+json': { schema: Problem } },
-  },
-};
+const deliveryOfTenant = { headers: tenantHeader, params: z.object({ id: z.uuid(), deliveryId: z.uuid() }) };
+const inactive = conflict('The subscription is not active');
 const tags = ['Messages'];
 
 const getDeliveries = createRoute({
@@ -90,8 +83,7 @@ const getDeliveries = createRoute({
   description: 'state=dead is the dead-letter list. Delivered ones are kept for 7 days, dead ones for 30.',
   security,
   request: {
-    headers: tenantHeader,
-    params: subscription,
+    ...thingOfTenant,
     query: z.strictObject({
       state: z.enum(DELIVERY_STATES).optional(),
       type: text(64).optional(),
@@ -99,9 +91,8 @@ const getDeliveries = createRoute({
     }),
   },
   responses: {
-    200: json(pageSchema(DeliverySummary, 'DeliveryPage'), 'Deliveries'),
-    ...failures,
-    ...notFound,
+    200: jsonPage(DeliverySummary, 'DeliveryPage', 'Deliveries'),
+    ...thingFailures,
   },
 });
 
@@ -112,8 +103,8 @@ const getOne = createRoute({
   tags,
   summary: 'A delivery with its message and attempts',
   security,
-  request: { headers: tenantHeader, params: delivery },
-  responses: { 200: json(DeliveryDetails, 'The delivery'), ...failures, ...notFound },
+  request: deliveryOfTenant,
+  responses: { 200: json(DeliveryDetails, 'The delivery'), ...thingFailures },
 });
 
 const postRedelivery = createRoute({
@@ -125,8 +116,8 @@ const postRedelivery = createRoute({
   description:
     'Dead or delivered, it becomes pending with the whole schedule ahead of it; pending, it is tried now. It keeps its message id.',
   security,
-  request: { headers: tenantHeader, params: delivery },
-  responses: { 200: json(DeliveryDetails, 'The delivery'), ...failures, ...notFound, ...inactive },
+  request: deliveryOfTenant,
+  responses: { 200: json(DeliveryDetails, 'The delivery'), ...thingFailures, ...inactive },
 });
 
 const postRedeliveries = createRoute({
@@ -137,14 +128,13 @@ const postRedeliveries = createRoute({
   summary: 'Send what is dead again',
   description: `Up to ${MAX_REDELIVERED} deliveries, oldest first; call it again while more is true.`,
   security,
-  request: { headers: tenantHeader, params: subscription },
+  request: thingOfTenant,
   responses: {
     200: json(
       z.object({ redelivered: z.int(), more: z.boolean() }).openapi('Redelivery'),
       'How many became pending, and whether there may be more',
     ),
-    ...failures,
-    ...notFound,
+    ...thingFailures,
     ...inactive,
   },
 });
@@ -158,8 +148,8 @@ const postTest = createRoute({
   description:
     'One attempt with a message of the type test, signed like any other. The answer says what came of it.',
   security,
-  request: { headers: tenantHeader, params: subscription },
-  responses: { 200: json(TestOutcome, 'What came of it'), ...failures, ...notFound },
+  request: thingOfTenant,
+  responses: { 200: json(TestOutcome, 'What came of it'), ...thingFailures },
 });
 
 export function deliveryRoutes(app: App, services: Services): void {
@@ -177,15 +167,15 @@ export function deliveryRoutes(app: App, services: Services): void {
   });
 
   app.openapi(postRedelivery, async (c) => {
-    const { tenantId } = await tenantOf(c, services, 'admin');
+    const { context, actor } = await administer(c, services);
     const { id, deliveryId } = c.req.valid('param');
-    await redeliver(admin, tenantId, id, deliveryId, actorOf(c, services));
-    return c.json(await getDelivery(admin, tenantId, id, deliveryId), 200);
+    await redeliver(admin, context.tenantId, id, deliveryId, actor);
+    return c.json(await getDelivery(admin, context.tenantId, id, deliveryId), 200);
   });
 
   app.openapi(postRedeliveries, async (c) => {
-    const { tenantId } = await tenantOf(c, services, 'admin');
-    const redelivered = await redeliverDead(admin, tenantId, c.req.valid('param').id, actorOf(c, services));
+    const { context, actor } = await administer(c, services);
+    const redelivered = await redeliverDead(admin, context.tenantId, c.req.valid('param').id, actor);
     return c.json({ redelivered, more: redelivered === MAX_REDELIVERED }, 200);
   });
 

@@ -8,17 +8,9 @@ import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
 import { eventFormat } from '../eventFormat.ts';
 import { ingestRequest, ingestResponses } from '../ingestSchemas.ts';
+import { rangeOfTenant } from '../ofTenant.ts';
 import { parseRange } from '../range.ts';
-import {
-  id,
-  json,
-  pageQuery,
-  pageSchema,
-  rangeQuery,
-  security,
-  tenantFailures,
-  tenantHeader,
-} from '../schemas.ts';
+import { id, jsonPage, security, tenantFailures } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
 const DAY_MS = 86_400_000;
@@ -127,17 +119,12 @@ const getEvents = createRoute({
   summary: 'Raw events, newest first',
   description: 'Default range: the last day. At most 31 days.',
   security,
-  request: {
-    headers: tenantHeader,
-    query: z.strictObject({
-      ...rangeQuery,
-      customerId: id.optional(),
-      eventType: id.optional(),
-      reference: id.optional(),
-      ...pageQuery(100, 1_000),
-    }),
-  },
-  responses: { 200: json(pageSchema(StoredEvent, 'EventPage'), 'Events'), ...tenantFailures },
+  request: rangeOfTenant({
+    customerId: id.optional(),
+    eventType: id.optional(),
+    reference: id.optional(),
+  }),
+  responses: { 200: jsonPage(StoredEvent, 'EventPage', 'Events'), ...tenantFailures },
 });
 
 export function eventRoutes(app: App, services: Services): void {

@@ -10,15 +10,16 @@ import type { App } from '../appEnv.ts';
 import { requestHeader } from '../nodeHttp.ts';
 import {
   bodyFailures,
+  conflict,
   failures,
   id,
   json,
-  notFound,
+  jsonBody,
+  jsonPage,
   numeric,
-  Problem,
   pageQuery,
-  pageSchema,
   security,
+  thingFailures,
 } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
@@ -56,6 +57,8 @@ const NewKey = Key.extend({
   key: z.string().openapi({ description: 'The secret: shown here, never again.' }),
 }).openapi('NewKey');
 
+const params = z.object({ id: z.uuid() });
+
 const postKey = createRoute({
   method: 'post',
   path: '/v1/keys',
@@ -66,25 +69,19 @@ const postKey = createRoute({
     'Admin keys of a tenant make keys for it. Platform keys make any; tenantId null makes another platform key.',
   security,
   request: {
-    body: {
-      required: true,
-      content: {
-        'application/json': {
-          schema: z
-            .strictObject({
-              tenantId: id.nullable().optional(),
-              scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length),
-              expiresAt: when.optional().openapi({ format: 'date-time', description: WHEN }),
-            })
-            .openapi({ example: { tenantId: 'acme', scopes: ['ingest', 'read'] } }),
-        },
-      },
-    },
+    body: jsonBody(
+      z
+        .strictObject({
+          tenantId: id.nullable().optional(),
+          scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length),
+          expiresAt: when.optional().openapi({ format: 'date-time', description: WHEN }),
+        })
+        .openapi({ example: { tenantId: 'acme', scopes: ['ingest', 'read'] } }),
+    ),
   },
   responses: {
     201: json(NewKey, 'The key with its secret'),
-    ...failures,
-    ...notFound,
+    ...thingFailures,
     ...bodyFailures,
   },
 });
@@ -97,7 +94,7 @@ const getKeys = createRoute({
   summary: 'Keys without their secrets, oldest first',
   security,
   request: { query: z.strictObject({ tenantId: id.optional(), ...pageQuery(100, 1_000) }) },
-  responses: { 200: json(pageSchema(Key, 'KeyPage'), 'Keys'), ...failures },
+  responses: { 200: jsonPage(Key, 'KeyPage', 'Keys'), ...failures },
 });
 
 const deleteKey = createRoute({
@@ -108,8 +105,8 @@ const deleteKey = createRoute({
   summary: 'Revoke a key',
   description: 'For good; every instance refuses it within five seconds.',
   security,
-  request: { params: z.object({ id: z.uuid() }) },
-  responses: { 204: { description: 'Revoked' }, ...failures, ...notFound },
+  request: { params },
+  responses: { 204: { description: 'Revoked' }, ...thingFailures },
 });
 
 const postRotation = createRoute({
@@ -123,7 +120,7 @@ const postRotation = createRoute({
     'The old key stays valid for overlapSeconds, never past its own end; every instance knows within five seconds.',
   security,
   request: {
-    params: z.object({ id: z.uuid() }),
+    params,
     body: {
       content: {
         'application/json': {
@@ -143,13 +140,9 @@ const postRotation = createRoute({
   },
   responses: {
     201: json(NewKey, 'The new key with its secret'),
-    ...failures,
-    ...notFound,
+    ...thingFailures,
     ...bodyFailures,
-    409: {
-      description: 'The key is revoked, expired or already replaced',
-      content: { 'application/problem+json': { schema: Problem } },
-    },
+    ...conflict('The key is revoked, expired or already replaced'),
   },
 });
 

@@ -7,17 +7,9 @@ import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
 import { formatOf } from '../eventFormat.ts';
 import { ingestRequest, ingestResponses } from '../ingestSchemas.ts';
+import { rangeOfTenant } from '../ofTenant.ts';
 import { parseRange } from '../range.ts';
-import {
-  id,
-  json,
-  pageQuery,
-  pageSchema,
-  rangeQuery,
-  security,
-  tenantFailures,
-  tenantHeader,
-} from '../schemas.ts';
+import { id, jsonPage, security, tenantFailures } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
 const DAY_MS = 86_400_000;
@@ -122,17 +114,12 @@ const getRecords = createRoute({
     'are those on the page, by destination, time and id. limit counts records: a group that goes on is on the next page ' +
     'again, with its totals. Default range: the last day. At most 366 days.',
   security,
-  request: {
-    headers: tenantHeader,
-    query: z.strictObject({
-      ...rangeQuery,
-      type: z.enum(RECORD_TYPES).optional(),
-      destinationId: id.optional(),
-      reference: id.optional(),
-      ...pageQuery(100, 1_000),
-    }),
-  },
-  responses: { 200: json(pageSchema(RecordGroup, 'RecordPage'), 'Groups'), ...tenantFailures },
+  request: rangeOfTenant({
+    type: z.enum(RECORD_TYPES).optional(),
+    destinationId: id.optional(),
+    reference: id.optional(),
+  }),
+  responses: { 200: jsonPage(RecordGroup, 'RecordPage', 'Groups'), ...tenantFailures },
 });
 
 export function recordRoutes(app: App, services: Services): void {

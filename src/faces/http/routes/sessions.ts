@@ -2,7 +2,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { readSession } from '../../../sums/rollups/readSession.ts';
 import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
-import { failures, id, json, notFound, security, tenantHeader } from '../schemas.ts';
+import { id, json, security, tenantHeader, thingFailures } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
 const sums = {
@@ -35,7 +35,7 @@ const getSession = createRoute({
     'and exact: whatever was acknowledged before is in it.',
   security,
   request: { headers: tenantHeader, params: z.object({ id }) },
-  responses: { 200: json(Session, 'The totals'), ...failures, ...notFound },
+  responses: { 200: json(Session, 'The totals'), ...thingFailures },
 });
 
 export function sessionRoutes(app: App, services: Services): void {

@@ -8,23 +8,17 @@ import {
   rotateSecret,
   updateSubscription,
 } from '../../../outbound/delivery/subscriptions.ts';
-import { actorOf } from '../actor.ts';
 import type { App } from '../appEnv.ts';
-import { tenantOf } from '../context.ts';
+import { administer, tenantOf } from '../context.ts';
 import {
-  bodyFailures,
-  failures,
-  id,
-  json,
-  notFound,
-  Problem,
-  pageQuery,
-  pageSchema,
-  security,
-  tenantFailures,
-  tenantHeader,
-  text,
-} from '../schemas.ts';
+  changeOfTenant,
+  createOfTenant,
+  deleteOfTenant,
+  listOfTenant,
+  readOfTenant,
+  thingOfTenant,
+} from '../ofTenant.ts';
+import { conflict, id, json, jsonPage, security, text, thingFailures } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
 /** Names in one subscription or rule. */
@@ -84,16 +78,7 @@ const stream = z
   .openapi({ description: 'The name of a Redis stream.' });
 const description = text(1_024).nullable().optional();
 
-const params = z.object({ id: z.uuid() });
-const conflict = {
-  409: {
-    description: 'The tenant has as many as it may have',
-    content: { 'application/problem+json': { schema: Problem } },
-  },
-};
-
 const postSubscription = createRoute({
-  method: 'post',
   path: '/v1/subscriptions',
   operationId: 'createSubscription',
   tags: ['Messages'],
@@ -101,102 +86,68 @@ const postSubscription = createRoute({
   description:
     'Sends messages of some types to a webhook or a Redis stream: one of url and stream. It hears of every batch of ' +
     'events that is written after this answer. A webhook is signed as Standard Webhooks has it.',
-  security,
-  request: {
-    headers: tenantHeader,
-    body: {
-      required: true,
-      content: {
-        'application/json': {
-          schema: z
-            .strictObject({
-              url: url.optional(),
-              stream: stream.optional(),
-              messageTypes,
-              customers,
-              description,
-            })
-            .refine((body) => (body.url === undefined) !== (body.stream === undefined), {
-              error: 'give one of url and stream',
-            })
-            .openapi({ example: { stream: 'tidemark:messages', messageTypes: ['record.processed'] } }),
-        },
-      },
-    },
-  },
-  responses: {
-    201: json(NewSubscription, 'The subscription with its secret'),
-    ...tenantFailures,
-    ...bodyFailures,
-    ...conflict,
-  },
+  ...createOfTenant(
+    z
+      .strictObject({
+        url: url.optional(),
+        stream: stream.optional(),
+        messageTypes,
+        customers,
+        description,
+      })
+      .refine((body) => (body.url === undefined) !== (body.stream === undefined), {
+        error: 'give one of url and stream',
+      })
+      .openapi({ example: { stream: 'tidemark:messages', messageTypes: ['record.processed'] } }),
+    json(NewSubscription, 'The subscription with its secret'),
+  ),
 });
 
 const getSubscriptions = createRoute({
-  method: 'get',
   path: '/v1/subscriptions',
   operationId: 'listSubscriptions',
   tags: ['Messages'],
   summary: 'Subscriptions without their secrets, oldest first',
-  security,
-  request: { headers: tenantHeader, query: z.strictObject(pageQuery(100, 1_000)) },
-  responses: { 200: json(pageSchema(Subscription, 'SubscriptionPage'), 'Subscriptions'), ...tenantFailures },
+  ...listOfTenant(jsonPage(Subscription, 'SubscriptionPage', 'Subscriptions')),
 });
 
 const getOne = createRoute({
-  method: 'get',
   path: '/v1/subscriptions/{id}',
   operationId: 'getSubscription',
   tags: ['Messages'],
   summary: 'One subscription',
-  security,
-  request: { headers: tenantHeader, params },
-  responses: { 200: json(Subscription, 'The subscription'), ...failures, ...notFound },
+  ...readOfTenant(json(Subscription, 'The subscription')),
 });
 
 const patchSubscription = createRoute({
-  method: 'patch',
   path: '/v1/subscriptions/{id}',
   operationId: 'updateSubscription',
   tags: ['Messages'],
   summary: 'Change a subscription',
   description: 'What is left out stays. One that was disabled is made active again by `active: true`.',
-  security,
-  request: {
-    headers: tenantHeader,
-    params,
-    body: {
-      required: true,
-      content: {
-        'application/json': {
-          schema: z
-            .strictObject({
-              url: url.optional(),
-              messageTypes: messageTypes.optional(),
-              customers,
-              description,
-              active: z.boolean().optional(),
-            })
-            .openapi({
-              example: { messageTypes: ['record.processed', 'usage.threshold'], customers: ['acme'] },
-            }),
-        },
-      },
-    },
-  },
-  responses: { 200: json(Subscription, 'The subscription'), ...failures, ...notFound, ...bodyFailures },
+  ...changeOfTenant(
+    z
+      .strictObject({
+        url: url.optional(),
+        messageTypes: messageTypes.optional(),
+        customers,
+        description,
+        active: z.boolean().optional(),
+      })
+      .openapi({
+        example: { messageTypes: ['record.processed', 'usage.threshold'], customers: ['acme'] },
+      }),
+    json(Subscription, 'The subscription'),
+  ),
 });
 
 const removeSubscription = createRoute({
-  method: 'delete',
   path: '/v1/subscriptions/{id}',
   operationId: 'deleteSubscription',
   tags: ['Messages'],
   summary: 'Delete a subscription',
   description: 'Nothing more is sent. What was sent stays in the list of its deliveries.',
-  security,
-  request: { headers: tenantHeader, params },
-  responses: { 204: { description: 'Deleted' }, ...failures, ...notFound },
+  ...deleteOfTenant,
 });
 
 const postRotation = createRoute({
@@ -210,15 +161,11 @@ const postRotation = createRoute({
     'that is repeated, because its answer was lost, cuts no receiver off. While ten sign beside the present one, another ' +
     'rotation is refused (409 secret_not_rotatable).',
   security,
-  request: { headers: tenantHeader, params },
+  request: thingOfTenant,
   responses: {
     201: json(RotatedSubscription, 'The subscription with its new secret'),
-    ...failures,
-    ...notFound,
-    409: {
-      description: 'Ten secrets sign beside the present one',
-      content: { 'application/problem+json': { schema: Problem } },
-    },
+    ...thingFailures,
+    ...conflict('Ten secrets sign beside the present one'),
   },
 });
 
@@ -226,8 +173,7 @@ export function subscriptionRoutes(app: App, services: Services): void {
   const { admin, endpointCheck } = services;
 
   app.openapi(postSubscription, async (c) => {
-    const context = await tenantOf(c, services, 'admin');
-    const actor = actorOf(c, services);
+    const { context, actor } = await administer(c, services);
     return c.json(await createSubscription(admin, context, c.req.valid('json'), endpointCheck, actor), 201);
   });
 
@@ -242,26 +188,23 @@ export function subscriptionRoutes(app: App, services: Services): void {
   });
 
   app.openapi(patchSubscription, async (c) => {
-    const context = await tenantOf(c, services, 'admin');
-    const subscription = await updateSubscription(
-      admin,
-      context,
-      c.req.valid('param').id,
-      c.req.valid('json'),
-      endpointCheck,
-      actorOf(c, services),
+    const { context, actor } = await administer(c, services);
+    const { id: subscriptionId } = c.req.valid('param');
+    const changes = c.req.valid('json');
+    return c.json(
+      await updateSubscription(admin, context, subscriptionId, changes, endpointCheck, actor),
+      200,
     );
-    return c.json(subscription, 200);
   });
 
   app.openapi(removeSubscription, async (c) => {
-    const context = await tenantOf(c, services, 'admin');
-    await deleteSubscription(admin, context, c.req.valid('param').id, actorOf(c, services));
+    const { context, actor } = await administer(c, services);
+    await deleteSubscription(admin, context, c.req.valid('param').id, actor);
     return c.body(null, 204);
   });
 
   app.openapi(postRotation, async (c) => {
-    const context = await tenantOf(c, services, 'admin');
-    return c.json(await rotateSecret(admin, context, c.req.valid('param').id, actorOf(c, services)), 201);
+    const { context, actor } = await administer(c, services);
+    return c.json(await rotateSecret(admin, context, c.req.valid('param').id, actor), 201);
   });
 }

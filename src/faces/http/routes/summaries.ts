@@ -2,17 +2,9 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { activitySummaries } from '../../../sums/rollups/activitySummaries.ts';
 import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
+import { rangeOfTenant } from '../ofTenant.ts';
 import { parseRange } from '../range.ts';
-import {
-  id,
-  json,
-  pageQuery,
-  pageSchema,
-  rangeQuery,
-  security,
-  tenantFailures,
-  tenantHeader,
-} from '../schemas.ts';
+import { id, jsonPage, security, tenantFailures } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
 const HOUR_MS = 3_600_000;
@@ -43,11 +35,8 @@ const summaryRoute = <Path extends string>(
     summary: `Activity per ${bucket} (UTC)`,
     description: `Buckets without events are left out. Default range: ${defaults}.`,
     security,
-    request: {
-      headers: tenantHeader,
-      query: z.strictObject({ ...rangeQuery, customerId: id.optional(), ...pageQuery(100, 1_000) }),
-    },
-    responses: { 200: json(pageSchema(Summary, 'ActivityPage'), 'Summaries'), ...tenantFailures },
+    request: rangeOfTenant({ customerId: id.optional() }),
+    responses: { 200: jsonPage(Summary, 'ActivityPage', 'Summaries'), ...tenantFailures },
   });
 
 const getHourly = summaryRoute(

@@ -5,14 +5,15 @@ import { actorOf } from '../actor.ts';
 import type { App } from '../appEnv.ts';
 import {
   bodyFailures,
+  conflict,
   failures,
   id,
   json,
-  notFound,
-  Problem,
+  jsonBody,
+  jsonPage,
   pageQuery,
-  pageSchema,
   security,
+  thingFailures,
 } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
@@ -34,11 +35,6 @@ const Tenant = z
 const rate = z.int().min(0).max(1_000_000_000).nullable().optional();
 const limits = { requestsPerSecond: rate, eventsPerSecond: rate };
 
-const body = <Schema extends z.ZodType>(schema: Schema) => ({
-  required: true,
-  content: { 'application/json': { schema } },
-});
-
 const postTenant = createRoute({
   method: 'post',
   path: '/v1/tenants',
@@ -47,7 +43,7 @@ const postTenant = createRoute({
   summary: 'Create a tenant',
   security,
   request: {
-    body: body(
+    body: jsonBody(
       z
         .strictObject({ id, name: id, ...limits })
         .openapi({ example: { id: 'acme', name: 'Acme Inc.', eventsPerSecond: 5_000 } }),
@@ -57,7 +53,7 @@ const postTenant = createRoute({
     201: json(Tenant, 'The tenant'),
     ...failures,
     ...bodyFailures,
-    409: { description: 'The id is taken', content: { 'application/problem+json': { schema: Problem } } },
+    ...conflict('The id is taken'),
   },
 });
 
@@ -69,7 +65,7 @@ const getTenants = createRoute({
   summary: 'Tenants by id',
   security,
   request: { query: z.strictObject(pageQuery(100, 1_000)) },
-  responses: { 200: json(pageSchema(Tenant, 'TenantPage'), 'Tenants'), ...failures },
+  responses: { 200: jsonPage(Tenant, 'TenantPage', 'Tenants'), ...failures },
 });
 
 const patchTenant = createRoute({
@@ -83,13 +79,13 @@ const patchTenant = createRoute({
   security,
   request: {
     params: z.object({ id }),
-    body: body(
+    body: jsonBody(
       z
         .strictObject({ name: id.optional(), active: z.boolean().optional(), ...limits })
         .openapi({ example: { active: false } }),
     ),
   },
-  responses: { 200: json(Tenant, 'The tenant'), ...failures, ...notFound, ...bodyFailures },
+  responses: { 200: json(Tenant, 'The tenant'), ...thingFailures, ...bodyFailures },
 });
 
 export function tenantRoutes(app: App, services: Services): void {

@@ -4,18 +4,9 @@ import { listClosedWindows } from '../../../sums/rollups/listClosedWindows.ts';
 import { listWindows } from '../../../sums/rollups/listWindows.ts';
 import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
+import { rangeOfTenant } from '../ofTenant.ts';
 import { instantOf, parseOpenRange, parseRange } from '../range.ts';
-import {
-  id,
-  json,
-  pageQuery,
-  pageSchema,
-  rangeQuery,
-  security,
-  tenantFailures,
-  tenantHeader,
-  windowSums,
-} from '../schemas.ts';
+import { id, json, pageSchema, security, tenantFailures, windowSums } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
 const HOUR_MS = 3_600_000;
@@ -53,28 +44,23 @@ const getWindows = createRoute({
     'To follow what becomes final, poll with closedAfter: the answer has every window that has closed, or was ' +
     'revised, since then, and closedThrough for the next poll. A revision is given out when the next window closes.',
   security,
-  request: {
-    headers: tenantHeader,
-    query: z.strictObject({
-      ...rangeQuery,
-      customerId: id.optional(),
-      state: z.enum(['open', 'closed', 'revised']).optional().openapi({
-        description:
-          'open; closed: all that are no longer open, revised or not; revised: only those that have changed since.',
-      }),
-      closedAfter: z
-        .string()
-        .max(64)
-        .optional()
-        .openapi({
-          format: 'date-time',
-          description:
-            'Only windows that closed or changed after this moment: the closedThrough of the poll before. The range is ' +
-            'then unbounded unless from or to are given.',
-        }),
-      ...pageQuery(100, 1_000),
+  request: rangeOfTenant({
+    customerId: id.optional(),
+    state: z.enum(['open', 'closed', 'revised']).optional().openapi({
+      description:
+        'open; closed: all that are no longer open, revised or not; revised: only those that have changed since.',
     }),
-  },
+    closedAfter: z
+      .string()
+      .max(64)
+      .optional()
+      .openapi({
+        format: 'date-time',
+        description:
+          'Only windows that closed or changed after this moment: the closedThrough of the poll before. The range is ' +
+          'then unbounded unless from or to are given.',
+      }),
+  }),
   responses: { 200: json(WindowPage, 'Windows'), ...tenantFailures },
 });
 

@@ -5,18 +5,14 @@ import { type EventIdentity, identify, identifyAs } from '../../../model/eventId
 import { COUNTER_INCREMENT } from '../../../model/usageEvent.ts';
 import { type DialectRules, type EventRules, type EventVerdict, finishEvent } from '../finishEvent.ts';
 import { asTexts, checkNumbers } from '../keptNumbers.ts';
-import { MAX_ID } from '../nativeEvent.ts';
+import { ABOVE_ZERO, AboveZero, MAX_ID } from '../nativeEvent.ts';
 import { schemaFaults } from '../schemaFaults.ts';
 
 /** What is added to a named counter. Unknown fields are refused. */
 export const Increment = z
   .strictObject({
     key: z.string().min(1).max(MAX_ID).meta({ description: 'The counter.', example: 'signups' }),
-    value: z.union([z.number(), z.string()], 'must be a number or a decimal string').meta({
-      description:
-        'Above 0: a number or a decimal string. At most 38 digits, 18 after the point, kept to the last one.',
-      example: 1,
-    }),
+    value: AboveZero.meta({ description: ABOVE_ZERO, example: 1 }),
   })
   .meta({ id: 'Increment' });
 type Sent = z.infer<typeof Increment>;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { RECORD_TYPES } from '../../../model/recordType.ts';
 import { type DialectRules, type EventRules, type EventVerdict, finishEvent } from '../finishEvent.ts';
 import { asTexts, checkNumbers } from '../keptNumbers.ts';
-import { MAX_ID, MAX_UNIT, WHEN, When } from '../nativeEvent.ts';
+import { ABOVE_ZERO, AboveZero, MAX_ID, MAX_UNIT, WHEN, When } from '../nativeEvent.ts';
 import { schemaFaults } from '../schemaFaults.ts';
 
 const id = z.string().min(1).max(MAX_ID);
@@ -18,10 +18,7 @@ export const ValueRecord = z
     sourceId: id.optional().meta({ description: 'Where it comes from.' }),
     destinationId: id.meta({ description: 'Whom it is about: the customer.' }),
     type: z.enum(RECORD_TYPES).meta({ description: 'The sign of the value.' }),
-    value: z.union([z.number(), z.string()], 'must be a number or a decimal string').meta({
-      description:
-        'Above 0: a number or a decimal string. At most 38 digits, 18 after the point, kept to the last one.',
-    }),
+    value: AboveZero.meta({ description: ABOVE_ZERO }),
     unit: z.string().min(1).max(MAX_UNIT).optional(),
     reference: id.optional().meta({ description: 'Order, invoice or session it belongs to.' }),
   })

@@ -11,8 +11,6 @@ export async function disableEndpoint(db: Queryable, subscriptionId: string, rea
      ), logged as (${writeEntries({
        from: 'changed',
        action: 'subscription.disabled',
-       tenantId: 'tenant_id',
-       target: 'id::text',
        before: `jsonb_build_object('active', true)`,
        after: `jsonb_build_object('active', false, 'disabledReason', disabled_reason)`,
        actor: '$3',

@@ -1,4 +1,5 @@
-import { BlockList, isIPv4, isIPv6 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
+import { blockList } from '../../../ground/networks.ts';
 
 /*
  * Where webhooks may lead: to public addresses only. IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890),
@@ -31,17 +32,6 @@ const FORBIDDEN_IPV6 = [
   '3fff::/20', // documentation
 ];
 const GLOBAL_UNICAST = '2000::/3';
-
-function blockList(ranges: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const range of ranges) {
-    const [address, prefix] = range.split('/') as [string, string | undefined];
-    const family = isIPv6(address) ? 'ipv6' : 'ipv4';
-    if (prefix === undefined) list.addAddress(address, family);
-    else list.addSubnet(address, Number(prefix), family);
-  }
-  return list;
-}
 
 const forbidden = { ipv4: blockList(FORBIDDEN_IPV4), ipv6: blockList(FORBIDDEN_IPV6) };
 const globalUnicast = blockList([GLOBAL_UNICAST]);

@@ -1,0 +1,54 @@
+import { runCopies, sendAtOnce } from '../load/copyWriters.ts';
+import { fillSortedIds } from '../load/eventIds.ts';
+import { checkCounts, type Measurement, type Timing } from '../load/measurement.ts';
+import { type BenchServer, withClient } from '../support/servers.ts';
+
+/**
+ * (a) What the database alone does with the same rows in the same tables: binary COPY of identities in key order and of
+ * events, both in one round trip (the fastest of those in choices.ts), two connections, 5,000 rows a commit.
+ *
+ * @param trigger false leaves the rollups of the postgres engine out, for information.
+ */
+export async function measureFloorCopy(
+  server: BenchServer,
+  timing: Timing,
+  trigger = true,
+): Promise<Measurement> {
+  const database = await server.createDatabase('migrated');
+  try {
+    if (!trigger) {
+      await withClient(database.url, (client) =>
+        client.query('alter table event disable trigger event_rollup'),
+      );
+    }
+    const report = await runCopies({
+      url: database.url,
+      connections: 2,
+      rows: 5_000,
+      format: 'binary',
+      fillIds: fillSortedIds,
+      send: sendAtOnce,
+      postmaster: server.postmaster,
+      ...timing,
+    });
+    const problems = await withClient(database.url, (client) =>
+      checkCounts(
+        client,
+        'select (select count(*) from event) as events, (select count(*) from event_identity) as identities',
+        report.rows,
+      ),
+    );
+    return {
+      letter: 'a',
+      name: trigger ? 'COPY' : 'COPY without trigger',
+      eventsPerSecond: report.rowsPerSecond,
+      latency: report.latency,
+      usage: { ...report.usage, peakRssMb: null },
+      generatorCores: null,
+      problems,
+      notes: {},
+    };
+  } finally {
+    await database.drop();
+  }
+}
