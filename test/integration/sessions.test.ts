@@ -6,7 +6,7 @@ import { describeSessions, readSession } from './describeSessions.ts';
 
 describeSessions(3);
 
-describeEngine('a session', () => {
+describeEngine('sessions', () => {
   let t: TestService;
   beforeAll(async () => {
     t = await startTestService();
