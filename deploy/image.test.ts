@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join, matchesGlob, relative } from 'node:path';
@@ -109,6 +109,13 @@ describe('.dockerignore', () => {
     for (const path of copied) {
       expect([path, existsSync(join(root, path)), sent(path)]).toEqual([path, true, true]);
     }
+  });
+
+  it('sends every file that migrating reads, and the image has them where it looks for them', () => {
+    expect(final).toContainEqual({ name: 'COPY', rest: 'migrations migrations' });
+    const files = readdirSync(join(root, 'migrations'), { recursive: true, encoding: 'utf8' });
+    expect(files).toEqual(expect.arrayContaining(['functions/close_windows.sql', 'support/engine.js']));
+    expect(files.filter((file) => !sent(`migrations/${file}`))).toEqual([]);
   });
 
   it('keeps the rest out: secrets, data, history, what other machines have built', () => {

@@ -9,11 +9,11 @@ import { interruption } from '../support/interruption.ts';
 import { median } from '../support/percentiles.ts';
 import { keepResults } from '../support/results.ts';
 import { runToEnd } from '../support/runToEnd.ts';
-import type { BenchServer } from '../support/servers.ts';
+import { type BenchServer, withClient } from '../support/servers.ts';
 import { figure, table } from '../support/table.ts';
 import { inWorkplace } from '../support/workplace.ts';
 import { readWindows } from './isolation.ts';
-import { sendAsLogin, sendEntered, sendStepwise, sendUntold } from './stepwiseCopy.ts';
+import { MAKE_UNTOLD, sendAsLogin, sendEntered, sendStepwise, sendUntold } from './stepwiseCopy.ts';
 
 /*
  * What the choices in docs/adr/ rest on: each against its alternatives, measured in turn. README.md says how to run
@@ -64,12 +64,14 @@ const USUAL: Pick<CopyRun, 'connections' | 'rows' | 'format' | 'fillIds' | 'send
 };
 
 /** Raw COPY into a fresh database, different from the usual in one thing or two. */
-function copying(name: string, difference: Partial<typeof USUAL>): Variant {
+function copying(name: string, variant: Partial<typeof USUAL> & { prepare?: string }): Variant {
+  const { prepare, ...difference } = variant;
   return {
     name,
     async measure({ server, timing }) {
       const database = await server.createDatabase('migrated');
       try {
+        if (prepare) await withClient(database.url, (client) => client.query(prepare));
         const { postmaster } = server;
         const run = { ...USUAL, ...difference, url: database.url, postmaster, ...timing };
         const { rowsPerSecond, usage } = await runCopies(run);
@@ -179,7 +181,7 @@ const QUESTIONS: Question[] = [
     title: `asking whether who listens is known, ${figure(rows)} row${rows > 1 ? 's' : ''} a commit, 1 connection`,
     variants: [
       copying('asked', { connections: 1, rows, send: sendEntered }),
-      copying('not asked', { connections: 1, rows, send: sendUntold }),
+      copying('not asked', { connections: 1, rows, send: sendUntold, prepare: MAKE_UNTOLD }),
     ],
   })),
   ...shapes.map((shape) => ({

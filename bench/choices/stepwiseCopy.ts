@@ -7,8 +7,26 @@ import type { SendBatch } from '../load/copyWriters.ts';
 /** What the writer does before it copies: takes its role and the lock, and reads how far windows are closed. */
 const AS_INGEST = `select set_config('role', 'tidemark_ingest', true)`;
 const ENTER = `select closed_until, xid from enter_batch('infinity', 0)`;
-/** As before there was anything to tell: without the version of who listens. */
-const ENTER_UNTOLD = `select closed_until, xid from enter_batch('infinity')`;
+const ENTER_UNTOLD = `select closed_until, xid from enter_batch_untold('infinity')`;
+
+/** `enter_batch` as before there was anything to tell: without the version of who listens. */
+export const MAKE_UNTOLD = `
+  set role tidemark_owner;
+  create function enter_batch_untold(open_from timestamptz, out closed_until timestamptz, out xid xid8)
+  language plpgsql security definer set search_path = public, pg_temp as $$
+  begin
+    perform set_config('idle_in_transaction_session_timeout', '30s', true),
+            set_config('client_connection_check_interval', '1s', true);
+    if current_setting('synchronous_commit') in ('off', 'local') then
+      perform set_config('synchronous_commit', 'on', true);
+    end if;
+    perform pg_advisory_xact_lock_shared(hashtext('tidemark.windows'));
+    select s.closed_until into closed_until from window_state s;
+    if closed_until > open_from then
+      raise exception 'a window of this batch closed at %', closed_until using errcode = 'TM001';
+    end if;
+    xid := pg_current_xact_id();
+  end $$`;
 
 /** The writer's transaction in one round trip, as the service sends it. */
 export const sendEntered: SendBatch = (client, batch) => sendWith([AS_INGEST, ENTER], client, batch);

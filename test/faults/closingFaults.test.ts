@@ -24,7 +24,7 @@ const waiting = (query: string) =>
 
 const CLOSING: Place = {
   name: 'waiting for the batches under way',
-  hold: `select * from enter_batch('infinity')`,
+  hold: `select * from enter_batch('infinity', (select interest_version from window_state))`,
   caught: waiting('close_windows'),
 };
 const ANNOUNCING: Place = {

@@ -9,6 +9,7 @@ import { loadConfig } from '../../src/ground/config/loadConfig.ts';
 import { prepareDatabase } from '../../src/ground/db/prepareDatabase.ts';
 import { createLogger } from '../../src/ground/telemetry/logger.ts';
 import { BruteForce } from '../support/bruteForce.ts';
+import { checksums } from '../support/checksums.ts';
 import { CLOSED_BY_HAND, closedUntil, closeUpTo } from '../support/closing.ts';
 import { expectExact, USAGE_VIEWS } from '../support/compareSummaries.ts';
 import { describeEngine, type TestDatabase } from '../support/database.ts';
@@ -30,22 +31,6 @@ const WINDOW = 30_000;
 const from = Math.floor((Date.now() - 4 * HOUR) / DAY) * DAY;
 const seed = Date.now() % 1_000_000;
 const ENV = { ...CLOSED_BY_HAND, ...FAST_DELIVERY };
-
-/** Every relation of the service, rollups included: how many rows, and a sum of their hashes. */
-async function checksums(sql: pg.Pool): Promise<Record<string, string>> {
-  const { rows } = await sql.query<{ relation: string }>(
-    `select quote_ident(relname) as relation from pg_class
-     where relnamespace = 'public'::regnamespace and relkind in ('r', 'v', 'm') and relname !~ '^pg_' order by 1`,
-  );
-  const sums: Record<string, string> = {};
-  for (const { relation } of rows) {
-    const answer = await sql.query(
-      `select count(*) || ' rows, ' || coalesce(sum(hashtextextended(r::text, 0)::numeric), 0) as sum from ${relation} as r`,
-    );
-    sums[relation] = answer.rows[0].sum;
-  }
-  return sums;
-}
 
 describeEngine(`backup and restore, as docs/operations.md has it (seed ${seed})`, () => {
   const engine = inject('engine');
@@ -233,6 +218,7 @@ describeEngine(`backup and restore, as docs/operations.md has it (seed ${seed})`
     const foreign = `select (select count(*)::int from outbox where fanned_out_at is null and xid > pg_current_xact_id())
       + (select count(*)::int from late_window where stale and changed_by > pg_current_xact_id()) as n`;
     expect((await sql.query(foreign)).rows[0].n).toBe(engine === 'timescale' ? 6 : 1);
+    expect(await prepare(target)).toEqual([]); // no migration, and no function: those of the dump are what they were
     const service = await serve(target);
     expect((await sql.query(foreign)).rows[0].n).toBe(0);
     await expectSummed(service, sent);

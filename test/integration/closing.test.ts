@@ -85,7 +85,7 @@ describeEngine('closing', () => {
     const batch = await t.sql.connect();
     try {
       await batch.query('begin');
-      await batch.query(`select * from enter_batch('infinity')`);
+      await batch.query(`select * from enter_batch('infinity', (select interest_version from window_state))`);
       await expect(closeUpTo(t.sql, target, { lockTimeoutMs: 2_000 })).rejects.toMatchObject({
         code: '55P03',
       });
@@ -111,7 +111,9 @@ describeEngine('closing', () => {
       client.on('error', () => undefined);
       await client.connect();
       await client.query('begin');
-      await client.query(`select * from enter_batch('infinity')`);
+      await client.query(
+        `select * from enter_batch('infinity', (select interest_version from window_state))`,
+      );
     }
     const work = working.query('select pg_sleep(1)');
     const { rows } = await silent.query('select pg_backend_pid() as pid from pg_sleep(0.2)');
@@ -311,7 +313,7 @@ if (inject('engine') === 'timescale')
       await batch.connect();
       await batch.query(`
       begin;
-      select enter_batch('infinity');
+      select enter_batch('infinity', (select interest_version from window_state));
       insert into event (ts, event_id, tenant_id, customer_id, event_type)
         values ('${iso(base + 1)}', gen_random_uuid(), '${tenant.id}', 'customer-1', 'api.request');
       select mark_late_windows('[{"bucket":"${iso(base)}","tenant_id":"${tenant.id}","customer_id":"customer-1","references":false}]');

@@ -14,6 +14,7 @@ import { readZoneRules } from '../../src/ground/zones/zoneRules.ts';
 import { reconcileRetention } from '../../src/sums/retention/reconcileRetention.ts';
 import { buildProgram } from '../support/buildProgram.ts';
 import { describeEngine } from '../support/database.ts';
+import { withDatabase } from '../support/databaseUrl.ts';
 import { newRedis } from '../support/newRedis.ts';
 import { OwnCluster } from '../support/ownCluster.ts';
 import { runFolder } from '../support/runFolder.ts';
@@ -93,6 +94,10 @@ describeEngine('doctor', () => {
     // The rules of the machine that the tests run on may be old; that they are told apart is timeZones.test's.
     const { missing } = await readZoneRules(sql);
     const old = missing.length > 0 ? ['time zones'] : [];
+    const [server] = (
+      await sql.query(`select extversion < '2.29' as old from pg_extension where extname = 'timescaledb'`)
+    ).rows;
+    if (server?.old) old.push('engine'); // 2.28, and what to do about it: judging.test
     expect(findings.filter(({ status }) => status !== 'ok').map(({ check }) => check)).toEqual(old);
     expect(new Set(findings.map(({ check }) => check))).toEqual(
       new Set([
@@ -104,6 +109,7 @@ describeEngine('doctor', () => {
           'clock',
           'time zones',
           'schema',
+          'functions',
           'engine',
         ],
         ...[
@@ -167,6 +173,28 @@ describeEngine('doctor', () => {
         'alter table schema_migration rename to hidden',
         'alter table hidden rename to schema_migration',
       );
+    });
+
+    test('functions that are older; newer ones are none', async () => {
+      const revise = (by: number) =>
+        `update sql_function set revision = revision + ${by} where name = 'close_windows'`;
+      await plant(
+        'functions',
+        'fail',
+        /1 functions are older than this version's \(close_windows …\)/,
+        revise(-1),
+        revise(1),
+      );
+      await sql.query(revise(1));
+      const findings = await look();
+      await sql.query(revise(-1));
+      expect(findings.filter(({ check }) => check === 'functions')).toEqual([
+        {
+          check: 'functions',
+          status: 'ok',
+          message: '1 functions are of a newer version, and serve this one',
+        },
+      ]);
     });
 
     test('roles that may too much, or too little', async () => {
@@ -376,6 +404,25 @@ describeEngine('doctor', () => {
         `select add_retention_policy('event', interval '90 days')`,
         `select remove_retention_policy('event')`,
       );
+    });
+
+    test.runIf(timescale())('a TimescaleDB whose library the server no longer has', async () => {
+      await sql.query('create database outdated');
+      const url = withDatabase(cluster.url, 'outdated');
+      const client = new pg.Client(url);
+      await client.connect();
+      await client.query('create extension if not exists timescaledb');
+      await client.query(`update pg_extension set extversion = '1.0.0' where extname = 'timescaledb'`);
+      await client.end();
+      expect(await faults('database', { DATABASE_URL: url })).toEqual([
+        {
+          check: 'database',
+          status: 'fail',
+          message: expect.stringMatching(/outdated: could not access file ".*timescaledb-1\.0\.0"/),
+          advice: expect.stringMatching(/alter extension timescaledb update/),
+        },
+      ]);
+      await sql.query('drop database outdated with (force)');
     });
 
     test('data that are kept otherwise than configured', async () => {

@@ -150,7 +150,7 @@ describeEngine('the reading role', () => {
       `update tenant_data.customer set name = 'x'`,
       'delete from tenant_data.event',
       'truncate event',
-      `select enter_batch('infinity')`,
+      `select enter_batch('infinity', 0)`,
       `select mark_late_windows('[]')`,
       `select register_customers('[]')`,
       `select close_windows('0', '1s', '1s')`,

@@ -204,7 +204,9 @@ describeEngine('subscriptions', () => {
     const { key } = await t.tenant();
     const batch = await t.sql.connect();
     try {
-      await batch.query(`begin; select * from enter_batch('infinity')`);
+      await batch.query(
+        `begin; select * from enter_batch('infinity', (select interest_version from window_state))`,
+      );
       const answer = await send(key, 'POST', '', webhook);
       expect(answer).toMatchObject({ status: 503, body: { code: 'overloaded' } });
       expect(answer.headers.get('retry-after')).toBe('1');

@@ -2,6 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { OLDEST_SERVER, OLDEST_TIMESCALE } from '../../src/ground/db/prepareDatabase.ts';
 import { REDIS_IMAGE } from '../support/servers.ts';
 import { TIMESCALE_IMAGE } from '../support/timescaleServer.ts';
 
@@ -13,7 +14,7 @@ interface Step {
 
 interface Job {
   'timeout-minutes': number;
-  strategy?: { matrix: { include?: Record<string, number>[] } & Record<string, unknown> };
+  strategy?: { matrix: { include?: Record<string, unknown>[] } };
   services?: Record<string, { image: string }>;
   env?: Record<string, string>;
   steps: Step[];
@@ -25,7 +26,8 @@ const jobs = Object.entries(workflow.jobs as Record<string, Job>);
 const runs = jobs.flatMap(([, job]) => job.steps.flatMap(({ run }) => run ?? []));
 const { scripts, engines } = JSON.parse(await readFile(file('package.json'), 'utf8'));
 
-const combinations = ({ strategy }: Job): Record<string, number>[] => strategy?.matrix.include ?? [];
+const combinations = (name: string) => (workflow.jobs[name] as Job).strategy!.matrix.include!;
+const unique = (job: string, name: string) => [...new Set(combinations(job).map((one) => one[name]))].sort();
 
 it('calls scripts that are there', async () => {
   const called = runs.flatMap((run) => [...run.matchAll(/npm (?:run )?(?:--silent )?([\w:]+)/g)]);
@@ -37,13 +39,23 @@ it('calls scripts that are there', async () => {
 
 it('runs every Node and every PostgreSQL that are supported', () => {
   const postgres = workflow.jobs.postgres as Job;
-  const unique = (name: string) => [...new Set(combinations(postgres).map((one) => one[name]!))].sort();
-  expect(unique('node')).toEqual([20, 22, 24]);
-  expect(unique('postgres')).toEqual([15, 16, 17, 18]);
+  expect(unique('postgres', 'node')).toEqual([20, 22, 24]);
+  expect(unique('postgres', 'postgres')).toEqual([15, 16, 17, 18]);
   expect(postgres.services!.postgres!.image).toBe(`postgres:\${{ matrix.postgres }}`);
   expect(Object.keys(postgres.env!)).toContain('TEST_POSTGRES_URL');
-  expect((workflow.jobs.timescale as Job).strategy!.matrix.node).toEqual([20, 22, 24]);
+  expect(unique('timescale', 'node')).toEqual([20, 22, 24]);
   expect(engines.node).toMatch(/^>=20\./);
+});
+
+it('runs the oldest TimescaleDB on the oldest PostgreSQL, the newest on the newest, and that of production', () => {
+  const timescale = workflow.jobs.timescale as Job;
+  const [, production] = TIMESCALE_IMAGE.split(':');
+  const [release] = production!.split('-');
+  const tags = unique('timescale', 'timescale');
+  expect(tags).toEqual(['2.28.3-pg15', production, `${release}-pg18`]);
+  expect(timescale.env!.TEST_TIMESCALE_IMAGE).toBe(`timescale/timescaledb:\${{ matrix.timescale }}`);
+  const [oldest, server] = [OLDEST_TIMESCALE.join('\\.'), OLDEST_SERVER / 10_000];
+  expect(tags[0]).toMatch(new RegExp(`^${oldest}\\.\\d+-pg${server}$`));
 });
 
 it('tests with the images that the tests look for, which are those of production', async () => {

@@ -192,6 +192,7 @@ where tenant_id = 'tenant-1' and bucket >= ':day' and bucket < ':next'`,
   { index: 'installation_pkey', serves: 'one row at most' },
   { index: 'retention_pkey', serves: 'one row per relation that is kept for a time' },
   { index: 'schema_migration_pkey', serves: 'which migrations have been applied' },
+  { index: 'sql_function_pkey', serves: 'one row per function of the database' },
 
   // Tenancy
   {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
+import type { Queryable } from '../../src/ground/db/queryable.ts';
 import { until } from './service.ts';
 
 /** Configuration that reaches receivers on this machine, and does not wait. */
@@ -31,7 +32,7 @@ export async function subscribe(
 
 /** Writes messages, in one transaction. @returns their ids, in order. */
 export async function writeMessages(
-  sql: pg.Pool,
+  sql: Queryable,
   tenantId: string,
   messages: { type?: string; customerId?: string | null; payload?: unknown }[],
 ): Promise<string[]> {

@@ -24,8 +24,12 @@ export class PreviousVersion {
     this.timescale = timescale;
   }
 
-  /** @param url of an empty database. @param since where its closed windows end, in ms. */
-  static async install(url: string, since: number): Promise<PreviousVersion> {
+  /**
+   * @param url of an empty database.
+   * @param since where its closed windows end, in ms.
+   * @param migrations how many it came with.
+   */
+  static async install(url: string, since: number, migrations = LANDED): Promise<PreviousVersion> {
     const client = new pg.Client(url);
     await client.connect();
     await client.query('begin');
@@ -35,7 +39,7 @@ export class PreviousVersion {
       dir: MIGRATIONS,
       ignorePattern: 'support',
       direction: 'up',
-      count: LANDED,
+      count: migrations,
       migrationsTable: 'schema_migration',
       noLock: true,
       singleTransaction: true,

@@ -10,7 +10,8 @@ import { checkClosing } from './checks/closing.ts';
 import { checkConnections } from './checks/connections.ts';
 import { checkDeadLetters } from './checks/deadLetters.ts';
 import { checkDurability } from './checks/durability.ts';
-import { checkEngine } from './checks/engine.ts';
+import { checkEngine, UPDATE_EXTENSION } from './checks/engine.ts';
+import { checkFunctions } from './checks/functions.ts';
 import { checkLateWindows } from './checks/lateWindows.ts';
 import { checkLocks } from './checks/locks.ts';
 import { checkOutbox } from './checks/outbox.ts';
@@ -25,6 +26,8 @@ import type { Check, Patient } from './patient.ts';
 import { within } from './within.ts';
 
 const LEAVE_MS = 500;
+/** Said to every statement where the server's TimescaleDB is newer, and came without the library of before. */
+const LIBRARY_GONE = /^could not access file ".*timescaledb-[\d.]+"/;
 
 /** Of the server, whatever is in the database. */
 const OF_SERVER: [string, Check][] = [
@@ -34,11 +37,12 @@ const OF_SERVER: [string, Check][] = [
   ['clock', checkClock],
   ['time zones', checkTimeZones],
   ['schema', checkSchema],
+  ['engine', checkEngine], // it may be why the schema is older
 ];
 
 /** Of what this version's schema holds. */
 const OF_SCHEMA: [string, Check][] = [
-  ['engine', checkEngine],
+  ['functions', checkFunctions],
   ['roles', checkRoles],
   ['policies', checkPolicies],
   ['locks', checkLocks],
@@ -100,9 +104,11 @@ async function examineDatabase(
   try {
     db = await within(timeoutMs, connect(settings, log));
   } catch (error) {
-    const advice =
-      'see that the server runs, and that DATABASE_URL leads to it with the right user and password';
-    return [{ check: 'database', ...fail(`${placeOf(url)}: ${reasonOf(error)}`, advice) }];
+    const reason = reasonOf(error);
+    const advice = LIBRARY_GONE.test(reason)
+      ? UPDATE_EXTENSION
+      : 'see that the server runs, and that DATABASE_URL leads to it with the right user and password';
+    return [{ check: 'database', ...fail(`${placeOf(url)}: ${reason}`, advice) }];
   }
   try {
     const patient = { db, config };

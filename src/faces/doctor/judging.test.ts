@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { loadConfig } from '../../ground/config/loadConfig.ts';
 import { judgeSkew, measureSkew } from './checks/clock.ts';
 import { connectionsOf } from './checks/connections.ts';
+import { judgeTimescale } from './checks/engine.ts';
 import { judge, span } from './finding.ts';
 import { isAtLeast, parseInfo } from './redisInfo.ts';
 import { within } from './within.ts';
@@ -34,6 +35,76 @@ describe('clock skew', () => {
   test('is measured against the middle of the asking', async () => {
     const { aheadMs, uncertaintyMs } = await measureSkew(async () => Date.now() + 5_000);
     expect(Math.abs(aheadMs - 5_000)).toBeLessThan(uncertaintyMs + 5);
+  });
+});
+
+describe('TimescaleDB', () => {
+  const server = { installed: '2.29.2', available: '2.29.2', license: 'timescale', postgres: 17 };
+  const of = (differs: Partial<typeof server> | { installed?: null; available?: null; license?: null }) =>
+    judgeTimescale({ ...server, ...differs });
+
+  test('the newest is in order', () => {
+    expect(of({})).toEqual({
+      status: 'ok',
+      message: 'timescale, on TimescaleDB 2.29.2 and PostgreSQL 17, licence timescale',
+    });
+    expect(of({ installed: '2.30.0', available: '2.30.0', postgres: 18 }).status).toBe('ok');
+    expect(of({ installed: '3.0.0', available: '3.0.0' }).status).toBe('ok');
+  });
+
+  test('one that is gone, or may not do what it must', () => {
+    expect(of({ installed: null })).toMatchObject({
+      status: 'fail',
+      message: expect.stringContaining('is gone'),
+    });
+    expect(of({ license: 'apache' })).toMatchObject({
+      status: 'fail',
+      message: expect.stringContaining('need the Community'),
+    });
+  });
+
+  test('an update that is pending, in either direction', () => {
+    const advice = expect.stringMatching(/^stop every instance, then psql -X .* update'$/);
+    for (const [installed, available] of [
+      ['2.28.3', '2.29.2'],
+      ['2.29.2', '2.29.10'],
+      ['2.29.10', '2.30.0'],
+    ] as const) {
+      const message = expect.stringContaining(`the server has version ${available}`);
+      expect(of({ installed, available })).toEqual({ status: 'warn', message, advice });
+    }
+    for (const available of ['2.29.1', null]) {
+      const message = expect.stringContaining(`package is of version ${available ?? 'none'}`);
+      const again = 'install the package of TimescaleDB 2.29.2 or newer';
+      expect(of({ available })).toEqual({ status: 'warn', message, advice: again });
+    }
+  });
+
+  test('2.28: on PostgreSQL 15 that has to be left first', () => {
+    const old = { installed: '2.28.3', available: '2.28.3' };
+    expect(of({ ...old, postgres: 15 })).toMatchObject({
+      status: 'warn',
+      message: expect.stringContaining('2.29, which wants PostgreSQL 16'),
+      advice: expect.stringMatching(/^move to PostgreSQL 17 first: docs\/operations.md/),
+    });
+    expect(of({ ...old, postgres: 16 })).toMatchObject({
+      status: 'warn',
+      advice: expect.stringMatching(/^install TimescaleDB 2.29.2 or newer/),
+    });
+  });
+
+  test('one that is too old', () => {
+    const message = expect.stringContaining('2.27.2 and PostgreSQL 17, licence timescale: 2.28 or newer');
+    expect(of({ installed: '2.27.2', available: '2.27.2' })).toMatchObject({
+      status: 'fail',
+      message,
+      advice: expect.stringMatching(/^install TimescaleDB 2.28 or newer; stop every instance/),
+    });
+    expect(of({ installed: '2.27.2' })).toMatchObject({
+      status: 'fail',
+      message,
+      advice: expect.stringMatching(/^stop every instance/),
+    });
   });
 });
 

@@ -18,7 +18,7 @@ export interface Holder {
   state: string | null;
 }
 
-/** Who holds something up, longest first (`holders` in the migrations says how they are known). */
+/** Who holds something up, longest first (migrations/functions/holders.sql says how they are known). */
 export async function holdersOf(db: Queryable, held: Held): Promise<Holder[]> {
   const { rows } = await db.query<Holder>(
     'select pid, prepared, application, login, since, state from holders($1)',

@@ -10,10 +10,13 @@ import { errorCode } from './sqlstate.ts';
 /** The oldest server the SQL is written for: `nulls not distinct` came with it. */
 export const OLDEST_SERVER = 150_000;
 
+/** The oldest TimescaleDB that the migrations take (0023_latency_sketch). */
+export const OLDEST_TIMESCALE = [2, 28] as const;
+
 /**
  * Connects, migrates, and puts right what a restore leaves behind.
  *
- * @returns the names of the migrations applied.
+ * @returns the names of the migrations and functions applied, as `migrate` has them.
  * @throws {StartupError} when the server cannot be reached, is too old, or its schema is newer than this version.
  */
 export async function prepareDatabase(url: string, database: DatabaseConfig, log: Logger): Promise<string[]> {

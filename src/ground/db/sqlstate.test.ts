@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { errorCode, remedyFor } from './sqlstate.ts';
+import { connectionLost, errorCode, remedyFor } from './sqlstate.ts';
 
 const failure = (code?: unknown) => Object.assign(new Error('x'), code === undefined ? {} : { code });
 
@@ -52,6 +52,17 @@ describe('remedyFor a protocol violation', () => {
   it('is another connection where PgBouncer has ended this one', () => {
     expect(remedyFor(Object.assign(failure('08P01'), { severity: 'FATAL' }))).toBe('reconnect');
     expect(remedyFor(Object.assign(failure('08P01'), { severity: 'ERROR' }))).toBe('unavailable');
+  });
+});
+
+describe('what TimescaleDB says to a session from before an update of the extension', () => {
+  it.each([
+    ['42710', 'unavailable'],
+    ['0A000', 'suspect'],
+  ])('%s: another connection, which has the new library', (code, otherwise) => {
+    const [fatal, error] = ['FATAL', 'ERROR'].map((severity) => Object.assign(failure(code), { severity }));
+    expect([remedyFor(fatal), connectionLost(fatal)]).toEqual(['reconnect', true]);
+    expect([remedyFor(error), connectionLost(error)]).toEqual([otherwise, false]);
   });
 });
 

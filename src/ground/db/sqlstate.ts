@@ -64,13 +64,16 @@ const REMEDIES: Record<string, Remedy> = {
 };
 
 /**
- * Socket errors (errno names) and `pg`'s own messages for a connection that went away carry no SQLSTATE. PgBouncer ends
- * a connection whose server went away with a protocol_violation that is FATAL; one of our own making is an ERROR.
+ * What ends a connection where it is FATAL, and is something else as an ERROR: PgBouncer's protocol_violation when its
+ * server went away, and what TimescaleDB says to a session that has the library of before ALTER EXTENSION … UPDATE.
  */
+const ENDED_IF_FATAL = new Set(['08P01', '42710', '0A000']);
+
+/** Socket errors (errno names) and `pg`'s own messages for a connection that went away carry no SQLSTATE. */
 export function remedyFor(error: unknown): Remedy {
   const code = errorCode(error);
   if (code === undefined || /^E[A-Z_]+$/.test(code)) return 'reconnect';
-  if (code === '08P01' && (error as { severity?: string }).severity === 'FATAL') return 'reconnect';
+  if (ENDED_IF_FATAL.has(code) && (error as { severity?: string }).severity === 'FATAL') return 'reconnect';
   return REMEDIES[code] ?? REMEDIES[code.slice(0, 2)] ?? 'suspect';
 }
 
@@ -79,7 +82,7 @@ const LOST = new Set(['57P01', '57P02', '57P05', '25P03', '08006', 'ECONNRESET',
 /** Whether a connection went away under its statement: neither refused from the start, nor silent until a timeout. */
 export function connectionLost(error: unknown): boolean {
   const code = errorCode(error);
-  if (code === '08P01') return remedyFor(error) === 'reconnect';
+  if (code !== undefined && ENDED_IF_FATAL.has(code)) return remedyFor(error) === 'reconnect';
   if (code !== undefined) return LOST.has(code);
   return error instanceof Error && /terminated unexpectedly|not queryable/.test(error.message);
 }

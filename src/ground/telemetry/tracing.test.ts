@@ -75,11 +75,11 @@ describe('without a collector', () => {
     const loading = sources
       .filter(([, text]) => /from '@opentelemetry\/(?!api')/.test(text))
       .map(([name]) => name);
-    expect(loading.sort()).toEqual(['telemetry/otlpTracing.ts', 'telemetry/sampler.ts']);
+    expect(loading.sort()).toEqual(['ground/telemetry/otlpTracing.ts', 'ground/telemetry/sampler.ts']);
     const importing = sources
       .filter(([, text]) => /from '\.[^']*(otlpTracing|sampler)\.ts'/.test(text))
       .map(([name]) => name);
-    expect(importing).toEqual(['telemetry/otlpTracing.ts']);
+    expect(importing).toEqual(['ground/telemetry/otlpTracing.ts']);
   });
 });
 

@@ -5,7 +5,8 @@ export const FILL_MS = 500;
 
 /**
  * Adds up the records of tenants whose subscribers have just begun to listen to `record.processed`, a part of them
- * (`fill_record_history` in the migrations says how). Until it is done, their messages wait for what is still missing.
+ * (`fill_record_history` in migrations/functions says how). Until it is done, their messages wait for what is still
+ * missing.
  *
  * @returns whether there is more to do. Also false when another instance is at it.
  */

@@ -15,7 +15,7 @@ export function walkedTables(engine: Engine): Retained[] {
 }
 
 /**
- * Goes a step through a table and deletes what is older than it is kept (`prune_pages` in the migrations says how).
+ * Goes a step through a table and deletes what is older than it is kept (migrations/functions/prune_pages.sql says how).
  *
  * @param passEveryMs from the end of a pass to the beginning of the next one.
  */

@@ -37,7 +37,7 @@ interface Row {
 }
 
 /**
- * Closes every window that ended more than the grace ago on the database's clock (`close_windows` in the migrations
+ * Closes every window that ended more than the grace ago on the database's clock (migrations/functions/close_windows.sql
  * says how). One statement: whatever becomes of this process or its connection, it takes effect wholly or not at
  * all, and no lock outlives it.
  *

@@ -5,8 +5,8 @@ import { inOneSnapshot } from './inOneSnapshot.ts';
 export const CHANGED_PER_ROUND = 2_000;
 
 /**
- * Brings what has closed, and what late events have changed since, into the activity tables (`cover_activity` in the
- * migrations says how). One call, on both engines: of fewer changed windows, in the end of none, where chunks are
+ * Brings what has closed, and what late events have changed since, into the activity tables (`cover_activity` in
+ * migrations/functions says how). One call, on both engines: of fewer changed windows, in the end of none, where chunks are
  * rearranged faster than it gets done.
  *
  * @param changed how many windows that late events have changed, at most.

@@ -4,7 +4,7 @@ import type { Queryable } from '../../../ground/db/queryable.ts';
 const MESSAGES_PER_STEP = 500;
 
 /**
- * Makes deliveries of messages that nobody has to wait for any more (`fan_out_messages` in the migrations says which).
+ * Makes deliveries of messages that nobody has to wait for any more (migrations/functions/fan_out_messages.sql says which).
  *
  * @returns whether there may be more to do. Also false when another instance is at it.
  */

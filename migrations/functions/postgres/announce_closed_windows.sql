@@ -1,0 +1,78 @@
+-- revision 1, bacb75fe78ce
+/*
+ * Writes window.closed for the windows that have closed, at most 'most' of them at a time, and notes how far it got, in
+ * one transaction: each window is announced once, whoever does it. Of events it plans those of the windows. Returns
+ * whether there is more to do.
+ */
+create or replace function announce_closed_windows(most integer) returns boolean
+language plpgsql set jit = off as $$
+declare
+  tenants text[];
+  from_at timestamptz;
+  to_at timestamptz;
+  reach timestamptz;
+begin
+  select closed_until into reach from window_state;
+  select announced_until into from_at from window_announcement where announced_until < reach for update skip locked;
+  if not found then return false; end if;
+  select array_agg(distinct tenant_id) into tenants
+    from subscription where active and 'window.closed' = any (message_types);
+  to_at := case when tenants is null then reach else least(reach, from_at + most * interval '30 seconds') end;
+  if tenants is not null then
+    with usage (bucket, tenant_id, customer_id, revision, endpoint, model, calls, tokens, input_tokens, output_tokens,
+                latency_sum, latency_count) as materialized (
+      select u.bucket, u.tenant_id, u.customer_id, coalesce(l.revision, 0) as revision, u.endpoint, u.model, u.calls,
+        u.tokens, u.input_tokens, u.output_tokens, u.latency_sum, u.latency_count
+      from usage_30s u
+      left join late_window l using (bucket, tenant_id, customer_id)
+      where u.tenant_id = any (tenants) and u.bucket >= from_at and u.bucket < to_at and l.stale is not true
+      union all
+      select l.bucket, l.tenant_id, l.customer_id, l.revision, e.endpoint, e.model, 1, coalesce(e.tokens, 0),
+        coalesce(e.input_tokens, 0), coalesce(e.output_tokens, 0), coalesce(e.latency_ms, 0),
+        (e.latency_ms is not null)::int
+      from (
+        select * from late_window
+        where stale and tenant_id = any (tenants) and bucket >= from_at and bucket < to_at
+      ) as l
+      join event e on e.tenant_id = l.tenant_id and e.customer_id = l.customer_id
+        and e.ts >= l.bucket and e.ts < l.bucket + interval '30 seconds'
+        and e.ts >= from_at and e.ts < to_at
+    ), total as (
+      select bucket, tenant_id, customer_id, revision, sum(calls)::bigint as calls, sum(tokens)::bigint as tokens,
+        sum(input_tokens)::bigint as input_tokens, sum(output_tokens)::bigint as output_tokens,
+        sum(latency_sum) as latency_sum, sum(latency_count)::bigint as latency_count
+      from usage group by bucket, tenant_id, customer_id, revision
+    ), by_endpoint as (
+      select bucket, tenant_id, customer_id, jsonb_object_agg(endpoint, sums) as sums
+      from (select bucket, tenant_id, customer_id, endpoint,
+              jsonb_build_object('calls', sum(calls)::bigint, 'tokens', sum(tokens)::bigint) as sums
+            from usage where endpoint is not null group by bucket, tenant_id, customer_id, endpoint) as named
+      group by bucket, tenant_id, customer_id
+    ), by_model as (
+      select bucket, tenant_id, customer_id, jsonb_object_agg(model, sums) as sums
+      from (select bucket, tenant_id, customer_id, model,
+              jsonb_build_object('calls', sum(calls)::bigint, 'tokens', sum(tokens)::bigint) as sums
+            from usage where model is not null group by bucket, tenant_id, customer_id, model) as named
+      group by bucket, tenant_id, customer_id
+    )
+    insert into outbox (type, tenant_id, customer_id, payload)
+    select 'window.closed', tenant_id, customer_id, jsonb_build_object(
+      'windowStart', iso8601(bucket), 'windowEnd', iso8601(bucket + interval '30 seconds'),
+      'tenantId', tenant_id, 'customerId', customer_id,
+      'state', case when revision > 0 then 'revised' else 'closed' end, 'revision', revision,
+      'aggregations', jsonb_build_object(
+        'totalCalls', calls, 'totalTokens', tokens,
+        'totalInputTokens', input_tokens, 'totalOutputTokens', output_tokens,
+        'avgLatencyMs', case when latency_count > 0
+                        then floor(latency_sum / latency_count * 1000 + 0.5) / 1000 end,
+        'byEndpoint', coalesce(by_endpoint.sums, '{}'), 'byModel', coalesce(by_model.sums, '{}')))
+    from total
+      left join by_endpoint using (bucket, tenant_id, customer_id)
+      left join by_model using (bucket, tenant_id, customer_id)
+    order by bucket, tenant_id, customer_id;
+  end if;
+  update window_announcement set announced_until = to_at, updated_at = now();
+  return to_at < reach;
+end $$;
+
+revoke execute on function announce_closed_windows(integer) from public;
