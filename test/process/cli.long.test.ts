@@ -1,3 +1,6 @@
+import { runTidemark } from '../support/runTidemark.ts';
 import { describeBigExport } from './describeBigExport.ts';
+import { describeUsage } from './describeUsage.ts';
 
+describeUsage(runTidemark);
 describeBigExport(200_000);
