@@ -1,4 +1,4 @@
--- revision 1, 731dbbb58173
+-- revision 2, 99a113a558d0
 /*
  * Brings closed windows into the activity tables: those since covered_until, over at most 'step', and at most
  * 'most' of those that late events have changed. One instance at a time. Returns how many changed windows (of a
@@ -83,10 +83,15 @@ begin
       union all
       select l.tenant_id, l.bucket, l.customer_id, e.event_type, count(*)
       from late l
-        join event e on e.tenant_id = l.tenant_id and e.customer_id = l.customer_id
-          and e.ts >= l.bucket and e.ts < l.bucket + interval '30 seconds'
-          and date_bin('30 seconds', e.ts, 'epoch'::timestamptz) = l.bucket
-          and e.ts >= %5$L and e.ts < %6$L -- so that other chunks are not looked at
+        cross join lateral (
+          -- For each window: without statistics, all events of all windows would look like as little work.
+          select e.event_type from event e
+          where e.tenant_id = l.tenant_id and e.customer_id = l.customer_id
+            and e.ts >= l.bucket and e.ts < l.bucket + interval '30 seconds'
+            and date_bin('30 seconds', e.ts, 'epoch'::timestamptz) = l.bucket
+            and e.ts >= %5$L and e.ts < %6$L -- so that other chunks are not looked at
+          offset 0
+        ) as e
       where l.stale and l.bucket >= %5$L
       group by l.tenant_id, l.bucket, l.customer_id, e.event_type
     ), customers_1h as (

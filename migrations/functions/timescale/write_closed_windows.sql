@@ -1,4 +1,4 @@
--- revision 1, 7d5f7b7b1aea
+-- revision 2, a5c96b96cd1b
 /*
  * Writes window.closed for the windows that have closed and are in usage_30s, at most 'most' of them at a time, and
  * notes how far it got, in one transaction: each window is announced once, whoever does it. Of events it plans those of
@@ -34,26 +34,33 @@ begin
         select * from late_window
         where stale and tenant_id = any (tenants) and bucket >= from_at and bucket < to_at
       ) as l
-      join event e on e.tenant_id = l.tenant_id and e.customer_id = l.customer_id
-        and e.ts >= l.bucket and e.ts < l.bucket + interval '30 seconds'
-        and e.ts >= from_at and e.ts < to_at
-    ), total as (
-      select bucket, tenant_id, customer_id, revision, sum(calls)::bigint as calls, sum(tokens)::bigint as tokens,
+      cross join lateral (
+        -- For each window: without statistics, all events of all windows would look like as little work.
+        select * from event e
+        where e.tenant_id = l.tenant_id and e.customer_id = l.customer_id
+          and e.ts >= l.bucket and e.ts < l.bucket + interval '30 seconds'
+          and e.ts >= from_at and e.ts < to_at
+        offset 0
+      ) as e
+    ), sums as (
+      select bucket, tenant_id, customer_id, revision, endpoint, model, grouping(endpoint, model) as of,
+        sum(calls)::bigint as calls, sum(tokens)::bigint as tokens,
         sum(input_tokens)::bigint as input_tokens, sum(output_tokens)::bigint as output_tokens,
         sum(latency_sum) as latency_sum, sum(latency_count)::bigint as latency_count
-      from usage group by bucket, tenant_id, customer_id, revision
-    ), by_endpoint as (
-      select bucket, tenant_id, customer_id, jsonb_object_agg(endpoint, sums) as sums
-      from (select bucket, tenant_id, customer_id, endpoint,
-              jsonb_build_object('calls', sum(calls)::bigint, 'tokens', sum(tokens)::bigint) as sums
-            from usage where endpoint is not null group by bucket, tenant_id, customer_id, endpoint) as named
-      group by bucket, tenant_id, customer_id
-    ), by_model as (
-      select bucket, tenant_id, customer_id, jsonb_object_agg(model, sums) as sums
-      from (select bucket, tenant_id, customer_id, model,
-              jsonb_build_object('calls', sum(calls)::bigint, 'tokens', sum(tokens)::bigint) as sums
-            from usage where model is not null group by bucket, tenant_id, customer_id, model) as named
-      group by bucket, tenant_id, customer_id
+      from usage
+      group by bucket, tenant_id, customer_id, revision, grouping sets ((), (endpoint), (model))
+    ), total as (
+      select bucket, tenant_id, customer_id, revision,
+        max(calls) filter (where of = 3) as calls, max(tokens) filter (where of = 3) as tokens,
+        max(input_tokens) filter (where of = 3) as input_tokens,
+        max(output_tokens) filter (where of = 3) as output_tokens,
+        max(latency_sum) filter (where of = 3) as latency_sum,
+        max(latency_count) filter (where of = 3) as latency_count,
+        jsonb_object_agg(endpoint, jsonb_build_object('calls', calls, 'tokens', tokens))
+          filter (where of = 1 and endpoint is not null) as by_endpoint,
+        jsonb_object_agg(model, jsonb_build_object('calls', calls, 'tokens', tokens))
+          filter (where of = 2 and model is not null) as by_model
+      from sums group by bucket, tenant_id, customer_id, revision
     )
     insert into outbox (type, tenant_id, customer_id, payload)
     select 'window.closed', tenant_id, customer_id, jsonb_build_object(
@@ -65,10 +72,8 @@ begin
         'totalInputTokens', input_tokens, 'totalOutputTokens', output_tokens,
         'avgLatencyMs', case when latency_count > 0
                         then floor(latency_sum / latency_count * 1000 + 0.5) / 1000 end,
-        'byEndpoint', coalesce(by_endpoint.sums, '{}'), 'byModel', coalesce(by_model.sums, '{}')))
+        'byEndpoint', coalesce(by_endpoint, '{}'), 'byModel', coalesce(by_model, '{}')))
     from total
-      left join by_endpoint using (bucket, tenant_id, customer_id)
-      left join by_model using (bucket, tenant_id, customer_id)
     order by bucket, tenant_id, customer_id;
   end if;
   update window_announcement set announced_until = to_at, updated_at = now();
