@@ -1,3 +1,3 @@
 import { describeOracle } from './describeOracle.ts';
 
-describeOracle(8);
+describeOracle(6);

@@ -59,5 +59,6 @@ export const MIGRATED_NOW = `
     update window_coverage set covered_until = w, updated_at = now();
     update retention set moved_at = now(), updated_at = now();
     update refresh_lease set updated_at = now();
+    update sql_function set applied_at = now();
     update installation set created_at = now(), import_ids_since = now();
   end $$`;
