@@ -2,20 +2,26 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildProgram } from '../support/buildProgram.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { RANGE } from './describeBigExport.ts';
 import type { RunCommand } from './support/commandHere.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const COMMANDS = ['serve', 'migrate', 'seed', 'import', 'export', 'keys', 'doctor'];
 
-/** What the program says of itself, and of a command line that is wrong: before it looks for a database. */
+/** What the program says of itself, and of a command line that is wrong. */
 export function describeUsage(runCommand: RunCommand): void {
-  const run = (args: string[]) => runCommand(args, { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' });
-
   describe('the command line', () => {
-    beforeAll(buildProgram, 120_000);
+    let database: TestDatabase;
+    beforeAll(async () => {
+      await buildProgram();
+      database = await createTestDatabase();
+    }, 120_000);
+    afterAll(() => database?.drop());
+
+    const run = (args: string[]) => runCommand(args, { DATABASE_URL: database.url });
 
     test('help of the program and of each command, with its exit codes', async () => {
       const { code, out, err } = await run(['--help']);

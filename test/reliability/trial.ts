@@ -33,6 +33,8 @@ export interface Pace {
   noticeMs: number;
   /** Time of the load before the first fault and after the last one, in ms. */
   quietMs: number;
+  /** Between two requests of a client that posts one event at a time, in ms. */
+  singlePauseMs: number;
   /** How much longer than promised things may take on a machine that does much else at once, in ms. */
   slackMs: number;
 }
@@ -43,6 +45,7 @@ const SLACK_MS = 1_000;
 export const LONG: Pace = pace({
   ms: { deadline: 10_000, connect: 5_000, read: 15_000, probeInterval: 1_000, probe: 3_000 },
   env: {},
+  singlePauseMs: 10,
   slackMs: SLACK_MS,
   recoveryMs: 5_000,
   quietMs: 5_000,
@@ -51,12 +54,13 @@ export const LONG: Pace = pace({
 export const SHORT: Pace = pace({
   ms: { deadline: 3_000, connect: 1_000, read: 3_000, probeInterval: 300, probe: 1_000 },
   env: { DRAIN_DELAY_MS: '700' },
+  singlePauseMs: 40,
   slackMs: 5 * SLACK_MS,
   recoveryMs: 20_000, // a process starts as slowly as the machine is busy
   quietMs: 500,
 });
 
-function pace({ ms, env, slackMs, recoveryMs, quietMs }: PaceOptions): Pace {
+function pace({ ms, env, slackMs, ...rest }: PaceOptions): Pace {
   return {
     env: {
       INGEST_DEADLINE_MS: String(ms.deadline),
@@ -71,14 +75,14 @@ function pace({ ms, env, slackMs, recoveryMs, quietMs }: PaceOptions): Pace {
     // A probe that had just begun does not tell yet: the database was heard of after it had.
     noticeMs: ms.probeInterval + 2 * ms.probe + slackMs / 2,
     slackMs,
-    recoveryMs,
-    quietMs,
+    ...rest,
   };
 }
 
 interface PaceOptions {
   ms: { deadline: number; connect: number; read: number; probeInterval: number; probe: number };
   env: Record<string, string>;
+  singlePauseMs: number;
   slackMs: number;
   recoveryMs: number;
   quietMs: number;
@@ -170,6 +174,7 @@ export class Trial {
         return choice[turn++ % choice.length]!.port;
       },
       seed: Date.now() % 2_147_483_647,
+      singlePauseMs: pace.singlePauseMs,
       bounds: pace.bounds,
       allowed: fault.allowed ?? [],
       problem: (text) => this.problem(text),
