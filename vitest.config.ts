@@ -16,45 +16,64 @@ const services = [
   'test/faults/{deliveryKills,limitsRedis,queueAway,redisFaults}.test.ts',
 ];
 /** Those that take longest, which would otherwise be left for the end, one worker idle. */
-const LONGEST = /\/test\/(oracle|reliability|process)\/|\/retention\.test\.ts$/;
+const LONGEST = /\/test\/(oracle|reliability|process)\/|\/(queueAway|retention)\.test\.ts$/;
+/** A worker goes on with files of its own project only, so these stay together. */
+const PROJECTS = ['timescale', 'services', 'postgres', 'unit'];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const sorted = await super.sort(files);
-    return [...sorted].sort((a, b) => Number(LONGEST.test(b.moduleId)) - Number(LONGEST.test(a.moduleId)));
+    const rank = ({ project, moduleId }: TestSpecification) =>
+      2 * PROJECTS.indexOf(project.name) - Number(LONGEST.test(moduleId));
+    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
   }
 }
 
-const limits = { testTimeout: 30_000, hookTimeout: 60_000 };
+/** `npm run test:long` (mode `long`) runs what repeats for confidence, and only that: `NAME.long.test.ts`. */
+const isLong = (patterns: string[]) =>
+  patterns.map((pattern) => pattern.replace(/\.test\.ts$/, '.long.test.ts'));
 
-export default defineConfig({
-  test: {
-    globalSetup: ['test/support/globalSetup.ts'],
-    pool: 'forks',
-    maxWorkers: 2,
-    teardownTimeout: 30_000,
-    sequence: { sequencer: LongestFirst },
-    projects: [
-      {
-        test: {
-          name: 'unit',
-          include: ['{src,deploy,artillery,test/project}/**/*.test.ts'],
-          exclude: ['**/node_modules/**'],
-          isolate: false, // they leave nothing behind
-          ...limits,
+export default defineConfig(({ mode }) => {
+  const long = mode === 'long';
+  const chosen = (patterns: string[]) => (long ? isLong(patterns) : patterns);
+  const exclude = ['**/node_modules/**', ...(long ? [] : ['**/*.long.test.ts'])];
+  const limits = { testTimeout: 60_000, hookTimeout: 120_000 };
+  // Files of a project share their modules: importing the service anew for each took a fifth of all the time.
+  const shared = { ...limits, isolate: false };
+  return {
+    test: {
+      globalSetup: ['test/support/globalSetup.ts'],
+      pool: 'forks' as const,
+      maxWorkers: 3, // they wait for servers much of their time
+      teardownTimeout: 30_000,
+      sequence: { sequencer: LongestFirst },
+      projects: [
+        {
+          test: {
+            name: 'unit',
+            include: chosen(['{src,deploy,artillery,test/project}/**/*.test.ts']),
+            exclude,
+            ...shared,
+          },
         },
-      },
-      {
-        test: {
-          name: 'services',
-          include: [...services, 'test/process/**/*.test.ts'],
-          provide: { engine: 'postgres' },
-          ...limits,
+        {
+          test: {
+            name: 'services',
+            include: chosen([...services, 'test/process/**/*.test.ts']),
+            exclude,
+            provide: { engine: 'postgres' as const },
+            ...shared,
+          },
         },
-      },
-      ...(['postgres', 'timescale'] as const).map((engine) => ({
-        test: { name: engine, include: integration, exclude: services, provide: { engine }, ...limits },
-      })),
-    ],
-  },
+        ...(['postgres', 'timescale'] as const).map((engine) => ({
+          test: {
+            name: engine,
+            include: chosen(integration),
+            exclude: [...exclude, ...chosen(services)],
+            provide: { engine },
+            ...shared,
+          },
+        })),
+      ],
+    },
+  };
 });

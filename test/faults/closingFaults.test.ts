@@ -95,15 +95,24 @@ describeEngine('an instance that is lost while it closes windows', () => {
       const holder = new pg.Client(world.database.url);
       await holder.connect();
       await holder.query(`begin; ${place.hold}`);
-      void lost.order({ do: 'close', untilMs: target }).then(() => lost.order({ do: 'refresh' }));
-      await until(async () => (await world.sql.query(place.caught)).rows[0].so);
+      let caught = false;
+      void (async () => {
+        // Again and again: closing does not wait for long.
+        while (!caught) {
+          await lost.order({ do: 'close', untilMs: target });
+          await lost.order({ do: 'refresh' });
+        }
+      })();
+      await until(async () => (await world.sql.query(place.caught)).rows[0].so).finally(() => {
+        caught = true;
+      });
       const resume = signal === 'SIGSTOP' ? await lost.freeze() : await lost.kill();
       await holder.query('commit');
       await holder.end();
 
       const started = Date.now();
       while (!(await finished(target))) {
-        expect(Date.now() - started, 'ms').toBeLessThan(10_000);
+        expect(Date.now() - started, 'ms').toBeLessThan(30_000);
         await other.order({ do: 'close', untilMs: target });
         await other.order({ do: 'refresh' });
       }
@@ -133,6 +142,6 @@ describeEngine('an instance that is lost while it closes windows', () => {
       );
       expect(rows[0]).toEqual({ n: WINDOWS, windows: WINDOWS });
     },
-    40_000,
+    120_000,
   );
 });

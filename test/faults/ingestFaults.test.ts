@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeEngine } from '../support/database.ts';
 import { type Answer, startTestService, type TestService } from '../support/service.ts';
-import { anEvent, type ClientEvent } from '../support/traffic.ts';
+import { anEvent } from '../support/traffic.ts';
+import { describeKilledBackends } from './describeKilledBackends.ts';
 
 /** Keeps every writer waiting until it is released. */
 async function lockEvents(t: TestService): Promise<{ release(): Promise<void> }> {
@@ -17,6 +17,8 @@ async function lockEvents(t: TestService): Promise<{ release(): Promise<void> }>
     },
   };
 }
+
+describeKilledBackends(10);
 
 describeEngine('ingest under faults', () => {
   let t: TestService;
@@ -109,55 +111,6 @@ describeEngine('ingest under faults', () => {
       expect((await post(key, anEvent())).status).toBe(200);
     },
   );
-
-  it('loses and doubles nothing while its backends are killed 50 times', async () => {
-    const { id, key } = await t.tenant();
-    const admin = new pg.Client({ connectionString: t.database.url, application_name: 'killer' });
-    await admin.connect();
-    let running = true;
-    let kills = 0;
-    const acknowledged: ClientEvent[] = [];
-    const tally = { accepted: 0, statuses: new Map<number, number>() };
-
-    /** Posts until it is acknowledged, as a client should: with the same ids. */
-    const deliver = async (body: ClientEvent[]) => {
-      for (;;) {
-        const answer: Answer = await post(key, body);
-        tally.statuses.set(answer.status, (tally.statuses.get(answer.status) ?? 0) + 1);
-        if (answer.status === 200) {
-          acknowledged.push(...body);
-          tally.accepted += answer.body.accepted;
-          return;
-        }
-        expect(answer.status, JSON.stringify(answer.body)).toBe(503);
-        await sleep(20);
-      }
-    };
-    const clients = Array.from({ length: 8 }, async (_, client) => {
-      while (running) await deliver(Array.from({ length: client % 2 ? 1 : 200 }, () => anEvent()));
-    });
-    while (kills < 50) {
-      await sleep(Math.random() * 40);
-      const { rows } = await admin.query(
-        `select pg_terminate_backend(pid) as killed from pg_stat_activity
-         where datname = current_database() and application_name in ('tidemark ingest', 'tidemark read')
-         order by random() limit 1`,
-      );
-      kills += rows.length;
-    }
-    running = false;
-    await Promise.all(clients);
-    await admin.end();
-
-    const ids = await stored(id);
-    expect(acknowledged.filter((event) => ids.get(event.eventId) !== 1)).toEqual([]);
-    expect(ids.size).toBe(acknowledged.length);
-    expect(await usage(key)).toBe(acknowledged.length);
-    const { rows } = await t.sql.query('select count(*)::int as n from event_identity where tenant_id = $1', [
-      id,
-    ]);
-    expect(rows[0].n).toBe(acknowledged.length);
-  }, 120_000);
 
   it('answers 503 with Retry-After when more waits than may, and stores all that it acknowledged', async () => {
     const small = await startTestService({

@@ -26,14 +26,18 @@ function main(): number {
   }
   const vitest = fileURLToPath(new URL('../../node_modules/vitest/vitest.mjs', import.meta.url));
   const projects = engines.flatMap((engine) => ['--project', engine]);
-  const { status } = spawnSync(process.execPath, [vitest, 'run', ...projects, 'test/hostile'], {
-    stdio: 'inherit',
-    env: {
-      ...process.env,
-      TEST_HOSTILE_REQUESTS: values.requests,
-      ...(values.seed && { TEST_HOSTILE_SEED: values.seed }),
+  const { status } = spawnSync(
+    process.execPath,
+    [vitest, 'run', ...projects, 'test/hostile/hostile.test.ts'],
+    {
+      stdio: 'inherit',
+      env: {
+        ...process.env,
+        TEST_HOSTILE_REQUESTS: values.requests,
+        ...(values.seed && { TEST_HOSTILE_SEED: values.seed }),
+      },
     },
-  });
+  );
   return status ?? 1;
 }
 

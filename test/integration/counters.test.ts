@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { listen } from '../../src/faces/http/server.ts';
 import { describeEngine } from '../support/database.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 import { anEvent } from '../support/traffic.ts';
+import { describeHotCounter } from './describeHotCounter.ts';
+
+describeHotCounter(1_000);
 
 describeEngine('counters', () => {
   let t: TestService;
@@ -237,29 +239,4 @@ describeEngine('counters', () => {
       expect((await t.call('GET', '/increment', { key: own.key })).body.code).toBe('method_not_allowed');
     }
   });
-
-  it('add up to the exact total: 10,000 increments to one key from 64 connections', async () => {
-    const { key } = await t.tenant();
-    const server = await listen(t.service.app, '127.0.0.1', 0, t.config.http.limits);
-    try {
-      let left = 10_000;
-      const send = async () => {
-        while (left-- > 0) {
-          const response = await fetch(`${server.address}/increment`, {
-            method: 'POST',
-            headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-            body: '{"key":"hot","value":1}',
-          });
-          expect(await response.json()).toEqual({ accepted: 1, duplicates: 0 });
-        }
-      };
-      await Promise.all(Array.from({ length: 64 }, send));
-      const response = await fetch(`${server.address}/v1/counters/hot`, {
-        headers: { authorization: `Bearer ${key}` },
-      });
-      expect(await response.json()).toMatchObject({ value: '10000' });
-    } finally {
-      await server.close(0);
-    }
-  }, 180_000);
 });

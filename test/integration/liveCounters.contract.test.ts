@@ -25,8 +25,8 @@ const stores: Record<string, (options: MakeOptions) => Promise<LiveCounters>> = 
   redis: async (options) => {
     const url = inject('redisUrl');
     const keyPrefix = `${PREFIX}${randomUUID()}:`;
-    const live = new RedisLiveCounters({ url, keyPrefix, timeoutMs: 2_000, ...options });
-    await vi.waitFor(() => expect(live.healthy()).toBe(true), { timeout: 5_000, interval: 5 });
+    const live = new RedisLiveCounters({ url, keyPrefix, timeoutMs: 10_000, ...options });
+    await vi.waitFor(() => expect(live.healthy()).toBe(true), { timeout: 15_000, interval: 5 });
     return live;
   },
 };

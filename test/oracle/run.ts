@@ -26,7 +26,7 @@ function main(): number {
   }
   const vitest = fileURLToPath(new URL('../../node_modules/vitest/vitest.mjs', import.meta.url));
   const projects = engines.flatMap((engine) => ['--project', engine]);
-  const { status } = spawnSync(process.execPath, [vitest, 'run', ...projects, 'test/oracle'], {
+  const { status } = spawnSync(process.execPath, [vitest, 'run', ...projects, 'test/oracle/oracle.test.ts'], {
     stdio: 'inherit',
     env: {
       ...process.env,

@@ -54,7 +54,7 @@ test('migrate says what it has done', async () => {
     const url = withDatabase(database.url, name);
     const { code, out } = await run('migrate', [], { DATABASE_URL: url });
     expect(code).toBe(0);
-    expect(out).toMatch(/^(applied \d{4}_\w+\n)+$/);
+    expect(out).toMatch(/^(applied \d{4}_\w+\n)+(applied function \w+\n)+$/);
     await client.query(`drop database ${name} with (force)`);
   } finally {
     await client.end();

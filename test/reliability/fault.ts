@@ -1,6 +1,6 @@
 import type { Outcome } from './httpRequest.ts';
 
-/** How often and how long: the short way is for every change, the long one for figures. */
+/** How often and how long: the short way is for every push, the long one for figures. */
 export interface Extent {
   /** How often the fault happens. */
   times: number;
@@ -13,6 +13,8 @@ export interface FaultOn<Trial> {
   name: string;
   /** For the table: what is done. */
   description: string;
+  /** How often it has to happen to be tried at all, where that is more than once. */
+  once?: number;
   short: Extent;
   long: Extent;
   /** Outcomes of requests beside 200 and 503 that it may cause. Default: none, every request gets its answer. */

@@ -9,8 +9,8 @@ const SINGLES = 4;
 const BATCHES = 8;
 const READERS = 3;
 const BATCH = 100;
-/** Pauses between the requests of one client, in ms. */
-const PAUSE = { single: 10, batch: 200, read: 50 };
+/** Pauses between the requests of one client, in ms, where that is not told. */
+const PAUSE = { batch: 200, read: 50 };
 /** Clients are not more patient than this before they try again, in ms. */
 const RETRY_MS = 150;
 /** How long clients go on trying after the load has been told to stop, in ms. */
@@ -24,6 +24,8 @@ export interface LoadOptions {
   port(): number;
   tenants: { id: string; key: string }[];
   seed: number;
+  /** Between two requests of a client that posts one event at a time, in ms. */
+  singlePauseMs: number;
   /** How long a request may take, in ms. */
   bounds: { post: number; read: number };
   /** Outcomes of requests that the fault may cause, beside 200 and 503. */
@@ -83,7 +85,7 @@ export class Load {
     const repeat = (clients: number, pauseMs: number, work: (agent: Agent) => Promise<unknown>) => {
       for (let i = 0; i < clients; i++) this.clients.push(this.client(pauseMs, work));
     };
-    repeat(SINGLES, PAUSE.single, (agent) => this.postSome(1, agent));
+    repeat(SINGLES, this.options.singlePauseMs, (agent) => this.postSome(1, agent));
     repeat(BATCHES, PAUSE.batch, (agent) => this.postSome(BATCH, agent));
     repeat(READERS, PAUSE.read, (agent) => this.read(agent));
   }

@@ -14,8 +14,6 @@ const ADMIN_KEY = 'tm_admin_key_of_the_reliability_tests';
 const HOUR = 3_600_000;
 /** Small, so that an outage fills it; or more than the load can fill, where no post may fail. */
 const QUEUE_ROWS = { small: 300, ample: 2_000 };
-/** How long a dependency may be back before the service is, in ms. */
-const RECOVERY_MS = 5_000;
 /** After this the service is taken for dead, in ms. */
 const LOST_MS = 60_000;
 /** How long an orderly exit may take, in ms. */
@@ -29,10 +27,14 @@ export interface Pace {
   env: Record<string, string>;
   /** How long a request may take, in ms. */
   bounds: { post: number; read: number };
+  /** How long a dependency may be back before the service is, in ms. */
+  recoveryMs: number;
   /** How long readiness may take to notice that the database has gone, in ms. */
   noticeMs: number;
   /** Time of the load before the first fault and after the last one, in ms. */
   quietMs: number;
+  /** Between two requests of a client that posts one event at a time, in ms. */
+  singlePauseMs: number;
   /** How much longer than promised things may take on a machine that does much else at once, in ms. */
   slackMs: number;
 }
@@ -43,18 +45,22 @@ const SLACK_MS = 1_000;
 export const LONG: Pace = pace({
   ms: { deadline: 10_000, connect: 5_000, read: 15_000, probeInterval: 1_000, probe: 3_000 },
   env: {},
+  singlePauseMs: 10,
   slackMs: SLACK_MS,
+  recoveryMs: 5_000,
   quietMs: 5_000,
 });
 /** The same in fewer seconds. */
 export const SHORT: Pace = pace({
   ms: { deadline: 3_000, connect: 1_000, read: 3_000, probeInterval: 300, probe: 1_000 },
   env: { DRAIN_DELAY_MS: '700' },
+  singlePauseMs: 40,
   slackMs: 5 * SLACK_MS,
+  recoveryMs: 20_000, // a process starts as slowly as the machine is busy
   quietMs: 500,
 });
 
-function pace({ ms, env, slackMs, quietMs }: PaceOptions): Pace {
+function pace({ ms, env, slackMs, ...rest }: PaceOptions): Pace {
   return {
     env: {
       INGEST_DEADLINE_MS: String(ms.deadline),
@@ -69,14 +75,16 @@ function pace({ ms, env, slackMs, quietMs }: PaceOptions): Pace {
     // A probe that had just begun does not tell yet: the database was heard of after it had.
     noticeMs: ms.probeInterval + 2 * ms.probe + slackMs / 2,
     slackMs,
-    quietMs,
+    ...rest,
   };
 }
 
 interface PaceOptions {
   ms: { deadline: number; connect: number; read: number; probeInterval: number; probe: number };
   env: Record<string, string>;
+  singlePauseMs: number;
   slackMs: number;
+  recoveryMs: number;
   quietMs: number;
 }
 
@@ -166,6 +174,7 @@ export class Trial {
         return choice[turn++ % choice.length]!.port;
       },
       seed: Date.now() % 2_147_483_647,
+      singlePauseMs: pace.singlePauseMs,
       bounds: pace.bounds,
       allowed: fault.allowed ?? [],
       problem: (text) => this.problem(text),
@@ -223,7 +232,7 @@ export class Trial {
     await end();
     const recovery = await this.recovered();
     this.recoveries.push(recovery);
-    if (recovery > RECOVERY_MS + this.pace.slackMs - SLACK_MS) {
+    if (recovery > this.pace.recoveryMs) {
       this.problem(`recovered ${Math.round(recovery)} ms after the dependency was back`);
     }
     if (this.fault.readiness === 'away') this.expectAway(away, leaving);

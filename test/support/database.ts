@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { describe, inject } from 'vitest';
-import { migrate } from '../../src/ground/db/migrate.ts';
 import { withDatabase } from './databaseUrl.ts';
+import { MIGRATED_NOW, templateName } from './templateDatabase.ts';
 
 export interface TestDatabase {
   /** Superuser URL of a migrated database that nobody else uses. */
@@ -12,25 +12,24 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
-/** Makes a database on the server of this project's engine. */
+/** Makes a database on the server of this project's engine, as if it had been migrated now: a copy of the run's template. */
 export async function createTestDatabase(): Promise<TestDatabase> {
-  const database = await createEmptyDatabase();
-  const { url, engine, drop } = database;
+  const database = await create(`template ${templateName(inject('databasePrefix'))} strategy file_copy`);
   try {
-    await withClient(url, async (client) => {
-      await migrate(client);
-      const { rows } = await client.query('select engine from installation');
-      if (rows[0].engine !== engine) throw new Error(`expected the ${engine} engine, got ${rows[0].engine}`);
-    });
+    await withClient(database.url, (client) => client.query(MIGRATED_NOW));
   } catch (error) {
-    await drop();
+    await database.drop();
     throw error;
   }
   return database;
 }
 
 /** The same, not migrated. */
-export async function createEmptyDatabase(): Promise<TestDatabase> {
+export function createEmptyDatabase(): Promise<TestDatabase> {
+  return create('');
+}
+
+async function create(like: string): Promise<TestDatabase> {
   const engine = inject('engine');
   const server = engine === 'timescale' ? inject('timescaleUrl') : inject('postgresUrl');
   if (!server) throw new Error('there is no TimescaleDB in this run: use describeEngine');
@@ -39,7 +38,7 @@ export async function createEmptyDatabase(): Promise<TestDatabase> {
   const drop = () =>
     withClient(server, (client) => client.query(`drop database if exists ${name} with (force)`));
 
-  await withClient(server, (client) => client.query(`create database ${name}`));
+  await withClient(server, (client) => client.query(`create database ${name} ${like}`));
   return { url, engine, drop };
 }
 

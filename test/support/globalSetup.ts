@@ -2,6 +2,7 @@ import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { removeRunFolder, runFolder, sweepRunFolders } from './runFolder.ts';
 import { providePostgres, provideRedis, provideTimescale, type Server } from './servers.ts';
+import { makeTemplate } from './templateDatabase.ts';
 
 type Stop = () => Promise<void>;
 
@@ -29,10 +30,14 @@ export default async function globalSetup(project: TestProject): Promise<Stop> {
 
     const postgres = await providePostgres(dir);
     stopAfter(postgres);
+    await makeTemplate(postgres.url, prefix, 'postgres');
     project.provide('postgresUrl', postgres.url);
 
     const timescale = chosen.has('timescale') ? await provideTimescale(dir) : null;
-    if (timescale) stopAfter(timescale);
+    if (timescale) {
+      stopAfter(timescale);
+      await makeTemplate(timescale.url, prefix, 'timescale');
+    }
     project.provide('timescaleUrl', timescale?.url ?? null);
     return stopAll;
   } catch (error) {

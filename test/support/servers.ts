@@ -10,7 +10,7 @@ import { startTimescale } from './timescaleServer.ts';
 export const REDIS_IMAGE = 'redis:8.10.1';
 
 const OLDEST_POSTGRES = 15;
-/** Two test files at a time, with several instances each. */
+/** Three test files at a time, with several instances each. */
 const LEAST_CONNECTIONS = 150;
 const PASSWORD = 'throwaway';
 

@@ -147,8 +147,8 @@ export async function whileLocked<Result>(
   }
 }
 
-/** Waits until `check` holds, for at most `timeoutMs`. */
-export async function until(check: () => Promise<boolean> | boolean, timeoutMs = 10_000): Promise<void> {
+/** Waits until `check` holds, for at most `timeoutMs`: far longer than it takes, on a machine that does much else at once. */
+export async function until(check: () => Promise<boolean> | boolean, timeoutMs = 30_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!(await check())) {
     if (Date.now() > deadline) throw new Error(`not so within ${timeoutMs} ms: ${check}`);

@@ -3,14 +3,28 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import { buildProgram } from './buildProgram.ts';
 import { closedUntil } from './closing.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
-import type { Order, Report } from './instance.ts';
 import { type RedisServer, startRedis } from './redisServer.ts';
 import { ADMIN_KEY, type Answer } from './service.ts';
 
-const INSTANCE = fileURLToPath(new URL('instance.ts', import.meta.url));
+const INSTANCE = fileURLToPath(new URL('instance.mjs', import.meta.url));
 const REQUEST_MS = 20_000;
+
+/** What an instance is told over IPC; it answers with the same id. */
+type Order = { id: number } & (
+  | { do: 'close'; untilMs: number }
+  | { do: 'refresh' }
+  /** Into the columnstore with the newest chunks that are not there, though nothing there is of any age. */
+  | { do: 'pack'; chunks: number }
+);
+
+interface Report {
+  id: number;
+  /** What the round failed with. */
+  error?: string;
+}
 
 type OrderOf<Do> = Do extends unknown ? Omit<Extract<Order, { do: Do }>, 'id'> : never;
 
@@ -30,7 +44,7 @@ export class Instance {
 
   private async spawn(): Promise<void> {
     const child = fork(INSTANCE, {
-      execArgv: ['--import', 'tsx'],
+      execArgv: ['--enable-source-maps'],
       env: { PATH: process.env.PATH, ...this.env },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
@@ -141,6 +155,7 @@ export class World {
   }
 
   static async make(instances: number): Promise<World> {
+    await buildProgram();
     const [database, redis] = await Promise.all([createTestDatabase(), startRedis()]);
     const world = new World(database, redis, instances);
     try {

@@ -49,7 +49,7 @@ export function runProgram(
     stdout: () => stdout,
     stderr: () => stderr,
     exited,
-    async says(pattern, timeoutMs = 15_000) {
+    async says(pattern, timeoutMs = 60_000) {
       const timeout = AbortSignal.timeout(timeoutMs);
       for (;;) {
         const match = pattern.exec(stdout);

@@ -15,6 +15,7 @@ const WAIT_MS = 2_000;
 export const connectionsDropped: Fault = {
   name: 'connectionsDropped',
   description: "a writer's connection dropped at each step of a write",
+  once: 4, // connections that open, batches there, answers back
   short: { times: 12, holdMs: 0 },
   long: { times: 4 * STEPS.length, holdMs: 0 },
   proxied: true,

@@ -1,40 +1,26 @@
 import { Registry } from 'prom-client';
-import { listen } from '../../src/faces/http/server.ts';
-import { createService } from '../../src/faces/service/service.ts';
-import { loadConfig } from '../../src/ground/config/loadConfig.ts';
+import { listen } from '../../dist/faces/http/server.js';
+import { createService } from '../../dist/faces/service/service.js';
+import { loadConfig } from '../../dist/ground/config/loadConfig.js';
 import {
   connect,
   connectionSettings,
   connectRefresher,
   createPool,
-} from '../../src/ground/db/connections.ts';
-import { readEngine } from '../../src/ground/db/engine.ts';
-import { createLogger } from '../../src/ground/telemetry/logger.ts';
-import { compressChunk } from '../../src/sums/retention/compressChunks.ts';
-import { ClosedFrontier } from '../../src/sums/windows/closedFrontier.ts';
-import { Closer } from '../../src/sums/windows/closer.ts';
-import { Refresher } from '../../src/sums/windows/refresher.ts';
-import { WindowMetrics } from '../../src/sums/windows/windowMetrics.ts';
-import { graceUpTo } from './closing.ts';
+} from '../../dist/ground/db/connections.js';
+import { readEngine } from '../../dist/ground/db/engine.js';
+import { createLogger } from '../../dist/ground/telemetry/logger.js';
+import { compressChunk } from '../../dist/sums/retention/compressChunks.js';
+import { ClosedFrontier } from '../../dist/sums/windows/closedFrontier.js';
+import { Closer } from '../../dist/sums/windows/closer.js';
+import { Refresher } from '../../dist/sums/windows/refresher.js';
+import { WindowMetrics } from '../../dist/sums/windows/windowMetrics.js';
 
 /*
- * One instance of the service in a process of its own, so that it can be killed and stopped. It listens as usual; its
- * closer and refresher do a round when they are told to, and close as far as they are told.
+ * One instance of the service, as buildProgram has built it, in a process of its own, so that it can be killed and
+ * stopped. It listens as usual; its closer and refresher do a round when they are told to, and close as far as they are
+ * told. Orders and reports: world.ts.
  */
-
-/** What an instance is told over IPC; it answers with the same id. */
-export type Order = { id: number } & (
-  | { do: 'close'; untilMs: number }
-  | { do: 'refresh' }
-  /** Into the columnstore with the newest chunks that are not there, though nothing there is of any age. */
-  | { do: 'pack'; chunks: number }
-);
-
-export interface Report {
-  id: number;
-  /** What the round failed with. */
-  error?: string;
-}
 
 const NEVER_MS = 1_000_000_000;
 /** After which packing a chunk is broken off. */
@@ -44,7 +30,7 @@ const config = loadConfig();
 config.ingest.acceptAheadMs = 10 * 365 * 86_400_000; // time in the oracle runs ahead of the clock
 config.windows.graceMs = 365 * 86_400_000; // the service's own closer finds nothing due
 config.windows.intervalMs = NEVER_MS;
-const url = config.database.url!;
+const url = config.database.url;
 const log = createLogger(config);
 const service = await createService(config, url, log);
 const server = await listen(service.app, '127.0.0.1', 0, config.http.limits);
@@ -58,7 +44,7 @@ const parts = {
   metrics: new WindowMetrics(new Registry()),
   log,
 };
-const settings = (use: 'closer' | 'refresher' | 'retention') => connectionSettings(url, config.database, use);
+const settings = (use) => connectionSettings(url, config.database, use);
 const closer = new Closer({
   ...parts,
   connect: () => connect(settings('closer'), log),
@@ -70,7 +56,7 @@ const refresher = new Refresher({
   engine,
 });
 
-async function pack(chunks: number): Promise<void> {
+async function pack(chunks) {
   const client = await connect(settings('retention'), log);
   const watch = createPool(settings('retention'), 1, log);
   try {
@@ -87,28 +73,28 @@ async function pack(chunks: number): Promise<void> {
 }
 
 /** What each loop is at: one round after the other, as in life. */
-const rounds: Record<Order['do'], Promise<unknown>> = {
+const rounds = {
   close: Promise.resolve(),
   refresh: Promise.resolve(),
   pack: Promise.resolve(),
 };
 
-async function obey(order: Order): Promise<void> {
+async function obey(order) {
   const round = rounds[order.do].then(async () => {
     if (order.do === 'refresh') return refresher.step();
     if (order.do === 'pack') return pack(order.chunks);
-    told.graceMs = graceUpTo(order.untilMs);
+    told.graceMs = Date.now() - order.untilMs - 15_000; // as graceUpTo of closing.ts
     return closer.step();
   });
   rounds[order.do] = round.catch(() => undefined);
   await round;
 }
 
-process.on('message', (order: Order) => {
+process.on('message', (order) => {
   obey(order).then(
-    () => process.send!({ id: order.id } satisfies Report),
-    (error) => process.send!({ id: order.id, error: String(error) } satisfies Report),
+    () => process.send({ id: order.id }),
+    (error) => process.send({ id: order.id, error: String(error) }),
   );
 });
 process.on('disconnect', () => process.exit());
-process.send!({ address: server.address });
+process.send({ address: server.address });

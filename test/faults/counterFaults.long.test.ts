@@ -1,0 +1,3 @@
+import { describeKilledIncrements } from './describeKilledIncrements.ts';
+
+describeKilledIncrements(40);

@@ -1,0 +1,3 @@
+import { describeDeliveryKills } from './describeDeliveryKills.ts';
+
+describeDeliveryKills(12_000);

@@ -1,0 +1,3 @@
+import { describeKilledBackends } from './describeKilledBackends.ts';
+
+describeKilledBackends(50);

@@ -1,0 +1,3 @@
+import { describeQueueKills } from './describeQueueKills.ts';
+
+describeQueueKills(14);

@@ -1,0 +1,3 @@
+import { describeActivity } from './describeActivity.ts';
+
+describeActivity(10);

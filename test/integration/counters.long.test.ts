@@ -1,0 +1,3 @@
+import { describeHotCounter } from './describeHotCounter.ts';
+
+describeHotCounter(10_000);

@@ -1,0 +1,3 @@
+import { describePaging } from './describePaging.ts';
+
+describePaging(120);

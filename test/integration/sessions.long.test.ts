@@ -1,0 +1,3 @@
+import { describeSessions } from './describeSessions.ts';
+
+describeSessions(10);

@@ -1,0 +1,3 @@
+import { describeSummaries } from './describeSummaries.ts';
+
+describeSummaries(8);

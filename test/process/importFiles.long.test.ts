@@ -1,0 +1,4 @@
+import { runTidemark } from '../support/runTidemark.ts';
+import { describeImportFiles } from './describeImportFiles.ts';
+
+describeImportFiles(runTidemark);

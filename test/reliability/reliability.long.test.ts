@@ -1,0 +1,3 @@
+import { describeReliability } from './describeReliability.ts';
+
+describeReliability('short');
