@@ -11,8 +11,8 @@ const integration = [
 /** Tests in which the rollup engine has no part: they run once. */
 const services = [
   'test/integration/**/*.contract.test.ts',
-  'test/integration/{administration,alertRules,auditLog,delivery,description,endpoints}.test.ts',
-  'test/integration/{httpHygiene,keys,limits,queryValidation,receiverInDocs,subscriptions,telemetryLogs}.test.ts',
+  'test/integration/*/{administration,alertRules,auditLog,delivery,description,endpoints}.test.ts',
+  'test/integration/*/{httpHygiene,keys,limits,queryValidation,receiverInDocs,subscriptions,telemetryLogs}.test.ts',
   'test/faults/{deliveryKills,limitsRedis,queueAway,redisFaults}.test.ts',
 ];
 /** Those that take longest, which would otherwise be left for the end, one worker idle. */

@@ -1,0 +1,243 @@
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { z } from 'zod';
+import { describeEngine } from '../../support/database.ts';
+import { type Description, type Operation, readDescription } from '../../support/description.ts';
+import { deadDelivery, subscribe } from '../../support/messages.ts';
+import { type Answer, startTestService, type TestService } from '../../support/service.ts';
+import { anEvent } from '../../support/traffic.ts';
+
+/** Of the description itself. */
+const UNDESCRIBED = ['/openapi.json', '/docs', '/docs/init.js', '/docs/assets/{asset}'];
+
+// biome-ignore lint/suspicious/noExplicitAny: JSON Schema
+type Schema = any;
+
+describeEngine('the description', () => {
+  let t: TestService;
+  let key: string;
+  let description: Description;
+  let subscriptionId: string;
+  let deliveryId: string;
+  beforeAll(async () => {
+    t = await startTestService();
+    const tenant = await t.tenant();
+    ({ key } = tenant);
+    subscriptionId = await subscribe(t.sql, tenant.id, { url: 'http://127.0.0.1:9/' });
+    deliveryId = await deadDelivery(t.sql, tenant.id, subscriptionId);
+    description = await readDescription(t);
+  });
+  afterAll(() => t.stop());
+
+  it('is valid OpenAPI 3.1', async () => {
+    const validator = new Validator();
+    expect(await validator.validate(structuredClone(description.document))).toEqual({ valid: true });
+    expect(validator.version).toBe('3.1');
+    const ids = description.operations.map((operation) => operation.id);
+    expect(new Set(ids).size).toBe(ids.length);
+    const { schemas } = description.document.components;
+    for (const [, name] of JSON.stringify(description.document).matchAll(
+      /"#\/components\/schemas\/(\w+)"/g,
+    )) {
+      expect(schemas).toHaveProperty(name!);
+    }
+  });
+
+  it('describes every route, and nothing else', () => {
+    const described = description.operations.map(({ method, path }) => `${method} ${path}`);
+    const routes = t.service.app.routes
+      .filter(({ method }) => method !== 'ALL')
+      .map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`)
+      .filter((route) => !UNDESCRIBED.includes(route.split(' ')[1]!));
+    expect([...new Set(routes)].sort()).toEqual(described.sort());
+  });
+
+  /** Sends one body, or none, to a route as its description has it. */
+  const send = async (operation: Operation, example?: Operation['examples'][number]): Promise<Answer> => {
+    const ids: Record<string, () => Promise<string>> = {
+      updateTenant: async () => (await t.tenant()).id,
+      updateCustomer: async () => {
+        await t.call('POST', '/v1/events', { key, body: anEvent({ customerId: 'somebody' }) });
+        return 'somebody';
+      },
+      readCounter: async () => {
+        await t.call('POST', '/increment', { key, body: { key: 'somebody', value: '1.5' } });
+        return 'somebody';
+      },
+      readSession: async () => {
+        await t.call('POST', '/v1/events', { key, body: anEvent({ reference: 'session-1' }) });
+        return 'session-1';
+      },
+      rotateKey: async () => (await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } })).body.id,
+      ...Object.fromEntries(
+        ['getSubscription', 'updateSubscription', 'deleteSubscription', 'rotateSecret'].map((id) => [
+          id,
+          async () => {
+            const body = { url: 'https://example.test/in', messageTypes: ['window.closed'] };
+            return (await t.call('POST', '/v1/subscriptions', { key, body })).body.id;
+          },
+        ]),
+      ),
+      ...Object.fromEntries(
+        ['getAlertRule', 'updateAlertRule', 'deleteAlertRule'].map((id) => [
+          id,
+          async () => {
+            const body = { kind: 'event', field: 'tokens', threshold: 5 };
+            return (await t.call('POST', '/v1/alert-rules', { key, body })).body.id;
+          },
+        ]),
+      ),
+      revokeKey: async () => (await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } })).body.id,
+    };
+    const idOf = ids[operation.id] ?? (async () => subscriptionId);
+    const path = operation.path
+      .replace(/\{(id|key)\}/, operation.path.includes('{') ? await idOf() : '')
+      .replace('{deliveryId}', deliveryId);
+    const ofTenant = operation.parameters.some(({ name }) => name === 'x-tenant-id');
+    return t.call(operation.method, path, {
+      ...(operation.secured ? ofTenant && { key } : { key: null }),
+      ...(example && { body: example.value, headers: { 'content-type': example.contentType } }),
+    });
+  };
+
+  it('has an example for every body that a route takes, and each is accepted as it is', async () => {
+    let sent = 0;
+    for (const operation of description.operations.filter(({ hasBody }) => hasBody)) {
+      expect([operation.id, operation.examples]).not.toEqual([operation.id, []]);
+      for (const example of operation.examples) {
+        const answer = await send(operation, example);
+        expect([operation.id, answer.status, answer.body]).toEqual([
+          operation.id,
+          expect.toSatisfy((status: number) => status >= 200 && status < 300),
+          answer.body,
+        ]);
+        expectDescribed(operation, answer);
+        sent++;
+      }
+    }
+    expect(sent).toBeGreaterThanOrEqual(7);
+  });
+
+  it('has examples that never grow too old', async () => {
+    const timestampOf = ({ operations }: Description) =>
+      operations.find((o) => o.id === 'postEvents')!.examples[0]!.value as string | { timestamp: string } as {
+        timestamp: string;
+      };
+    const first = timestampOf(description).timestamp;
+    expect(Math.abs(Date.now() - Date.parse(first))).toBeLessThan(60_000);
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 60 * 86_400_000 });
+    try {
+      const later = timestampOf(await readDescription(t)).timestamp;
+      expect(Math.abs(Date.now() - Date.parse(later))).toBeLessThan(60_000);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('tells the truth about what every route answers', async () => {
+    const event = { ...anEvent({ reference: 'r', value: '1.5' }), sourceId: 's', unit: 'u' };
+    const metadata = { model: 'gpt-4', inputTokens: 1, outputTokens: 2, latencyMs: 3, region: 'eu' };
+    const body = [
+      { ...event, metadata },
+      { ...anEvent(), apiEndpoint: undefined, eventType: 'click' },
+      { ...event, eventId: 'record-1', eventType: 'positive' },
+    ];
+    await t.call('POST', '/v1/events', { key, body });
+    for (const operation of description.operations.filter(({ hasBody }) => !hasBody)) {
+      const answer = await send(operation);
+      expect([operation.id, answer.status]).toEqual([
+        operation.id,
+        expect.toSatisfy((status: number) => status >= 200 && status < 300),
+      ]);
+      expectDescribed(operation, answer);
+    }
+    const of = (operationId: string) => description.operations.find((o) => o.id === operationId)!;
+    const groups = await t.call('GET', '/v1/usage?groupBy=customer,endpoint,model,eventType', { key });
+    expect(groups.body.data.length).toBeGreaterThan(2);
+    expectDescribed(of('usageSeries'), groups);
+    const csv = await t.call('GET', '/v1/usage', { key, headers: { accept: 'text/csv' } });
+    expectDescribed(of('usageSeries'), csv);
+    const skipped = await t.call('POST', '/v1/events?onInvalid=skip', { key, body: [anEvent(), 5] });
+    expectDescribed(of('postEvents'), skipped);
+    const headers = { prefer: 'respond-async' };
+    expectDescribed(of('postEvents'), await t.call('POST', '/v1/events', { key, body: anEvent(), headers }));
+  });
+
+  it('tells the truth about how every route refuses', async () => {
+    for (const operation of description.operations.filter(({ secured }) => secured)) {
+      const { method } = operation;
+      const path = operation.path.replaceAll(/\{\w+\}/g, '00000000-0000-4000-8000-000000000000');
+      const body = operation.examples[0]?.value;
+      const answers = [
+        await t.call(method, path, { key: null, body }),
+        await t.call(method, path, { body, headers: { 'x-tenant-id': 'nobody' } }),
+        await t.call(method, `${path}?onInvalid=x&limit=x`, { key, body }),
+        await t.call(method, path, { key, body: operation.hasBody ? '{' : undefined }),
+        ...(operation.hasBody
+          ? [
+              await t.call(method, path, { body: 'x', headers: { 'content-type': 'text/plain' } }),
+              await t.call(method, path, { body: ' '.repeat(9_000_000) }),
+            ]
+          : []),
+      ];
+      for (const answer of answers) expectDescribed(operation, answer);
+    }
+  });
+
+  /** The status is among those described, and the body is what the description says, without a field more. */
+  function expectDescribed(operation: Operation, answer: Answer): void {
+    const described = operation.responses[answer.status];
+    expect([operation.id, answer.status, Object.keys(operation.responses)]).toEqual([
+      operation.id,
+      described ? answer.status : 'described',
+      Object.keys(operation.responses),
+    ]);
+    if (answer.status === 204) return;
+    const type = answer.headers.get('content-type')!.split(';')[0]!;
+    expect(Object.keys(described!.content ?? {})).toContain(type);
+    if (!/json$/.test(type)) return;
+    const schema = z.fromJSONSchema(
+      complete(described!.content![type]!.schema, description.document.components.schemas),
+    );
+    const parsed = schema.safeParse(answer.body);
+    expect([operation.id, parsed.error?.issues ?? []]).toEqual([operation.id, []]);
+  }
+
+  it('is read on a page that loads nothing from elsewhere', async () => {
+    const page = await t.call('GET', '/docs', { key: null });
+    expect(page.headers.get('content-type')).toMatch(/^text\/html/);
+    expect(page.headers.get('content-security-policy')).toContain(`default-src 'none'; script-src 'self'`);
+    const links = [...page.body.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, link]) => link);
+    expect(links.length).toBeGreaterThanOrEqual(4);
+    const types: Record<string, RegExp> = { js: /^text\/javascript/, css: /^text\/css/, png: /^image\/png/ };
+    for (const link of links) {
+      expect(link).toMatch(/^\/docs\//);
+      const asset = await t.call('GET', link, { key: null });
+      expect([link, asset.status]).toEqual([link, 200]);
+      expect(asset.headers.get('content-type')).toMatch(types[link.split('.').at(-1)]!);
+      expect(asset.body.length).toBeGreaterThan(100);
+      if (link.endsWith('.css')) {
+        expect(asset.body).not.toMatch(/url\((?!\s*["']?data:)|@import/);
+      }
+    }
+    const start = (await t.call('GET', '/docs/init.js', { key: null })).body;
+    expect(start).toContain('/openapi.json');
+    expect(start).toContain('validatorUrl: null');
+    expect(page.body + start).not.toMatch(/https?:|["'(]\/\//);
+    expect((await t.call('GET', '/openapi.json', { key: null })).headers.get('content-type')).toMatch(/json/);
+    expect(JSON.stringify(description.document.servers ?? [])).toBe('[]');
+  });
+});
+
+/** A schema that stands alone, with its references resolved and every object closed. */
+function complete(schema: Schema, components: Record<string, Schema>): Schema {
+  const closed = (node: Schema): Schema => {
+    if (Array.isArray(node)) return node.map(closed);
+    if (typeof node !== 'object' || node === null) return node;
+    const inner = Object.fromEntries(Object.entries(node).map(([name, value]) => [name, closed(value)]));
+    const open = node.type === 'object' && node.properties && node.additionalProperties === undefined;
+    return open ? { ...inner, additionalProperties: false } : inner;
+  };
+  const text = JSON.stringify({ ...closed(schema), $defs: closed(components) });
+  return JSON.parse(text.replaceAll('#/components/schemas/', '#/$defs/'));
+}
