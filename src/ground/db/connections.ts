@@ -21,6 +21,12 @@ import { TenantReads } from './tenantReads.ts';
  * pooler leaves none, in each transaction.
  */
 const WITHOUT_JIT = 'set jit = off';
+/**
+ * What waits for a lock reads, once it has it, what others have done until then. In a transaction of one snapshot, where
+ * that is the server's default, it would read what was there when it began to wait.
+ */
+const READING_WHAT_IS_THERE = `set default_transaction_isolation = 'read committed'`;
+const OUR_SESSION = `${WITHOUT_JIT}; ${READING_WHAT_IS_THERE}`;
 const LOCALLY_WITHOUT_JIT = 'set local jit = off';
 /** The same, for a transaction that is sent as one message. */
 export const JIT_OFF = `set_config('jit', 'off', true)`;
@@ -94,7 +100,7 @@ export async function connect(settings: ConnectionSettings, log: Logger): Promis
   );
   try {
     await client.connect();
-    if (settings.pooler === 'none') await client.query(WITHOUT_JIT);
+    if (settings.pooler === 'none') await client.query(OUR_SESSION);
   } catch (error) {
     client.end().catch(() => undefined);
     breaker?.suspect();
@@ -185,7 +191,7 @@ function openPool(settings: ConnectionSettings, size: number, log: Logger): pg.P
     idleTimeoutMillis: 60_000,
     query_timeout: settings.statementTimeoutMs + 1_000, // for a server that does not answer at all
     onConnect: async (client) => {
-      if (settings.pooler === 'none') await client.query(`${WITHOUT_JIT}; ${PLANNING}`);
+      if (settings.pooler === 'none') await client.query(`${OUR_SESSION}; ${PLANNING}`);
     },
   });
   pool.on('error', (error) =>

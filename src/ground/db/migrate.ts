@@ -19,7 +19,8 @@ const MIGRATION_LOCK = "hashtext('tidemark.migrate')";
  */
 export async function migrate(client: pg.Client, functions = FUNCTIONS): Promise<string[]> {
   // The transaction begins here, so that the lock is one of a transaction: a session's does not hold behind a pooler.
-  await client.query('begin');
+  // What is read once the lock is held must be what is there by then, whatever isolation is the server's default.
+  await client.query('begin isolation level read committed');
   try {
     await client.query(`select pg_advisory_xact_lock(${MIGRATION_LOCK})`);
     await refuseNewerSchema(client);

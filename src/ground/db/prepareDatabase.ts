@@ -17,16 +17,24 @@ export const OLDEST_TIMESCALE = [2, 28] as const;
  * Connects, migrates, and puts right what a restore leaves behind.
  *
  * @returns the names of the migrations and functions applied, as `migrate` has them.
- * @throws {StartupError} when the server cannot be reached, is too old, or its schema is newer than this version.
+ * @throws {StartupError} when the server cannot be reached, is too old or isolates transactions otherwise, or its schema
+ * is newer than this version.
  */
 export async function prepareDatabase(url: string, database: DatabaseConfig, log: Logger): Promise<string[]> {
   let client: pg.Client | undefined;
   try {
     client = await connect(connectionSettings(url, database, 'migrate'), log);
-    const { rows } = await client.query<{ version: number }>(
-      `select current_setting('server_version_num')::int as version`,
+    const { rows } = await client.query<{ version: number; isolation: string }>(
+      `select current_setting('server_version_num')::int as version,
+         current_setting('default_transaction_isolation') as isolation`,
     );
-    if (rows[0]!.version < OLDEST_SERVER) throw new StartupError('PostgreSQL 15 or newer is needed');
+    const { version, isolation } = rows[0]!;
+    if (version < OLDEST_SERVER) throw new StartupError('PostgreSQL 15 or newer is needed');
+    // Sessions of ours say it themselves. Behind a pooler there are none, and what waits for a lock would read what was there before.
+    if (isolation !== 'read committed')
+      throw new StartupError(
+        `default_transaction_isolation is "${isolation}" behind the pooler: set it to "read committed" for this database or user`,
+      );
     const applied = await migrate(client);
     const adopted = await adoptRestored(client);
     if (adopted > 0)

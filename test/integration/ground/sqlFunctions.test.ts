@@ -179,6 +179,15 @@ describeEngine('the functions of the database', () => {
       expect(await written()).toBe('2026-01-02T03:04:05.600000Z');
     });
 
+    it('have it once when the server begins transactions with one snapshot', async () => {
+      await revise('iso8601', inMicroseconds);
+      const others = await Promise.all([connect(shared), connect(shared), connect(shared)]);
+      for (const other of others) await other.query(`set default_transaction_isolation = 'repeatable read'`);
+      const applied = await Promise.all(others.map((each) => migrate(each, next)));
+      await Promise.all(others.map((other) => other.end()));
+      expect(applied.flat()).toEqual(['function iso8601']);
+    });
+
     it('keep it when an instance of the version before starts again, which goes on with it', async () => {
       await revise('iso8601', inMicroseconds);
       await migrate(client, next);
