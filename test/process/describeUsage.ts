@@ -76,6 +76,7 @@ export function describeUsage(runCommand: RunCommand): void {
         [['keys', 'rotate', '7'], /an id as "tidemark keys list" prints it/],
         [['keys', 'rotate', id, '--overlap', '91d'], /--overlap: 90d at most/],
         [['seed', '--rate', '0'], /a number above 0 is needed/],
+        [['seed', '--tenants', '1001'], /at most 1000 are made/],
         [['seed', '--url', 'localhost'], /write it as http:/],
         [['doctor', '--timeout', 'soon'], /write it as 90s/],
       ];

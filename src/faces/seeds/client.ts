@@ -24,12 +24,18 @@ export class Client {
     this.key = key;
   }
 
-  /** @throws {Refused} for any other 4xx; the last error when nothing helped. */
+  /**
+   * @param done says whether a try without a final answer has done it all the same, so that it is not done again. For
+   * what is not the same when it is done twice.
+   * @returns undefined where `done` has said so.
+   * @throws {Refused} for any other 4xx; the last error when nothing helped.
+   */
   async call<Body>(
     method: string,
     path: string,
     body?: unknown,
     headers: Record<string, string> = {},
+    done?: () => Promise<boolean>,
   ): Promise<Body> {
     for (let tries = 1; ; tries++) {
       let waitMs = Math.min(2_000, 50 * 2 ** tries);
@@ -54,6 +60,7 @@ export class Client {
         if (error instanceof Refused || tries === TRIES) throw error;
       }
       await sleep(waitMs);
+      if (await done?.()) return undefined as Body;
     }
   }
 

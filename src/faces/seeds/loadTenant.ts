@@ -21,10 +21,15 @@ export async function loadTenant(admin: Client, { id, name, alertRules }: SeedTe
   const headers = actingFor(id);
   const customers = await admin.call<{ data: unknown[] }>('GET', '/v1/customers?limit=1', undefined, headers);
   if (customers.data.length > 0) return;
-  const rules = await admin.list<{ name: string | null }>('/v1/alert-rules?limit=100', headers);
+  const ruleNames = async () => {
+    const rules = await admin.list<{ name: string | null }>('/v1/alert-rules?limit=100', headers);
+    return new Set(rules.map(({ name }) => name));
+  };
+  const there = await ruleNames();
   for (const rule of alertRules) {
-    if (rules.some((there) => there.name === rule.name)) continue;
-    await admin.call('POST', '/v1/alert-rules', rule, headers);
+    if (there.has(rule.name)) continue;
+    const made = async () => (await ruleNames()).has(rule.name);
+    await admin.call('POST', '/v1/alert-rules', rule, headers, made);
   }
 }
 

@@ -263,3 +263,15 @@ function put(json: Json, pointer: string, value: unknown): void {
   if (value === undefined) delete parent[last];
   else parent[last] = value;
 }
+
+test.each([' north', 'north ', 'north\n', 'no\u0085rth'])(
+  'a tenant %j, which no header field can name, is refused',
+  async (id) => {
+    const folder = await changed('tenants.json', (json) => {
+      json.tenants[1].id = id;
+    });
+    expect(await fault(folder)).toMatch(
+      /^tenants.json \/tenants\/1\/id: must not contain control characters/,
+    );
+  },
+);

@@ -109,23 +109,25 @@ function together(folder: string, texts: SeedTexts): Seeds {
     tenants.get(id) ?? refuse(file, path, `${quoted(id)} is not in tenants.json`);
   const first = tenantOf('tenants.json', ['firstStart'], firstStart);
 
+  const customerIds = new Map(listed.map(({ id }) => [id, new Set<string>()]));
   for (const [i, { tenant, id, name, weight }] of texts['customers.json'].customers.entries()) {
     const path = ['customers', i];
     const { customers } = tenantOf('customers.json', [...path, 'tenant'], tenant);
-    if (customers.some((other) => other.id === id))
-      refuse('customers.json', [...path, 'id'], `${quoted(id)} is there twice`);
+    const ids = customerIds.get(tenant)!;
+    if (ids.has(id)) refuse('customers.json', [...path, 'id'], `${quoted(id)} is there twice`);
+    ids.add(id);
     customers.push({ id, name: name ?? null, weight });
   }
 
   for (const [i, { tenant, ...rule }] of texts['alert-rules.json'].alertRules.entries()) {
     const path = ['alertRules', i];
-    const { customers, alertRules } = tenantOf('alert-rules.json', [...path, 'tenant'], tenant);
+    const { alertRules } = tenantOf('alert-rules.json', [...path, 'tenant'], tenant);
     if (alertRules.some(({ name }) => name === rule.name))
       refuse('alert-rules.json', [...path, 'name'], `${quoted(rule.name)} is there twice`);
     if (alertRules.length === MAX_ALERT_RULES)
       refuse('alert-rules.json', path, `a tenant may have ${MAX_ALERT_RULES}`);
     for (const [n, id] of (rule.customers ?? []).entries()) {
-      if (!customers.some((customer) => customer.id === id))
+      if (!customerIds.get(tenant)!.has(id))
         refuse('alert-rules.json', [...path, 'customers', n], `${quoted(id)} is not in customers.json`);
     }
     alertRules.push(rule);

@@ -22,6 +22,11 @@ const MAX_MODEL_TOKENS = 1_000_000_000;
 const text = (max: number) =>
   z.string().min(1).max(max).refine(isStorableText, 'must not contain NUL or unpaired surrogates');
 const id = text(MAX_ID);
+/** Of a tenant. It is sent in a header field, which has no line ends and no space around it (RFC 9110, 5.5). */
+const tenantId = text(MAX_TENANT_ID).refine(
+  (sent) => !/\p{Cc}|^ | $/u.test(sent),
+  'must not contain control characters, or have a space around it: it is sent in a header field',
+);
 const chance = z.number().min(0).max(1);
 const weight = z.number().min(0).max(MAX_WEIGHT);
 const $schema = z.string().optional();
@@ -36,10 +41,10 @@ const some = <Item extends z.ZodType>(item: Item, max = MAX_ROWS) => z.array(ite
 
 const Tenants = z.strictObject({
   $schema,
-  firstStart: text(MAX_TENANT_ID),
+  firstStart: tenantId,
   tenants: some(
     z.strictObject({
-      id: text(MAX_TENANT_ID),
+      id: tenantId,
       name: id,
       keyScopes: some(z.enum(SCOPES), SCOPES.length),
     }),

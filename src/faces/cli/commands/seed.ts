@@ -14,6 +14,8 @@ import { type Progress, showProgress } from '../showProgress.ts';
 /** How long a service that is just starting is waited for, in ms. */
 const WAIT_MS = 10_000;
 const RETRY_MS = 250;
+/** Each sends for itself, and is made before any of them does. */
+const MAX_TENANTS = 1_000;
 const LOCAL_HOSTS = ['localhost', '127.0.0.1', '[::1]'];
 
 const HELP = `
@@ -52,7 +54,7 @@ export function seedCommand(): Command {
     .option('--duration <time>', 'how long to send live traffic: 90s, 10m, 2h; 0s for none', duration, 60_000)
     .option('--minutes <n>', 'the same in minutes', positive)
     .option('--rate <n>', 'events per second of all tenants together, as a mean over the day', positive, 20)
-    .option('--tenants <n>', 'how many tenants', wholeNumber, 3)
+    .option('--tenants <n>', `how many tenants, up to ${MAX_TENANTS}`, tenantCount, 3)
     .option('--backfill <time>', 'first post this much history, as fast as it is accepted', duration, 0)
     .option('--seed <n>', 'the same seed gives the same traffic for the same time', wholeNumber, 1)
     .option('--seeds <folder>', 'what to load and post (default: what comes with the program)')
@@ -141,6 +143,12 @@ function positive(text: string): number {
   if (!/^\d+(\.\d+)?$/.test(text) || Number(text) <= 0)
     throw new InvalidArgumentError('a number above 0 is needed');
   return Number(text);
+}
+
+function tenantCount(text: string): number {
+  const tenants = wholeNumber(text);
+  if (tenants > MAX_TENANTS) throw new InvalidArgumentError(`at most ${MAX_TENANTS} are made`);
+  return tenants;
 }
 
 function wholeNumber(text: string): number {
