@@ -16,14 +16,16 @@ const services = [
   'test/faults/{deliveryKills,limitsRedis,queueAway,redisFaults}.test.ts',
 ];
 /** Those that take longest, which would otherwise be left for the end, one worker idle. */
-const LONGEST = /\/test\/(oracle|reliability|process)\/|\/(queueAway|retention)\.test\.ts$/;
+const LONGEST = /\/test\/(oracle|reliability|process)\/|\/(queueAway|retention)(\.long)?\.test\.ts$/;
+/** The longest of all, which the other workers have finished before it ends. */
+const FIRST = /\/oracle\.long\.test\.ts$/;
 /** A worker goes on with files of its own project only, so these stay together. */
 const PROJECTS = ['timescale', 'services', 'postgres', 'unit'];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rank = ({ project, moduleId }: TestSpecification) =>
-      2 * PROJECTS.indexOf(project.name) - Number(LONGEST.test(moduleId));
+      FIRST.test(moduleId) ? -1 : 2 * PROJECTS.indexOf(project.name) + 1 - Number(LONGEST.test(moduleId));
     return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
   }
 }

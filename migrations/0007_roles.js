@@ -31,7 +31,7 @@ const OWNER_FUNCTIONS = ['close_windows(interval, interval, interval)', 'announc
 /**
  * tidemark_owner owns everything, tidemark_ingest may insert events, tidemark_read may select from the views. The
  * service logs in as one user, who is a member of all three, and takes the role of each task for each transaction.
- * The roles belong to the whole server and are made before any migration: src/db/roles.ts.
+ * The roles belong to the whole server and are made before any migration: src/ground/db/roles.ts.
  */
 export const up = async (pgm) => {
   const engine = await chooseEngine(pgm.db);

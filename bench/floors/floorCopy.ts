@@ -5,7 +5,7 @@ import { type BenchServer, withClient } from '../support/servers.ts';
 
 /**
  * (a) What the database alone does with the same rows in the same tables: binary COPY of identities in key order and of
- * events, both in one round trip (the fastest of those in choices.ts), two connections, 5,000 rows a commit.
+ * events, both in one round trip (the fastest of those in choices/run.ts), two connections, 5,000 rows a commit.
  *
  * @param trigger false leaves the rollups of the postgres engine out, for information.
  */

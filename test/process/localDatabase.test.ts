@@ -20,13 +20,13 @@ import { readLockFile } from '../../src/ground/local/runningServer.ts';
 import { serverAccount } from '../../src/ground/local/serverAccount.ts';
 import { reachable } from '../../src/ground/local/serverProgram.ts';
 import { StartupError } from '../../src/model/errors.ts';
+import { buildProgram } from '../support/buildProgram.ts';
 import { runFolder } from '../support/runFolder.ts';
 
 type Holder = ChildProcessByStdio<Writable, Readable, null>;
 
 const run = promisify(execFile);
-const HOLDER = fileURLToPath(new URL('support/holdLocalDatabase.ts', import.meta.url));
-const TSX = import.meta.resolve('tsx');
+const HOLDER = fileURLToPath(new URL('support/holdLocalDatabase.mjs', import.meta.url));
 const isRoot = process.getuid?.() === 0;
 /** Somebody who is not root, where we can become somebody else; else ourselves. */
 const somebody = await serverAccount('/nonexistent', () => undefined);
@@ -40,6 +40,7 @@ let port: number;
 const started: LocalDatabase[] = [];
 
 beforeAll(async () => {
+  await buildProgram();
   template = await mkdtemp(join(await runFolder(), 'template-'));
   const database = await startLocalDatabase({
     dataDir: template,
@@ -91,7 +92,7 @@ async function query<Row>(url: string, sql: string): Promise<Row[]> {
 
 /** Runs the database in a process of its own and returns it with the first line it says. */
 async function hold(account = {}): Promise<{ holder: Holder; said: string }> {
-  const holder = spawn(process.execPath, ['--import', TSX, HOLDER, dataDir, String(port)], {
+  const holder = spawn(process.execPath, [HOLDER, dataDir, String(port)], {
     ...account,
     cwd: '/',
     detached: true,
@@ -232,7 +233,7 @@ test('Ctrl-C in the terminal does not reach the server', async () => {
 });
 
 test('a first start that was interrupted is done anew', async () => {
-  const holder = spawn(process.execPath, ['--import', TSX, HOLDER, dataDir, String(port)], {
+  const holder = spawn(process.execPath, [HOLDER, dataDir, String(port)], {
     stdio: 'ignore',
   });
   const atWork = async () => (await readdir(dataDir).catch(() => [])).some((name) => name.includes('.new-'));

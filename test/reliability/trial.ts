@@ -52,10 +52,10 @@ export const LONG: Pace = pace({
 });
 /** The same in fewer seconds. */
 export const SHORT: Pace = pace({
-  ms: { deadline: 3_000, connect: 1_000, read: 3_000, probeInterval: 300, probe: 1_000 },
+  ms: { deadline: 6_000, connect: 3_000, read: 6_000, probeInterval: 300, probe: 1_500 },
   env: { DRAIN_DELAY_MS: '700' },
   singlePauseMs: 40,
-  slackMs: 5 * SLACK_MS,
+  slackMs: 10 * SLACK_MS,
   recoveryMs: 20_000, // a process starts as slowly as the machine is busy
   quietMs: 500,
 });

@@ -12,7 +12,7 @@ import { telemetryVariables } from './telemetry.ts';
 import { windowsVariables } from './windows.ts';
 
 /**
- * Every variable, its bounds and its default. README.md lists the same table; `config.test.ts` holds
+ * Every variable, its bounds and its default. README.md lists the same table; `loadConfig.test.ts` holds
  * the two against each other.
  */
 export const ENVIRONMENT = z.object({

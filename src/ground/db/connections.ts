@@ -194,9 +194,10 @@ function openPool(settings: ConnectionSettings, size: number, log: Logger): pg.P
       if (settings.pooler === 'none') await client.query(`${OUR_SESSION}; ${PLANNING}`);
     },
   });
-  pool.on('error', (error) =>
-    log.warn({ err: error, connection: settings.applicationName }, 'connection lost'),
-  );
+  pool.on('error', (error) => {
+    // Its end is told before the server has closed the last connections, which it may do by going away itself.
+    if (!pool.ending) log.warn({ err: error, connection: settings.applicationName }, 'connection lost');
+  });
   pool.on('connect', (client) => settings.breaker?.watch(client.connection.stream));
   settings.metrics?.watchPool(settings.use, pool);
   return pool;

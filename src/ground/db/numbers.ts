@@ -1,4 +1,6 @@
-/** A bigint or numeric column as a number. Sums stay far below 2^53: see the bounds in events/nativeEvent.ts. */
+/**
+ * A bigint or numeric column as a number. Sums stay far below 2^53: src/intake/events/nativeEvent.ts has the bounds.
+ */
 export function numberOf(value: string | number | null): number {
   return value === null ? 0 : Number(value);
 }
