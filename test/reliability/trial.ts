@@ -420,6 +420,11 @@ function environment(url: string, site: Site, pace: Pace, fault: Fault): Record<
     LOG_LEVEL: 'warn',
     INGEST_QUEUE_ROWS: String(queueRowsFor(fault)),
     ...pace.env,
+    // Where nothing may fail, nothing is hurried: a busy machine is no fault.
+    ...(fault.unnoticed && {
+      INGEST_DEADLINE_MS: String(pace.bounds.post - SLACK_MS),
+      DB_CONNECT_TIMEOUT_MS: '5000',
+    }),
   };
 }
 
