@@ -10,7 +10,7 @@ import type { Figures } from './trial.ts';
 const USAGE = `npm run test:reliability -- [options]
   --engine postgres|timescale|both   default both, one after the other
   --fault ${FAULTS.map(({ name }) => name).join('|')}
-  --short                            as in the test run: few and short faults, each on one engine`;
+  --short                            as in npm test: few and short faults`;
 
 const VITEST = fileURLToPath(new URL('../../node_modules/vitest/vitest.mjs', import.meta.url));
 const RESULTS = fileURLToPath(new URL('results', import.meta.url));
