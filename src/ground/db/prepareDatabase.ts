@@ -68,6 +68,8 @@ export function reasonOf(error: unknown): string {
   if (code === '28P01' || code === '28000') return 'the user or password is wrong';
   if (code === '3D000') return 'there is no such database';
   if (code === '42501') return `a privilege is missing: ${(error as Error).message}`;
+  // What pg says of a statement on a connection that went away between two of them.
+  if (/is not queryable$/.test((error as Error).message)) return 'the connection was lost';
   const message = (error as Error).message || String((error as AggregateError).errors?.[0] ?? error);
   return message.split('\n', 1)[0]!;
 }

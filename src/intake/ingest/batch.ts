@@ -5,6 +5,8 @@ import { WINDOW_MICROS } from '../../model/window.ts';
 import type { BatchItem } from './batcher.ts';
 import type { CustomerRegistry } from './customerRegistry.ts';
 
+const DAY_MICROS = 86_400_000_000;
+
 /** The events of one request: they are written together or not at all. */
 export interface WriteRequest extends BatchItem {
   readonly events: UsageEvent[];
@@ -114,6 +116,11 @@ export class Batch {
     return this.rows.toSorted((a, b) =>
       a.eventId < b.eventId ? -1 : a.eventId > b.eventId ? 1 : a.tenantId < b.tenantId ? -1 : 1,
     );
+  }
+
+  /** How many days (UTC) its rows fall into. */
+  get days(): number {
+    return new Set(this.rows.map(({ tsMicros }) => Math.floor(tsMicros / DAY_MICROS))).size;
   }
 
   /** @param known the rows that turned out to be stored already, or null for none. */

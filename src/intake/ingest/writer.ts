@@ -32,6 +32,11 @@ export interface WriterOptions extends BatchTransactionOptions {
 /** Repeating now would not help. */
 const GIVEN_UP = new Set<Remedy>(['unavailable', 'suspect', 'divide']);
 
+/** Days whose chunks, with their indexes, need a hundred locks at most: fewer than any server has room for. */
+const FEW_DAYS = 8;
+/** How often a request of few days is tried while there are no locks or memory for it: about two seconds. */
+const TRIES_OF_FEW_DAYS = 8;
+
 /** Events of one request that are left out, each for itself, before it is refused as a whole: each costs transactions. */
 const MAX_REFUSED = 100;
 
@@ -86,8 +91,9 @@ export class Writer {
           await this.learnWhoListens();
           continue;
         }
-        const remedy = code === INTEREST_CHANGED ? 'unavailable' : remedyFor(error);
         const alone = requests.length === 1;
+        const waits = alone && batch.days <= FEW_DAYS && tries < TRIES_OF_FEW_DAYS;
+        const remedy = code === INTEREST_CHANGED ? 'unavailable' : remedyOf(error, waits);
         if (remedy === 'reject' || (remedy === 'suspect' && !alone) || isTooLarge(remedy, batch)) {
           return this.isolate(path, requests, error);
         }
@@ -188,6 +194,12 @@ export class Writer {
 /** 20 ms doubling to 500 ms, of which a random half is left out so that writers do not return in step. */
 function backoffMs(tries: number): number {
   return Math.min(500, 20 * 2 ** tries) * (0.5 + Math.random() / 2);
+}
+
+/** @param waits whether somebody else is who asks for too much, and may have left the next time. */
+function remedyOf(error: unknown, waits: boolean): Remedy {
+  const remedy = remedyFor(error);
+  return remedy === 'divide' && waits ? 'retry' : remedy;
 }
 
 /** A single event cannot be written in smaller transactions: it may come again when others have left. */
