@@ -3,6 +3,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeEngine } from '../support/database.ts';
 import { type Answer, startTestService, type TestService } from '../support/service.ts';
+import { callsCounted, storedEvents } from '../support/storedEvents.ts';
 import { anEvent, type ClientEvent } from '../support/traffic.ts';
 
 /** Clients that post until they are acknowledged, while the service's sessions are killed so many times. */
@@ -15,17 +16,6 @@ export function describeKilledBackends(times: number): void {
     afterAll(() => t.stop());
 
     const post = (key: string, body: unknown) => t.call('POST', '/v1/events', { key, body });
-    const stored = async (tenantId: string): Promise<Map<string, number>> => {
-      const { rows } = await t.sql.query(
-        'select event_id, count(*)::int as n from event where tenant_id = $1 group by event_id',
-        [tenantId],
-      );
-      return new Map(rows.map((row) => [row.event_id, row.n]));
-    };
-    const usage = async (key: string): Promise<number> => {
-      const { body } = await t.call('GET', '/v1/usage?granularity=1d', { key });
-      return body.data.reduce((sum: number, point: { calls: number }) => sum + point.calls, 0);
-    };
 
     it(`loses and doubles nothing while its backends are killed ${times} times`, async () => {
       const { id, key } = await t.tenant();
@@ -66,10 +56,10 @@ export function describeKilledBackends(times: number): void {
       await Promise.all(clients);
       await admin.end();
 
-      const ids = await stored(id);
+      const ids = await storedEvents(t, id);
       expect(acknowledged.filter((event) => ids.get(event.eventId) !== 1)).toEqual([]);
       expect(ids.size).toBe(acknowledged.length);
-      expect(await usage(key)).toBe(acknowledged.length);
+      expect(await callsCounted(t, key)).toBe(acknowledged.length);
       const { rows } = await t.sql.query(
         'select count(*)::int as n from event_identity where tenant_id = $1',
         [id],

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeEngine } from '../support/database.ts';
 import { type Answer, startTestService, type TestService } from '../support/service.ts';
+import { callsCounted, storedEvents } from '../support/storedEvents.ts';
 import { anEvent } from '../support/traffic.ts';
 import { describeKilledBackends } from './describeKilledBackends.ts';
 
@@ -28,17 +29,6 @@ describeEngine('ingest under faults', () => {
   afterAll(() => t.stop());
 
   const post = (key: string, body: unknown) => t.call('POST', '/v1/events', { key, body });
-  const stored = async (tenantId: string): Promise<Map<string, number>> => {
-    const { rows } = await t.sql.query(
-      'select event_id, count(*)::int as n from event where tenant_id = $1 group by event_id',
-      [tenantId],
-    );
-    return new Map(rows.map((row) => [row.event_id, row.n]));
-  };
-  const usage = async (key: string): Promise<number> => {
-    const { body } = await t.call('GET', '/v1/usage?granularity=1d', { key });
-    return body.data.reduce((sum: number, point: { calls: number }) => sum + point.calls, 0);
-  };
 
   it('fails only the request whose row the database refuses, among 50', async () => {
     const { id, key } = await t.tenant();
@@ -54,10 +44,10 @@ describeEngine('ingest under faults', () => {
       const answers = await Promise.all(requests.map((body) => post(key, body)));
       expect(answers.map((answer) => answer.status)).toEqual(requests.map((_, i) => (i === 17 ? 422 : 200)));
       expect(answers[17]!.body).toMatchObject({ code: 'event_rejected_by_database' });
-      const ids = await stored(id);
+      const ids = await storedEvents(t, id);
       const expected = requests.filter((_, i) => i !== 17).flat();
       expect(new Set(ids.keys())).toEqual(new Set(expected.map((event) => event.eventId)));
-      expect(await usage(key)).toBe(expected.length);
+      expect(await callsCounted(t, key)).toBe(expected.length);
       // The refused ids were not claimed: once the fault is gone they are stored.
       const mended = requests[17]!.map((event) => ({ ...event, apiEndpoint: '/mended' }));
       expect((await post(key, mended)).body).toEqual({ accepted: 5, duplicates: 0 });
@@ -78,8 +68,8 @@ describeEngine('ingest under faults', () => {
       const bodies = [known, anEvent(), poison, anEvent(), poison, known];
       const answers = await Promise.all(bodies.map((body) => post(key, body)));
       expect(answers.map((answer) => answer.status)).toEqual([200, 200, 422, 200, 422, 200]);
-      expect(await usage(key)).toBe(3);
-      expect([...(await stored(id)).values()]).toEqual([1, 1, 1]);
+      expect(await callsCounted(t, key)).toBe(3);
+      expect([...(await storedEvents(t, id)).values()]).toEqual([1, 1, 1]);
     } finally {
       await t.sql.query('alter table event drop constraint no_poison');
     }
@@ -104,7 +94,7 @@ describeEngine('ingest under faults', () => {
         const answers = await Promise.all(bodies.map((body) => post(key, body)));
         expect(answers.map(({ status }) => status)).toEqual(bodies.map((_, i) => (i === 11 ? 503 : 200)));
         expect(answers[11]!.body).toMatchObject({ code: 'database_unavailable' });
-        expect((await stored(id)).size).toBe(19);
+        expect((await storedEvents(t, id)).size).toBe(19);
       } finally {
         await t.sql.query('drop trigger fail_at_poison on event; drop function fail_at_poison');
       }

@@ -1,0 +1,16 @@
+import type { TestService } from './service.ts';
+
+/** How often each event of a tenant is stored, by its id. */
+export async function storedEvents(t: TestService, tenantId: string): Promise<Map<string, number>> {
+  const { rows } = await t.sql.query(
+    'select event_id, count(*)::int as n from event where tenant_id = $1 group by event_id',
+    [tenantId],
+  );
+  return new Map(rows.map((row) => [row.event_id, row.n]));
+}
+
+/** The calls of all days, as the tenant of a key is told. */
+export async function callsCounted(t: TestService, key: string): Promise<number> {
+  const { body } = await t.call('GET', '/v1/usage?granularity=1d', { key });
+  return body.data.reduce((sum: number, point: { calls: number }) => sum + point.calls, 0);
+}
