@@ -13,6 +13,7 @@ const services = [
   'test/integration/**/*.contract.test.ts',
   'test/integration/*/{administration,alertRules,auditLog,delivery,description,endpoints}.test.ts',
   'test/integration/*/{httpHygiene,keys,limits,queryValidation,receiverInDocs,subscriptions,telemetryLogs}.test.ts',
+  'test/integration/faces/clients/{clientKeys,ingestOnly}.test.ts',
   'test/faults/{deliveryKills,limitsRedis,queueAway,redisFaults}.test.ts',
 ];
 /** Those that take longest, which would otherwise be left for the end, one worker idle. */

@@ -162,7 +162,16 @@ describe('the dashboard', () => {
 
   it('has a row for each part, and panels that ask for metrics that exist', () => {
     const rows = (panels as Panel[]).filter(({ type }) => type === 'row').map(({ title }) => title);
-    expect(rows).toEqual(['Ingest', 'Latency', 'Closing', 'Delivery', 'Database', 'Retention', 'Process']);
+    expect(rows).toEqual([
+      'Ingest',
+      'Latency',
+      'Closing',
+      'Delivery',
+      'Database',
+      'Retention',
+      'Meters',
+      'Process',
+    ]);
     for (const { title, type, targets } of panels as Panel[]) {
       if (type === 'row') continue;
       expect([title, targets!.length > 0]).toEqual([title, true]);

@@ -64,5 +64,6 @@ function makeEvent(random: () => number, { events, users, from, to }: Crowd, i: 
     outputTokens: null,
     latencyMs: null,
     metadata: null,
+    document: null,
   };
 }

@@ -1,5 +1,6 @@
 import { WINDOW_MS } from '../../src/model/window.ts';
-import { checkCounts, measurePosts } from '../load/measurement.ts';
+import { measurePosts } from '../load/measurement.ts';
+import { checkStored } from '../load/stored.ts';
 import { realAt, type VirtualTime, virtualAt } from '../load/virtualTime.ts';
 import { startTidemark } from '../services/tidemark.ts';
 import { messageOf, startChild } from '../support/children.ts';
@@ -101,7 +102,7 @@ export async function measureClosing(
         const closed = (await closing?.finish(virtualAt(time, Date.now()) + WINDOW_MS)) ?? NOBODY;
         const problems = [...posted.problems, ...closed.warnings];
         const faults = await withClient(database.url, async (client) => {
-          problems.push(...(await checkCounts(client, STORED, posted.accepted)));
+          problems.push(...(await checkStored(client, posted.accepted, false)));
           return findFaults(client, closed.closes, closed.closedBefore);
         });
         stopped = true;
@@ -136,9 +137,6 @@ export async function measureClosing(
     await database.drop();
   }
 }
-
-const STORED = `
-  select (select count(*) from event) as events, (select count(*) from event_identity) as identities`;
 
 /** Of every window that was due in the measured time. */
 function lagsOf(

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { atLeast, enginesOf, lengthsOf, listOf, orUsage, whole } from '../support/commandLine.ts';
 import type { Engine } from '../support/servers.ts';
 import type { LockName } from './measureClosing.ts';
 
@@ -40,7 +41,7 @@ const USAGE = `npm run bench:closing -- [options]
 
 /** Reads the command line. Ends the process, with the usage, when it makes no sense. */
 export function readClosingOptions(args: string[]): ClosingOptions {
-  try {
+  return orUsage(USAGE, () => {
     const { values } = parseArgs({
       args,
       options: {
@@ -59,45 +60,24 @@ export function readClosingOptions(args: string[]): ClosingOptions {
       },
     });
     if (values.help) throw new Error();
-    const seconds = numberOf(values.seconds, 1);
-    const factor = numberOf(values.factor, 1);
+    const seconds = atLeast(values.seconds, 1);
+    const factor = atLeast(values.factor, 1);
     if (factor * (seconds + 60) * 1_000 > MOST_AHEAD_MS) {
       throw new Error('--factor times --seconds: time would run ahead of the clock by more than a day');
     }
     return {
-      engines: listOf(values.engine === 'both' ? 'postgres,timescale' : values.engine, [
-        'postgres',
-        'timescale',
-      ]),
+      engines: enginesOf(values.engine),
       parts: new Set(listOf(values.only, PARTS)),
-      durationMs: seconds * 1_000,
+      ...lengthsOf(seconds),
       realDurationMs: Math.max(60, seconds) * 1_000,
-      warmupMs: Math.min(3_000, seconds * 500),
-      rounds: numberOf(values.rounds, 1),
-      instances: values.instances.split(',').map((text) => numberOf(text, 1)),
+      rounds: whole(values.rounds),
+      instances: values.instances.split(',').map((text) => atLeast(text, 1)),
       locks: listOf(values.lock, ['database', 'redis']),
       factor,
-      intervalMs: numberOf(values.interval, 1),
-      graceMs: numberOf(values.grace, 0),
-      stragglerGraceMs: numberOf(values['straggler-grace'], 0),
+      intervalMs: atLeast(values.interval, 1),
+      graceMs: atLeast(values.grace, 0),
+      stragglerGraceMs: atLeast(values['straggler-grace'], 0),
       build: !values['no-build'],
     };
-  } catch (error) {
-    const { message } = error as Error;
-    console.error(message ? `${message}\n\n${USAGE}` : USAGE);
-    process.exit(message ? 2 : 0);
-  }
-}
-
-function listOf<Item extends string>(text: string, known: readonly Item[]): Item[] {
-  const items = text.split(',');
-  const unknown = items.find((item) => !known.includes(item as Item));
-  if (unknown !== undefined) throw new Error(`'${unknown}' is none of ${known.join(', ')}`);
-  return items as Item[];
-}
-
-function numberOf(text: string, least: number): number {
-  const number = Number(text);
-  if (!(number >= least)) throw new Error(`not a number of at least ${least}: ${text}`);
-  return number;
+  });
 }

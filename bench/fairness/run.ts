@@ -180,7 +180,7 @@ async function measureFairness(
       const load = (tenantId: string, key: string, size: number, pace: Pace): Load => ({
         ...target,
         headers: { Authorization: `Bearer ${key}` },
-        post: { path: '/v1/events', events: size, tenantId },
+        post: { path: '/v1/events', events: size, tenants: [tenantId] },
         ...pace,
       });
       const flood = (pace: Omit<Pace, keyof typeof FLOOD_PACE>) =>

@@ -1,10 +1,12 @@
 import { parseArgs } from 'node:util';
 import type { Letter } from '../load/measurement.ts';
+import { atLeast, enginesOf, lengthsOf, listOf, orUsage, whole } from '../support/commandLine.ts';
+import type { Engine } from '../support/servers.ts';
 
 const LETTERS: readonly Letter[] = ['a', 'b', 'c', 'd', 'e'];
 
 export interface Options {
-  engines: ('postgres' | 'timescale')[];
+  engines: Engine[];
   only: Set<Letter>;
   /** Length of one measurement, and of the load before it that is not counted, in ms. */
   durationMs: number;
@@ -16,6 +18,9 @@ export interface Options {
   build: boolean;
 }
 
+/** Fewer events do not reach back over the hours that are asked for. */
+const LEAST_EVENTS = 100_000;
+
 const USAGE = `npm run bench -- [options]
   --engine postgres|timescale|both   default both
   --only a,b,c,d,e                   default all
@@ -26,7 +31,7 @@ const USAGE = `npm run bench -- [options]
 
 /** Reads the command line. Ends the process, with the usage, when it makes no sense. */
 export function readOptions(args: string[]): Options {
-  try {
+  return orUsage(USAGE, () => {
     const { values } = parseArgs({
       args,
       options: {
@@ -40,41 +45,16 @@ export function readOptions(args: string[]): Options {
       },
     });
     if (values.help) throw new Error();
-    const engines = { postgres: ['postgres'], timescale: ['timescale'], both: ['postgres', 'timescale'] };
-    const chosen = engines[values.engine as 'both'];
-    if (!chosen) throw new Error(`no such engine: ${values.engine}`);
-    const only = values.only.split(',');
-    const unknown = only.find((letter) => !LETTERS.includes(letter as Letter));
-    if (unknown !== undefined) throw new Error(`no such measurement: ${unknown}`);
-    const seconds = positive(values.seconds);
     return {
-      engines: chosen as Options['engines'],
-      only: new Set(only as Letter[]),
-      durationMs: seconds * 1_000,
-      warmupMs: Math.min(3_000, seconds * 500),
-      rounds: positive(values.rounds),
+      engines: enginesOf(values.engine),
+      only: new Set(listOf(values.only, LETTERS)),
+      ...lengthsOf(atLeast(values.seconds, 0.1)),
+      rounds: whole(values.rounds),
       events: values.events
         .split(',')
-        .map(sizeOf)
+        .map((text) => atLeast(text, LEAST_EVENTS))
         .sort((a, b) => a - b),
       build: !values['no-build'],
     };
-  } catch (error) {
-    const { message } = error as Error;
-    console.error(message ? `${message}\n\n${USAGE}` : USAGE);
-    process.exit(message ? 2 : 0);
-  }
-}
-
-/** Fewer events than these do not reach back over the hours that are asked for. */
-function sizeOf(text: string): number {
-  const events = positive(text);
-  if (events < 100_000) throw new Error('--events: at least 100000');
-  return events;
-}
-
-function positive(text: string): number {
-  const number = Number(text);
-  if (!(number > 0)) throw new Error(`not a positive number: ${text}`);
-  return number;
+  });
 }

@@ -1,8 +1,9 @@
 import type { Letter, Measurement } from '../load/measurement.ts';
+import type { WindowQueryReport } from '../services/windowQueries.ts';
 import { median } from '../support/percentiles.ts';
 import type { Engine } from '../support/servers.ts';
 import { figure, table } from '../support/table.ts';
-import type { WindowQueryReport } from './windowQuery.ts';
+import { type Verdict, verdictTable } from '../support/verdicts.ts';
 
 /** Everything measured on one engine. */
 export interface EngineReport {
@@ -11,17 +12,6 @@ export interface EngineReport {
   /** The measurements of each round, in the order they were made. */
   rounds: Measurement[][];
   windowQueries: WindowQueryReport[];
-}
-
-/** A ratio or a bound that the project has set itself. */
-export interface Verdict {
-  what: string;
-  value: number;
-  /** Smallest and largest over the rounds. */
-  range: [number, number] | null;
-  /** Such as '≥ 0.5'; null where the figure is for information. */
-  aim: string | null;
-  reached: boolean | null;
 }
 
 export function formatEngine(report: EngineReport): string {
@@ -97,17 +87,6 @@ function queryTable(reports: WindowQueryReport[]): string {
     ...['service cores', 'peak RSS MB', 'PostgreSQL cores', 'other cores', 'load + catch-up s', 'answers'],
   ];
   return table(head, rows);
-}
-
-function verdictTable(verdicts: Verdict[]): string {
-  const rows = verdicts.map(({ what, value, range, aim, reached }) => [
-    what,
-    figure(value),
-    range === null ? '' : `${figure(range[0])}–${figure(range[1])}`,
-    aim ?? '',
-    reached === null ? '' : reached ? 'yes' : 'NO',
-  ]);
-  return table(['', 'measured', 'min–max', 'aim', 'reached'], rows);
 }
 
 /** The aims of the project beside what was measured; those without both sides measured are left out. */

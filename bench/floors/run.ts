@@ -1,3 +1,4 @@
+import { measureFloorCopy } from '../load/floorCopy.ts';
 import type { Measurement, Shape } from '../load/measurement.ts';
 import { measureFloorHono, measureNaive, measureTidemark } from '../services/httpServices.ts';
 import { buildService } from '../support/buildService.ts';
@@ -9,7 +10,6 @@ import { runToEnd } from '../support/runToEnd.ts';
 import type { BenchServer } from '../support/servers.ts';
 import { figure } from '../support/table.ts';
 import { inWorkplace } from '../support/workplace.ts';
-import { measureFloorCopy } from './floorCopy.ts';
 import { type Options, readOptions } from './options.ts';
 import { type EngineReport, formatEngine, problemsOf, verdictsOf } from './report.ts';
 import { measureWindowQueries } from './windowQuery.ts';

@@ -1,4 +1,6 @@
-import { CopyEncoder, EVENT_COLUMNS, IDENTITY_COLUMNS } from '../../src/intake/ingest/copyEncoding.ts';
+import { CopyEncoder, EVENT_COLUMNS } from '../../src/intake/ingest/copyEncoding.ts';
+import { IdentityClaims, KEY_COLUMNS } from '../../src/intake/ingest/identityClaims.ts';
+import { type IdentityKeys, KEY_SLOTS } from '../../src/model/identityKey.ts';
 import type { UsageEvent } from '../../src/model/usageEvent.ts';
 import { type FillIds, idBytes, markerId, writeIdText } from './eventIds.ts';
 import { makeEvent, seededRandom } from './workload.ts';
@@ -41,7 +43,7 @@ export function makeCopyBatch({ rows, format, fillIds, seed }: CopyBatchOptions)
   return {
     rows,
     statements: [
-      `copy event_identity (${IDENTITY_COLUMNS.join(', ')}) from stdin (format ${format})`,
+      `copy event_key (${KEY_COLUMNS.join(', ')}) from stdin (format ${format})`,
       `copy event (${EVENT_COLUMNS.join(', ')}) from stdin (format ${format})`,
     ],
     data,
@@ -68,17 +70,35 @@ export function makeCopyBatch({ rows, format, fillIds, seed }: CopyBatchOptions)
   };
 }
 
+/** In place of keys there are the ids as they are, each in the next slot: to PostgreSQL it is the same. */
 function encodeBinary(events: UsageEvent[]): Buffer {
   const encoder = new CopyEncoder();
-  encodeRows(encoder, events);
+  const words = new Uint32Array(events.length * 4);
+  for (const [i, { eventId }] of events.entries()) {
+    const bytes = idBytes(eventId);
+    for (let word = 0; word < 4; word++) words[i * 4 + word] = bytes.readUInt32BE(word * 4);
+  }
+  encoder.begin();
+  for (let i = 0; i < events.length; i += KEY_SLOTS) {
+    const places = Int32Array.from({ length: KEY_SLOTS }, (_, slot) =>
+      i + slot < events.length ? (i + slot) * 4 : -1,
+    );
+    encoder.appendKeys(places, words);
+  }
+  encoder.end();
+  encodeEvents(encoder, events);
   return Buffer.from(encoder.take());
 }
 
-/** The identities of some events, and behind them the events: what two COPYs take. */
-export function encodeRows(encoder: CopyEncoder, events: UsageEvent[]): void {
+/** The keys of some events, and behind them the events: what two COPYs take. */
+export function encodeRows(encoder: CopyEncoder, events: UsageEvent[], keys: IdentityKeys): void {
   encoder.begin();
-  for (const event of events) encoder.appendIdentity(event);
+  new IdentityClaims(events, keys).deal((places, words) => encoder.appendKeys(places, words));
   encoder.end();
+  encodeEvents(encoder, events);
+}
+
+function encodeEvents(encoder: CopyEncoder, events: UsageEvent[]): void {
   encoder.begin();
   for (const event of events) encoder.appendEvent(event);
   encoder.end();
@@ -105,7 +125,11 @@ function encodeText(events: UsageEvent[]): Buffer {
     );
     return [...framed(lines), COPY_DONE];
   };
-  return Buffer.concat([...copy(IDENTITY_COLUMNS), ...copy(EVENT_COLUMNS)]);
+  const keys = Array.from({ length: Math.ceil(events.length / KEY_SLOTS) }, (_, row) => {
+    const ids = KEY_COLUMNS.map((_, slot) => events[row * KEY_SLOTS + slot]?.eventId ?? '\\N');
+    return `${ids.join('\t')}\n`;
+  });
+  return Buffer.concat([...framed(keys), COPY_DONE, ...copy(EVENT_COLUMNS)]);
 }
 
 const COPY_DONE = Buffer.from([0x63, 0, 0, 0, 4]);

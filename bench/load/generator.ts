@@ -2,13 +2,15 @@ import { setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { percentilesOf } from '../support/percentiles.ts';
 import { HttpConnection } from './httpConnection.ts';
-import { RequestTemplate } from './requestTemplate.ts';
+import { RequestTemplate, type TemplateOptions } from './requestTemplate.ts';
+import { type Progress, Series, type SeriesOptions } from './series.ts';
 import type { VirtualTime } from './virtualTime.ts';
 import { seededRandom } from './workload.ts';
 
 /*
  * The load generator, a process of its own: closed loop, so each connection sends its next request when the last one
- * has been answered, unless it keeps a pace. Started by `generate`, which hands it one Load and gets 'begin', 'end' and the report.
+ * has been answered, unless it keeps a pace. Started by `generate`, which hands it one Load and gets 'begin', 'end' and the report; of
+ * a series also how far it is, again and again, and says how far it may go.
  */
 
 export interface Load {
@@ -19,9 +21,11 @@ export interface Load {
   /** Load that is not counted, before the clock starts, in ms. */
   warmupMs: number;
   durationMs: number;
-  /** Posts of so many fresh events each, or GETs of these paths in random order. */
-  post?: { path: string; events: number; tenantId?: string };
-  get?: { paths: string[] };
+  /** Posts of so many fresh events each, or GETs of these paths in random order, each with its headers. */
+  post?: Pick<TemplateOptions, 'path' | 'events' | 'tenants' | 'customers' | 'members'>;
+  get?: { paths: string[]; headersOf?: Record<string, string>[] };
+  /** Posts these events and ends, in place of after `durationMs`. All of it is measured. */
+  series?: SeriesOptions;
   /** Ms between two requests of a connection, in place of as soon as the last one is answered. */
   everyMs?: number;
   /** Ms that a connection waits after an answer of 429 or 503, which is then counted as a refusal. */
@@ -52,10 +56,19 @@ export interface LoadReport {
   cores: number;
 }
 
-export type GeneratorMessage = 'begin' | 'end' | LoadReport;
+export type GeneratorMessage = 'begin' | 'end' | { progress: Progress } | LoadReport;
+/** What a generator is told while it works: the time, ms since the epoch, up to which it may post events. */
+export interface Leave {
+  until: number;
+}
 
 /** How long the last answers may take, in ms. */
 const TAIL_MS = 30_000;
+/** Between two messages of how far a series is, in ms, and before a connection that may not go on looks again. */
+const PROGRESS_MS = 100;
+const LEAVE_MS = 5;
+/** Requests that the connection of a series takes in turn, so that its customers are many. */
+const TEMPLATES = 8;
 
 async function run(load: Load, tell: (message: GeneratorMessage) => void): Promise<void> {
   if (load.givesWay) setPriority(19);
@@ -67,13 +80,23 @@ async function run(load: Load, tell: (message: GeneratorMessage) => void): Promi
   const latencies: number[] = [];
   let phase: 'warmup' | 'measured' | 'tail' = 'warmup';
 
-  const drive = (connection: HttpConnection, next: () => Buffer, delayMs: number) =>
+  const series = load.series && new Series(load.series, load.post!.events);
+  if (series) {
+    process.on('message', (leave: Leave) => {
+      series.until = leave.until;
+    });
+  }
+
+  const drive = (connection: HttpConnection, next: () => Buffer | 'wait' | 'end', delayMs: number) =>
     new Promise<void>((resolve) => {
       let due = performance.now() + delayMs;
       const send = () => {
         // At a pace, a request counts from when it was due: one that is held up by the last one has waited, too.
         const sent = load.everyMs === undefined ? performance.now() : due;
-        connection.send(next(), (status, body) => {
+        const request = next();
+        if (request === 'end') return resolve();
+        if (request === 'wait') return void setTimeout(send, LEAVE_MS);
+        connection.send(request, (status, body) => {
           const refused = load.patienceMs !== undefined && (status === 429 || status === 503);
           if (phase === 'measured' && !refused) latencies.push(performance.now() - sent);
           if (status >= 200 && status < 300) {
@@ -95,23 +118,31 @@ async function run(load: Load, tell: (message: GeneratorMessage) => void): Promi
       else send();
     });
 
-  const driven = Promise.all(
-    connections.map((connection, i) =>
-      drive(connection, requestsOf(load, i), ((load.everyMs ?? 0) * i) / load.connections),
-    ),
-  );
-  await sleep(load.warmupMs);
+  const startDriving = () =>
+    Promise.all(
+      connections.map((connection, i) =>
+        drive(connection, requestsOf(load, i, series), ((load.everyMs ?? 0) * i) / load.connections),
+      ),
+    );
+  let driven = series ? undefined : startDriving();
+  if (!series) await sleep(load.warmupMs);
   tell('begin');
   phase = 'measured';
   const began = Date.now();
   const from = performance.now();
   const cpuFrom = process.cpuUsage();
-  await sleep(load.durationMs);
+  if (series) {
+    driven = startDriving();
+    const telling = setInterval(() => tell({ progress: series.progress() }), PROGRESS_MS);
+    await driven;
+    clearInterval(telling);
+    tell({ progress: series.progress() });
+  } else await sleep(load.durationMs);
   const seconds = (performance.now() - from) / 1_000;
   phase = 'tail';
   const cpu = process.cpuUsage(cpuFrom);
   tell('end');
-  const complete = await Promise.race([driven.then(() => true), sleep(TAIL_MS, false, { ref: false })]);
+  const complete = await Promise.race([driven!.then(() => true), sleep(TAIL_MS, false, { ref: false })]);
   if (!complete) {
     tally.failures++;
     tally.firstFailure ??= `no answer within ${TAIL_MS} ms`;
@@ -128,28 +159,30 @@ async function run(load: Load, tell: (message: GeneratorMessage) => void): Promi
 }
 
 /** The requests of one connection. */
-function requestsOf(load: Load, connection: number): () => Buffer {
+function requestsOf(load: Load, connection: number, series?: Series): () => Buffer | 'wait' | 'end' {
   const host = `${load.host}:${load.port}`;
   const seed = connection + 1;
   if (load.post) {
-    const template = new RequestTemplate({
-      ...load.post,
-      host,
-      headers: load.headers,
-      seed,
-      time: load.time,
-    });
+    const { post, headers, time } = load;
+    const make = (turn: number) =>
+      new RequestTemplate({ ...post, host, headers, seed: seed + turn * load.connections, time });
+    if (series) {
+      const templates = Array.from({ length: TEMPLATES }, (_, turn) => make(turn));
+      return () => series.next(connection, templates);
+    }
+    const template = make(0);
     return () => {
       template.renew();
       return template.buffer;
     };
   }
-  const lines = Object.entries({ Host: host, ...load.headers }).map(
-    ([name, value]) => `${name}: ${value}\r\n`,
-  );
-  const requests = load.get!.paths.map((path) =>
-    Buffer.from(`GET ${path} HTTP/1.1\r\n${lines.join('')}\r\n`),
-  );
+  const { paths, headersOf } = load.get!;
+  const requests = paths.map((path, i) => {
+    const lines = Object.entries({ Host: host, ...load.headers, ...headersOf?.[i] }).map(
+      ([name, value]) => `${name}: ${value}\r\n`,
+    );
+    return Buffer.from(`GET ${path} HTTP/1.1\r\n${lines.join('')}\r\n`);
+  });
   const random = seededRandom(seed);
   return () => requests[Math.floor(random() * requests.length)]!;
 }

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import { CopyEncoder, EVENT_COLUMNS, IDENTITY_COLUMNS } from '../../src/intake/ingest/copyEncoding.ts';
+import { CopyEncoder, EVENT_COLUMNS } from '../../src/intake/ingest/copyEncoding.ts';
 import { CopyTransaction } from '../../src/intake/ingest/copyTransaction.ts';
+import { Identities } from '../../src/intake/ingest/identities.ts';
+import { KEY_COLUMNS } from '../../src/intake/ingest/identityClaims.ts';
 import type { UsageEvent } from '../../src/model/usageEvent.ts';
 import { WINDOW_MS } from '../../src/model/window.ts';
 import { interruption } from '../support/interruption.ts';
@@ -21,19 +23,22 @@ export function historyStart(count: number, to: number): number {
 
 /**
  * Sets the state of the windows back to a moment (ms since the epoch), so that the service closes and refreshes all
- * since then, as if time had passed.
+ * since then, as if time had passed. Earlier builds do not keep what is being refreshed.
  */
 export async function setBack(url: string, from: number): Promise<void> {
-  await withClient(url, (client) =>
-    client.query(
+  await withClient(url, async (client) => {
+    const { rows } = await client.query<{ more: string | null }>(
+      `select string_agg(format(', %I = %s', attname, right(attname, 1)), '') as more from pg_attribute
+       where attrelid = 'window_state'::regclass and attname in ('refreshing_1h', 'refreshing_1d')`,
+    );
+    await client.query(
       `with uncovered as (update window_coverage set covered_until = $1)
-       update window_state set closed_until = w, refreshed_30s = w, refreshing_1h = h, refreshed_1h = h,
-              refreshing_1d = d, refreshed_1d = d
+       update window_state set closed_until = w, refreshed_30s = w, refreshed_1h = h, refreshed_1d = d ${rows[0]!.more ?? ''}
        from (select $1::timestamptz as w, date_trunc('hour', $1::timestamptz, 'UTC') as h,
                     date_trunc('day', $1::timestamptz, 'UTC') as d) as start`,
       [new Date(from).toISOString()],
-    ),
-  );
+    );
+  });
 }
 
 /**
@@ -84,9 +89,9 @@ export async function copyEvents(
   events: UsageEvent[],
 ): Promise<void> {
   encoder.reset();
-  encodeRows(encoder, events);
+  encodeRows(encoder, events, (await new Identities().current(client)).keys);
   const transaction = new CopyTransaction(
-    `copy event_identity (${IDENTITY_COLUMNS.join(', ')}) from stdin (format binary);
+    `copy event_key (${KEY_COLUMNS.join(', ')}) from stdin (format binary);
      copy event (${EVENT_COLUMNS.join(', ')}) from stdin (format binary)`,
     encoder.take(),
   );

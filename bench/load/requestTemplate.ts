@@ -1,6 +1,6 @@
 import { fillRandomIds, markerId, writeIdText } from './eventIds.ts';
 import { type VirtualTime, virtualAt } from './virtualTime.ts';
-import { asNative, makeEvent, seededRandom } from './workload.ts';
+import { asNative, type Members, makeEvent, seededRandom, TENANT } from './workload.ts';
 
 export interface TemplateOptions {
   host: string;
@@ -9,11 +9,18 @@ export interface TemplateOptions {
   /** Events in one request. One event is posted as an object, several as an array. */
   events: number;
   seed: number;
-  /** Whose events they are, where it is not the usual tenant. */
-  tenantId?: string | undefined;
+  /** Whose events they are, in turn within the request, where it is not the usual tenant. */
+  tenants?: readonly string[] | undefined;
+  /** Of each tenant, where they are not the usual ones. */
+  customers?: readonly string[] | undefined;
+  /** What the metadata have besides; nothing where there is none. */
+  members?: Members | undefined;
   /** What the clock of the events shows; the real time where there is none. */
   time?: VirtualTime | undefined;
 }
+
+/** Characters of a time up to its milliseconds: `2026-11-29T14:40:20.` */
+const SECOND_DIGITS = 20;
 
 /** A whole HTTP request in one buffer, into which fresh ids and the time are written before each sending. */
 export class RequestTemplate {
@@ -23,14 +30,18 @@ export class RequestTemplate {
   private readonly timesAt: number[] = [];
   private readonly ids: Buffer;
   private readonly time: VirtualTime;
+  /** Where within the time of a request its events lie, from 0 to 1, ascending. */
+  private readonly moments: Float64Array;
 
-  constructor({ host, path, headers, events, seed, tenantId, time }: TemplateOptions) {
+  constructor(options: TemplateOptions) {
+    const { host, path, headers, events, seed, tenants = [TENANT], customers, members, time } = options;
     this.time = time ?? { from: 0, factor: 1 };
     const random = seededRandom(seed);
     const made = Array.from({ length: events }, (_, i) => ({
-      ...asNative(makeEvent(random, markerId(i), 0)),
-      ...(tenantId !== undefined && { tenantId }),
+      ...asNative(makeEvent(random, markerId(i), 0, customers, members)),
+      tenantId: tenants[i % tenants.length],
     }));
+    this.moments = Float64Array.from(made, random).sort();
     const body = Buffer.from(JSON.stringify(events === 1 ? made[0] : made));
     const lines = Object.entries({
       Host: host,
@@ -53,12 +64,41 @@ export class RequestTemplate {
 
   /** Makes the events of the buffer new ones that happen now. Not while the last sending is under way. */
   renew(): void {
-    const { buffer, ids, idsAt, timesAt, time } = this;
-    fillRandomIds(ids);
-    for (let i = 0; i < idsAt.length; i++) writeIdText(ids, i * 16, buffer, idsAt[i]!);
+    this.renewIds();
+    const { buffer, timesAt, time } = this;
     const first = timesAt[0]!;
     const now = new Date(virtualAt(time, Date.now())).toISOString();
     const end = first + buffer.write(now, first, 'latin1');
     for (let i = 1; i < timesAt.length; i++) buffer.copy(buffer, timesAt[i]!, first, end);
+  }
+
+  /**
+   * Makes them new ones that have happened at moments of their own within [from, from + lastMs), ms since the epoch.
+   * Not while the last sending is under way.
+   */
+  renewWithin(from: number, lastMs: number): void {
+    this.renewIds();
+    const { buffer, timesAt, moments } = this;
+    let second = Number.NaN;
+    let prefix = '';
+    for (let i = 0; i < timesAt.length; i++) {
+      const ms = Math.floor(from + moments[i]! * lastMs);
+      const ofSecond = ms % 1_000;
+      if (ms - ofSecond !== second) {
+        second = ms - ofSecond;
+        prefix = new Date(second).toISOString().slice(0, SECOND_DIGITS);
+      }
+      const at = timesAt[i]!;
+      buffer.write(prefix, at, 'latin1');
+      buffer[at + SECOND_DIGITS] = 0x30 + Math.floor(ofSecond / 100);
+      buffer[at + SECOND_DIGITS + 1] = 0x30 + (Math.floor(ofSecond / 10) % 10);
+      buffer[at + SECOND_DIGITS + 2] = 0x30 + (ofSecond % 10);
+    }
+  }
+
+  private renewIds(): void {
+    const { buffer, ids, idsAt } = this;
+    fillRandomIds(ids);
+    for (let i = 0; i < idsAt.length; i++) writeIdText(ids, i * 16, buffer, idsAt[i]!);
   }
 }

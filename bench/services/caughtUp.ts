@@ -4,8 +4,12 @@ import { type BenchDatabase, withClient } from '../support/servers.ts';
 
 const CATCH_UP_MS = 1_800_000;
 
-/** Waits until the closer has closed what has ended, refreshed what has closed, and covered it. */
-export async function caughtUp({ url, engine }: BenchDatabase): Promise<void> {
+/**
+ * Waits until what has ended is closed, what has closed refreshed, and covered.
+ *
+ * @param until the time, ms since the epoch, up to which it has ended, where it is not a minute ago.
+ */
+export async function caughtUp({ url, engine }: BenchDatabase, until?: number): Promise<void> {
   const refreshed =
     engine === 'timescale'
       ? `and refreshed_30s = closed_until
@@ -16,8 +20,9 @@ export async function caughtUp({ url, engine }: BenchDatabase): Promise<void> {
   await withClient(url, async (client) => {
     for (;;) {
       const { rows } = await client.query(
-        `select closed_until > now() - interval '1 minute' and covered_until = closed_until ${refreshed} as done
+        `select closed_until >= coalesce($1, now() - interval '1 minute') and covered_until = closed_until ${refreshed} as done
          from window_state, window_coverage`,
+        [until === undefined ? null : new Date(until).toISOString()],
       );
       if (rows[0].done) return;
       if (Date.now() > deadline) throw new Error('the closer does not catch up');

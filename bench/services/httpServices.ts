@@ -1,7 +1,16 @@
-import { checkCounts, type Measurement, measurePosts, type Shape, type Timing } from '../load/measurement.ts';
+import type pg from 'pg';
+import {
+  checkCounts,
+  type Kind,
+  type Measurement,
+  measurePosts,
+  type Shape,
+  type Timing,
+} from '../load/measurement.ts';
+import { checkStored } from '../load/stored.ts';
 import { messageOf, startChild } from '../support/children.ts';
 import { type BenchServer, withClient } from '../support/servers.ts';
-import { startTidemark } from './tidemark.ts';
+import { startTidemark, type Tidemark } from './tidemark.ts';
 
 /** (b) A Hono route that parses the JSON and answers. */
 export async function measureFloorHono(
@@ -41,19 +50,20 @@ export async function measureNaive(server: BenchServer, shape: Shape, timing: Ti
   }
 }
 
-const STORED = `
-  select (select count(*) from event) as events,
-         (select count(*) from event_identity) as identities,
-         (select coalesce(sum(calls), 0) from usage_30s) as calls_in_usage_30s,
-         (select coalesce(sum(calls), 0) from usage_1h) as calls_in_usage_1h,
-         (select coalesce(sum(calls), 0) from usage_1d) as calls_in_usage_1d`;
-
 /** What to start in place of the compiled service with its defaults, and on what. */
 export interface ServiceVariant {
   env?: Record<string, string>;
   module?: URL | string;
+  /** It makes its schema itself, in an empty database: that of another build is another one. */
+  ownSchema?: boolean;
   /** Run on the migrated database before it starts. */
   prepare?: string;
+  /** Asked of the service before the load begins. */
+  begin?(service: Tidemark): Promise<void>;
+  /** Of what is sent. */
+  kind?: Kind;
+  /** What is wrong in the database besides, once so many events have been acknowledged. */
+  check?(client: pg.Client, accepted: number): Promise<string[]>;
 }
 
 /**
@@ -66,18 +76,21 @@ export async function measureTidemark(
   folder: string,
   variant: ServiceVariant = {},
 ): Promise<Measurement> {
-  const database = await server.createDatabase('migrated');
+  const { prepare, ownSchema, begin, kind, check, ...start } = variant;
+  const database = await server.createDatabase(ownSchema ? 'empty' : 'migrated');
   try {
-    const { prepare, ...start } = variant;
     if (prepare) await withClient(database.url, (client) => client.query(prepare));
     const service = await startTidemark({ url: database.url, folder, ...start });
+    if (ownSchema) await withClient(database.url, (client) => client.query('checkpoint'));
     let stopped = false;
     try {
-      const measured = await measurePosts('d', shape, service, server.postmaster, timing);
+      await begin?.(service);
+      const measured = await measurePosts('d', shape, service, server.postmaster, timing, kind);
       const metrics = await service.metrics();
-      const counts = await withClient(database.url, (client) =>
-        checkCounts(client, STORED, measured.accepted),
-      );
+      const counts = await withClient(database.url, async (client) => [
+        ...(await checkStored(client, measured.accepted)),
+        ...((await check?.(client, measured.accepted)) ?? []),
+      ]);
       stopped = true;
       const problems = [...measured.problems, ...counts, ...(await service.stop())];
       return { ...measured, problems, notes: notesOf(metrics) };

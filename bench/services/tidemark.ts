@@ -10,8 +10,9 @@ import { startChild } from '../support/children.ts';
 export interface Tidemark {
   pid: number;
   port: number;
-  /** A key of the tenant that may ingest and read. */
+  /** A key of the first tenant that may ingest and read, and the platform key, which may for all. */
   key: string;
+  adminKey: string;
   /** Makes another tenant, and returns a key of the same kind. `limits` as the API takes them. */
   addTenant(id: string, limits?: object): Promise<string>;
   /** Sums of its own metrics, by name. */
@@ -33,10 +34,12 @@ export interface TidemarkOptions {
   env?: Record<string, string>;
   /** What is started in place of the compiled service: a module of ours, or the path of another build's program. */
   module?: URL | string;
+  /** Tenants to make, in place of the usual one. */
+  tenants?: readonly string[];
 }
 
 const COMPILED = fileURLToPath(new URL('../../dist/faces/service/main.js', import.meta.url));
-const START_MS = 20_000;
+const START_MS = 60_000;
 /** A warning at start about the zone data of the machine: nothing that is measured depends on it. */
 const ZONE_RULES = /end by the database's time zone rules/;
 
@@ -44,7 +47,13 @@ const ZONE_RULES = /end by the database's time zone rules/;
  * (d) The service itself in a process of its own, as `npm start` runs it. Profile dev: prod has live counters only
  * with a Redis, and the figures are to include them.
  */
-export async function startTidemark({ url, folder, env, module }: TidemarkOptions): Promise<Tidemark> {
+export async function startTidemark({
+  url,
+  folder,
+  env,
+  module,
+  tenants = [TENANT],
+}: TidemarkOptions): Promise<Tidemark> {
   const port = await freePort();
   const adminKey = `tm_${randomBytes(24).toString('hex')}`;
   const child = startChild(module ?? COMPILED, {
@@ -72,11 +81,13 @@ export async function startTidemark({ url, folder, env, module }: TidemarkOption
       await post('/v1/tenants', { id, name: 'Benchmark', ...limits });
       return (await post('/v1/keys', { tenantId: id, scopes: ['ingest', 'read'] })).key;
     };
-    const key = await addTenant(TENANT);
+    const keys: string[] = [];
+    for (const id of tenants) keys.push(await addTenant(id));
     return {
       pid: child.pid,
       port,
-      key,
+      key: keys[0] ?? adminKey,
+      adminKey,
       addTenant,
       metrics: async () => sumsOf(await (await fetch(`${base}/metrics`)).text()),
       async stop() {

@@ -80,10 +80,10 @@ function format({ name, events, rows, before, after, alternatives, problems }: S
   const total = (sizes: Record<string, number> | null) =>
     per(
       sizes
-        ? Object.entries(sizes).reduce((sum, [part, size]) => sum + (part === 'event_identity' ? 0 : size), 0)
+        ? Object.entries(sizes).reduce((sum, [part, size]) => sum + (part === 'event_key' ? 0 : size), 0)
         : undefined,
     );
-  parts.push(['all but event_identity', '', total(before), total(after)]);
+  parts.push(['all but event_key', '', total(before), total(after)]);
   const head = [`${name}: bytes per event`, 'rows', 'rows on disk', 'columnstore'];
   const others = alternatives.map(({ relation, order, bytes }) => [relation, order, per(bytes)]);
   return [

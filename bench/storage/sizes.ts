@@ -10,11 +10,12 @@ import { Refresher } from '../../src/sums/windows/refresher.ts';
 import { WindowMetrics } from '../../src/sums/windows/windowMetrics.ts';
 import { copyEvents, setBack } from '../load/history.ts';
 import { interruption } from '../support/interruption.ts';
+import { relationBytes } from '../support/relationSizes.ts';
 import type { BenchDatabase, BenchServer, Engine } from '../support/servers.ts';
 import type { Feed } from './traffic.ts';
 
 const ROLLUPS = ['usage_30s', 'usage_1h', 'usage_1d', 'reference_1d'];
-const PLAIN = ['activity_calls', 'activity_customer', 'activity_users', 'late_window', 'event_identity'];
+const PLAIN = ['activity_calls', 'activity_customer', 'activity_users', 'late_window', 'event_key'];
 
 type Sizes = Record<string, number>;
 
@@ -132,17 +133,7 @@ async function sizesOf(client: pg.Client, engine: Engine): Promise<Sizes> {
   const sizes: Sizes = {};
   for (const relation of ['event', ...ROLLUPS, ...PLAIN]) {
     const hyper = engine === 'timescale' && !PLAIN.includes(relation);
-    const { rows } = await client.query<{ bytes: string }>(
-      hyper
-        ? `select coalesce(sum(d.total_bytes), 0) as bytes
-           from (select coalesce(
-                   (select format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name)
-                    from timescaledb_information.continuous_aggregates where view_name = $1), $1) as name) as h,
-             chunks_detailed_size(h.name::regclass) as d`
-        : 'select pg_total_relation_size($1::regclass) as bytes',
-      [relation],
-    );
-    sizes[relation] = Number(rows[0]!.bytes);
+    sizes[relation] = await relationBytes(client, relation, hyper);
   }
   return sizes;
 }

@@ -23,9 +23,13 @@ export interface Child {
  * @param module a module of ours (the URL of a `.ts`) or the path of a compiled program (`.js`).
  * @param env the whole environment, but for PATH.
  */
-export function startChild(module: URL | string, env: Record<string, string> = {}): Child {
+export function startChild(
+  module: URL | string,
+  env: Record<string, string> = {},
+  args: readonly string[] = [],
+): Child {
   const ours = module instanceof URL;
-  const child = fork(ours ? fileURLToPath(module) : module, {
+  const child = fork(ours ? fileURLToPath(module) : module, args, {
     execArgv: ours ? ['--import', 'tsx'] : ['--enable-source-maps', '--import', EXIT_WITH_PARENT],
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

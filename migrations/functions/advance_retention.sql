@@ -1,11 +1,12 @@
--- revision 1, c4f6bd61708f
+-- revision 2, 60eee1b054c2
 /*
  * Moves kept_from on, in whole days of UTC. Nothing is removed here: whoever read kept_from before has long ended
  * when that begins. One instance at a time. Returns the relations that have moved.
  *
  * (1) The summaries, none beyond what it is made of: so whatever a late event can still change can be made anew.
  * (2) The events: alone, so that no batch is under way that read the old value, and only once everything older is
- * in the summaries. From then on no batch stores an older one (mark_late_windows), so none becomes stale again.
+ * in the summaries, and in those of meters. From then on no batch stores an older one (mark_late_windows), so none
+ * becomes stale again.
  *
  * Raises 55P03 when a batch takes too long.
  */
@@ -19,7 +20,8 @@ begin
   if not pg_try_advisory_xact_lock(hashtext('tidemark.retention')) then return moved; end if;
   for step in
     select * from (values ('usage_1d', 'usage_1h'), ('usage_1h', 'usage_30s'), ('usage_30s', 'event'),
-                          ('reference_1d', 'event')) as steps (relation, made_of)
+                          ('reference_1d', 'event'), ('meter_1d', 'meter_1h'), ('meter_1h', 'meter_30s'),
+                          ('meter_30s', 'event')) as steps (relation, made_of)
   loop
     update retention r
       set kept_from = least(date_bin('1 day', now() - r.keep, 'epoch'::timestamptz), source.kept_from),

@@ -1,4 +1,4 @@
--- revision 1, 289348f01094
+-- revision 2, 9f9c682bd0f7
 /*
  * Returns nothing, or raises TM005 where a relation is to be read from a moment that it does not reach back to.
  * A set, to stand among the parts of what is read: a condition on a relation that has nothing left is not asked.
@@ -12,7 +12,8 @@ begin
   if since < oldest then
     raise exception '% before % are no longer kept',
       case wanted when 'event' then 'single events, which parts of 30 seconds are counted from,'
-                  when 'usage_30s' then '30-second summaries' when 'usage_1h' then 'hourly summaries'
+                  when 'usage_30s' then '30-second summaries' when 'meter_30s' then '30-second summaries'
+                  when 'usage_1h' then 'hourly summaries' when 'meter_1h' then 'hourly summaries'
                   else 'daily summaries' end,
       iso8601(oldest) using errcode = 'TM005';
   end if;

@@ -1,10 +1,10 @@
--- revision 1, 07634d42efaa
+-- revision 2, 298c2150e290
 /*
  * Writes what a batch has to tell, in the order of its events, before the events themselves are stored: so whatever
  * is stored here of a key is of others. 'quiet': tallies are kept and nobody is told.
  *
  * records: [{n, tenant, customer, key, type, value, ts, body}], n: the place in the batch
- * usage:   [{n, rule, customer, start, "end", add}]
+ * usage:   [{n, rule, customer, start, "end", add}]; add: of a meter that tells the greatest value, that of the batch
  * ready:   [{n, tenant, customer, type, body}]
  *
  * A tally is locked before it is read, in the order of keys, and stays so until the end of the transaction.
@@ -14,6 +14,9 @@
  * Nothing here may plan over the whole history, which takes longer with every chunk (docs/adr/0026). Records of
  * before are looked up in record_history; while that is being filled, messages wait for it (outbox.awaits). Sums of a
  * period (of months, days or hours, by begun_by) are read within bounds that are known when the statement is planned.
+ * Those of a meter are read as planMeter (meterSegments.ts) has it: where a series is filled, levels and parts; before
+ * that events, by the text in alert_rule.history; and what has no events any more from the series before it. Levels have
+ * no more than what is filled, so that they are read whole. A fill in between would count twice, so it is read again.
  *
  * Raises 40001 for a batch that began before records were history, and entered after: it has to begin anew.
  */
@@ -26,6 +29,15 @@ declare
   stale_at timestamptz[];
   sum_of bigint[];
   sums numeric[];
+  series meter_series;
+  next_series integer;
+  chain integer[];
+  filled timestamptz[];
+  filled_then timestamptz[];
+  kept_at timestamptz;
+  lower_at timestamptz;
+  upper_at timestamptz;
+  pieces text[];
 begin
   if facts ? 'records' then
     insert into record_tally as t
@@ -80,7 +92,8 @@ begin
     from jsonb_to_recordset(coalesce(facts -> 'usage', '[]')) as u
       (n integer, rule uuid, customer text, start timestamptz, "end" timestamptz, add numeric)
     join alert_rule r on r.id = u.rule
-    where not exists (
+    left join meter m on m.id = r.meter_id
+    where m.aggregation is distinct from 'max' and not exists (
       select from usage_tally told
       where told.rule_id = u.rule and told.customer_id = u.customer and told.period_start = u.start
         and told.crossed = r.threshold)
@@ -89,6 +102,23 @@ begin
       epoch = excluded.epoch,
       begun_by = case when t.epoch = excluded.epoch then t.begun_by else me end,
       total = excluded.total + case when t.epoch = excluded.epoch then t.total else 0 end;
+
+    -- In every batch after all others, so that two wait for each other in one order.
+    insert into usage_tally as t (rule_id, customer_id, period_start, epoch, begun_by, total)
+    select u.rule, u.customer, u.start, r.epoch, me, u.add
+    from jsonb_to_recordset(coalesce(facts -> 'usage', '[]')) as u
+      (n integer, rule uuid, customer text, start timestamptz, "end" timestamptz, add numeric)
+    join alert_rule r on r.id = u.rule
+    join meter m on m.id = r.meter_id
+    where m.aggregation = 'max' and not exists (
+      select from usage_tally told
+      where told.rule_id = u.rule and told.customer_id = u.customer and told.period_start = u.start
+        and told.crossed = r.threshold)
+    order by u.rule, u.customer collate "C", u.start
+    on conflict (rule_id, customer_id, period_start) do update set
+      epoch = excluded.epoch,
+      begun_by = case when t.epoch = excluded.epoch then t.begun_by else me end,
+      total = greatest(excluded.total, case when t.epoch = excluded.epoch then t.total end);
 
     -- Tallies that begin here, by periods that lie near each other: what the rollups of those are, within bounds.
     for span in
@@ -105,7 +135,7 @@ begin
           (n integer, rule uuid, customer text, start timestamptz, "end" timestamptz, add numeric)
         join alert_rule r on r.id = u.rule
         join usage_tally t on t.rule_id = u.rule and t.customer_id = u.customer and t.period_start = u.start
-        where t.begun_by = me and t.period_start <= r.counted_from
+        where t.begun_by = me and t.period_start <= r.counted_from and r.meter_id is null
       ) as begun
       group by unit, near
     loop
@@ -171,6 +201,97 @@ begin
       ) as before
       where t.rule_id = before.rule_id and t.customer_id = before.customer_id and t.period_start = before.period_start;
     end loop;
+
+    -- The same of meters, a rule at a time.
+    for span in
+      select rule_id, history, aggregation, series_id, unit, min(period_start) as from_at, max(period_end) as to_at,
+        array_agg(customer_id) as customers, array_agg(period_start) as starts, array_agg(period_end) as ends
+      from (
+        select t.rule_id, t.customer_id, t.period_start, u."end" as period_end, r.history, m.aggregation, m.series_id,
+          case r.period when 'hour' then interval '1 hour' else interval '1 day' end as unit,
+          date_bin(case r.period when 'month' then interval '32 days' else interval '8 days' end,
+                   t.period_start, 'epoch'::timestamptz) as near
+        from jsonb_to_recordset(coalesce(facts -> 'usage', '[]')) as u
+          (n integer, rule uuid, customer text, start timestamptz, "end" timestamptz, add numeric)
+        join alert_rule r on r.id = u.rule
+        join meter m on m.id = r.meter_id
+        join usage_tally t on t.rule_id = u.rule and t.customer_id = u.customer and t.period_start = u.start
+        where t.begun_by = me and t.period_start <= r.counted_from
+      ) as begun
+      group by rule_id, history, aggregation, series_id, unit, near
+    loop
+      select coalesce(kept_from, '-infinity') into kept_at from retention where relation = 'event';
+      loop
+        pieces := '{}';
+        chain := '{}';
+        filled := '{}';
+        upper_at := span.to_at;
+        next_series := span.series_id;
+        while next_series is not null and span.from_at < upper_at loop
+          select * into series from meter_series where id = next_series;
+          next_series := series.predecessor;
+          chain := chain || series.id;
+          filled := filled || series.filled_from;
+          lower_at := greatest(span.from_at, series.filled_from);
+          if lower_at < upper_at then
+            select pieces || array_agg(format($piece$
+              select customer_id, bucket, %I::numeric from %I
+              where series_id = %s and bucket >= %L and bucket < %L and customer_id = any ($1)
+              $piece$, case span.aggregation when 'count' then 'events' else span.aggregation end,
+              relation, series.id, begins, ends))
+            into pieces
+            from (values
+              ('meter_1d', case when span.unit = interval '1 day' then span.from_at end,
+                case when upper_at = span.to_at then upper_at else date_bin('1 day', upper_at, 'epoch'::timestamptz) end),
+              ('meter_1h',
+                case when span.unit = interval '1 hour' then span.from_at
+                     else greatest(span.from_at, date_bin('1 day', upper_at, 'epoch'::timestamptz)) end,
+                case when upper_at = span.to_at and span.unit = interval '1 day' then null
+                     when upper_at = span.to_at then upper_at
+                     else date_bin('1 hour', upper_at, 'epoch'::timestamptz) end),
+              ('meter_30s', greatest(span.from_at, date_bin('1 hour', upper_at, 'epoch'::timestamptz)),
+                case when upper_at < span.to_at then upper_at end),
+              ('meter_part', lower_at, upper_at)
+            ) as part (relation, begins, ends)
+            where begins < ends;
+            upper_at := lower_at;
+          end if;
+          lower_at := case when series.predecessor is null then span.from_at
+                           else greatest(span.from_at, least(upper_at, kept_at)) end;
+          if lower_at < upper_at then
+            pieces := pieces || format(span.history, lower_at, upper_at);
+            upper_at := lower_at;
+          end if;
+        end loop;
+        exit when pieces = '{}';
+        execute format($statement$
+          select array_agg(n), array_agg(total), (
+            select array_agg(filled_from order by place)
+            from unnest($4) with ordinality as chain (id, place) join meter_series using (id))
+          from (
+            select b.n, %s(r.value) as total
+            from unnest($1, $2, $3) with ordinality as b (customer_id, period_start, period_end, n)
+            join (%s) as r (customer_id, at, value)
+              on r.customer_id = b.customer_id and r.at >= b.period_start and r.at < b.period_end
+            group by b.n
+          ) as before
+          where total is not null
+          $statement$, case span.aggregation when 'max' then 'max' else 'sum' end, array_to_string(pieces, ' union all '))
+        into sum_of, sums, filled_then
+        using span.customers, span.starts, span.ends, chain;
+        exit when filled_then = filled;
+      end loop;
+
+      if pieces <> '{}' then
+        update usage_tally t set
+          total = case span.aggregation when 'max' then greatest(t.total, before.total) else t.total + before.total end
+        from (
+          select span.customers[n] as customer_id, span.starts[n] as period_start, total
+          from unnest(sum_of, sums) as parts (n, total)
+        ) as before
+        where t.rule_id = span.rule_id and t.customer_id = before.customer_id and t.period_start = before.period_start;
+      end if;
+    end loop;
   end if;
 
   if facts ->> 'quiet' = 'true' then return; end if;
@@ -184,10 +305,11 @@ begin
     from jsonb_to_recordset(coalesce(facts -> 'usage', '[]')) as u
       (n integer, rule uuid, customer text, start timestamptz, "end" timestamptz, add numeric)
     join alert_rule r on r.id = u.rule
+    left join meter m on m.id = r.meter_id
     where t.rule_id = u.rule and t.customer_id = u.customer and t.period_start = u.start
       and t.epoch = r.epoch and t.total > r.threshold and t.crossed is distinct from r.threshold
     returning u.n, u.customer, u.start, u."end", t.total, r.id, r.tenant_id, r.name, r.measure, r.period, r.threshold,
-      r.event_type
+      r.event_type, m.slug, m.aggregation
   ), message as (
     select n, 0 as rank, 'record.processed' as type, tenant, customer, jsonb_build_object(
       'record', body,
@@ -212,8 +334,9 @@ begin
       as ready (n integer, tenant text, customer text, type text, body jsonb)
     union all
     select n, 2, 'usage.threshold', tenant_id, customer, jsonb_build_object(
-      'rule', jsonb_build_object('id', id, 'name', name, 'measure', measure, 'period', period, 'eventType', event_type,
-                                 'threshold', trim_scale(threshold)::text),
+      'rule', jsonb_build_object('id', id, 'name', name, 'period', period, 'threshold', trim_scale(threshold)::text)
+        || case when slug is null then jsonb_build_object('measure', measure, 'eventType', event_type)
+                else jsonb_build_object('meter', slug, 'aggregation', aggregation) end,
       'customerId', customer, 'periodStart', iso8601(start), 'periodEnd', iso8601("end"),
       'total', trim_scale(total)::text, 'threshold', trim_scale(threshold)::text), null
     from crossed

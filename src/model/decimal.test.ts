@@ -108,3 +108,7 @@ describe('parseDecimal', () => {
     expect(parseDecimal('1e-9999')).toBeNull();
   });
 });
+
+it('reads numbers of ten thousand zeros at once: three hundred of them within the time of a test', () => {
+  for (let i = 0; i < 300; i++) expect(parseDecimal(`${'0'.repeat(90)}1e-9999`)).toBeNull();
+});

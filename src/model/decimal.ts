@@ -1,3 +1,5 @@
+import { aroundPoint } from './plainDecimal.ts';
+
 /** Digits before and after the decimal point that a value may have: numeric(38,18). */
 const INTEGER_DIGITS = 20;
 const FRACTION_DIGITS = 18;
@@ -19,10 +21,7 @@ export function parseDecimal(value: number | string): string | null {
   if (!match) return null;
   const [, sign, whole = '', fraction = '', exponent = '0'] = match;
   if (whole === '' && fraction === '') return null;
-  const digits = whole + fraction;
-  const point = whole.length + Number(exponent);
-  const integer = (point <= 0 ? '' : digits.slice(0, point).padEnd(point, '0')).replace(/^0+/, '');
-  const rest = (point >= 0 ? digits.slice(point) : '0'.repeat(-point) + digits).replace(/0+$/, '');
+  const { integer, rest } = aroundPoint(whole, fraction, Number(exponent));
   if (rest.length > FRACTION_DIGITS && typeof value === 'number')
     return parseDecimal(value.toFixed(FRACTION_DIGITS));
   if (integer.length > INTEGER_DIGITS || rest.length > FRACTION_DIGITS) return null;

@@ -14,6 +14,10 @@ export const ERROR_CODES = [
   'tenant_mismatch',
   'not_found',
   'already_exists',
+  'meter_exists',
+  'price_overlaps',
+  'price_superseded',
+  'meter_in_use',
   'key_not_rotatable',
   'secret_not_rotatable',
   'invalid_request',
@@ -50,6 +54,7 @@ export const ERROR_CODES = [
   'shutting_down',
   'deadline_exceeded',
   'database_unavailable',
+  'not_implemented',
   'internal',
 ] as const;
 export type ErrorCode = (typeof ERROR_CODES)[number];

@@ -10,6 +10,7 @@ const EXTERNAL_ID_NAMESPACE = '6f1c4a52-0d0e-5b7c-9a53-7a1d3e5c8b21';
 const NAMESPACES = {
   cloudevents: 'c2a5d6b4-8f0e-5c1d-b7a3-04e9f1d82c65',
   increment: '3e9b7f18-51c6-5a2f-8d40-96ab2c7e1f03',
+  lago: 'a1d3c0f7-2b58-5e64-9c1e-7f40b6d98e52',
 };
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;

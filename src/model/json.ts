@@ -73,7 +73,7 @@ export function numberText(text: string): string | undefined {
 
 /** A number as it is written in JSON: a double where that holds it. */
 export function jsonNumber(text: string): number | JsonNumber {
-  return isHeldByDouble(text) ? Number(text) : new JsonNumber(text);
+  return mayBeUnheld(text) && !isHeldByDouble(text) ? new JsonNumber(text) : Number(text);
 }
 
 /** Sixteen digits, point included: what is shorter has at most fifteen that count, and a double holds them. */

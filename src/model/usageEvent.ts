@@ -22,8 +22,20 @@ export interface UsageEvent {
   latencyMs: number | null;
   /** JSON text of the metadata that has no column. */
   metadata: string | null;
+  /** The metadata that has no column, parsed: what `metadata` is the text of. Null: there is none. Not stored. */
+  document: Readonly<Record<string, unknown>> | null;
   /** Its id is an Idempotency-Key: what it was used for is kept, to tell a repetition from another request. */
   idempotent?: true;
+  /** What became of the usage object of an AI call that came with it. Left out: there was none. Not stored by itself. */
+  aiUsage?: AiUsageVerdict;
+}
+
+/** What a usage object of an AI provider says. */
+export interface AiUsageVerdict {
+  /** `counted`; `unknown`: counts are missing; `unrecognised`: nobody can tell what its counts mean. */
+  status: 'counted' | 'unknown' | 'unrecognised';
+  /** The shape that was recognised, one of a few; `none`. */
+  shape: string;
 }
 
 export const DEFAULT_EVENT_TYPE = 'api.request';

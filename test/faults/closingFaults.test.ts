@@ -32,6 +32,11 @@ const ANNOUNCING: Place = {
   hold: 'lock table outbox in exclusive mode',
   caught: waiting('announce_closed_windows'),
 };
+const FOLDING: Place = {
+  name: 'folding hours and days',
+  hold: 'lock table usage_1d_folded in exclusive mode',
+  caught: waiting('fold_windows'),
+};
 const refreshing = (rollup: string): Place => ({
   name: `refreshing ${rollup}`,
   hold: `do $$ begin
@@ -66,15 +71,17 @@ describeEngine('an instance that is lost while it closes windows', () => {
     );
     return rows[0];
   };
+  const foldedUntil = async (): Promise<Date> =>
+    (await world.sql.query('select folded_until from usage_fold')).rows[0].folded_until;
   const finished = async (target: number) => {
     const state = await traces();
-    const reached = world.database.engine === 'timescale' ? state.refreshed_30s : state.closed_until;
+    const reached = world.database.engine === 'timescale' ? state.refreshed_30s : await foldedUntil();
     return reached.getTime() >= target && state.announced_until.getTime() >= target;
   };
 
   const places = [CLOSING, ANNOUNCING];
-  // On the postgres engine a trigger keeps the rollups.
   if (inject('engine') === 'timescale') places.push(refreshing('usage_30s'), refreshing('usage_1h'));
+  else places.push(FOLDING);
   const cases = places.flatMap((place) =>
     (['SIGKILL', 'SIGSTOP'] as const).map((signal) => ({ place, signal })),
   );
@@ -135,6 +142,8 @@ describeEngine('an instance that is lost while it closes windows', () => {
           aggregations: { totalCalls: 50 / WINDOWS },
         });
       }
+      const daily = (await other.call('GET', `/v1/usage?${range}&granularity=1d`, tenant.key))!;
+      expect(daily.body.data.reduce((sum: number, { calls }: { calls: number }) => sum + calls, 0)).toBe(50);
       const { rows } = await world.sql.query(
         `select count(*)::int as n, count(distinct payload->>'windowStart')::int as windows from outbox
        where (payload->>'windowStart')::timestamptz >= $1`,

@@ -4,7 +4,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Step, WriteCutter } from '../reliability/writeCutter.ts';
 import { describeEngine } from '../support/database.ts';
-import { startServiceOn, startTestService, type TestService } from '../support/service.ts';
+import { startServiceOn, startTestService, type TestService, until } from '../support/service.ts';
 import { TcpProxy } from '../support/tcpProxy.ts';
 import { anEvent } from '../support/traffic.ts';
 
@@ -186,7 +186,7 @@ describeEngine('messages under many writers', () => {
     const { done, sent } = traffic(key, () => running);
     const killer = new pg.Client({ connectionString: one.database.url });
     await killer.connect();
-    for (let kills = 0; kills < 50 || sent.length < 200; ) {
+    for (let kills = 0; kills < 50; ) {
       await sleep(Math.random() * 200);
       const { rows } = await killer.query(
         `select pg_terminate_backend(pid) from pg_stat_activity
@@ -195,6 +195,7 @@ describeEngine('messages under many writers', () => {
       );
       kills += rows.length;
     }
+    await until(() => sent.length >= 200, 60_000);
     running = false;
     await done;
     await killer.end();

@@ -10,6 +10,7 @@ import { expectExact } from '../support/compareSummaries.ts';
 import { createEmptyDatabase, describeEngine, type TestDatabase } from '../support/database.ts';
 import { type PgBouncer, startPgBouncer } from '../support/pgBouncer.ts';
 import { type Answer, startServiceOn, type TestService, until } from '../support/service.ts';
+import { IDENTITIES } from '../support/storedEvents.ts';
 import { anEvent, bulkyEvents, type ClientEvent, randomEvent, randomFrom } from '../support/traffic.ts';
 
 const POOL_SIZE = 4;
@@ -71,10 +72,7 @@ describeEngine(`behind PgBouncer in transaction mode (seed ${seed})`, () => {
     const expected = [...events].map((event) => event.eventId);
     expect(expected.filter((id) => counts.get(id) !== 1)).toEqual([]);
     expect(counts.size).toBe(new Set(expected).size);
-    const identities = await t.sql.query(
-      'select count(*)::int as n from event_identity where tenant_id = $1',
-      [tenantId],
-    );
+    const identities = await t.sql.query(`select ${IDENTITIES} as n`, [tenantId]);
     expect(identities.rows[0].n).toBe(counts.size);
   };
   /** Posts until it is acknowledged, as a client should: with the same ids. */

@@ -4,6 +4,7 @@ import type pg from 'pg';
 import { createKey } from '../../src/access/tenancy/keys.ts';
 import type { Operation } from '../support/description.ts';
 import { converse } from '../support/rawHttp.ts';
+import { IDENTITIES } from '../support/storedEvents.ts';
 import { randomFrom } from '../support/traffic.ts';
 import { answerFault, type Seen } from './answerFault.ts';
 import { startBystander } from './bystander.ts';
@@ -209,21 +210,25 @@ async function storedFaults(
   acknowledged: string[],
 ): Promise<string[]> {
   const faults: string[] = [];
-  const ids = async (table: string) => {
-    const { rows } = await sql.query(`select event_id from ${table} where tenant_id = $1`, [victimId]);
-    return rows.map(({ event_id }) => event_id as string).sort();
-  };
-  const expected = JSON.stringify([...acknowledged].sort());
-  for (const table of ['event', 'event_identity']) {
-    const stored = await ids(table);
-    if (JSON.stringify(stored) !== expected) {
-      faults.push(`${table}: ${stored.length} of the victim, ${acknowledged.length} acknowledged`);
+  const { rows: victims } = await sql.query('select event_id from event where tenant_id = $1', [victimId]);
+  const stored = victims.map(({ event_id }) => event_id as string).sort();
+  if (JSON.stringify(stored) !== JSON.stringify([...acknowledged].sort())) {
+    faults.push(`event: ${stored.length} of the victim, ${acknowledged.length} acknowledged`);
+  }
+  const { rows: attackers } = await sql.query('select count(*)::int as n from event where tenant_id = $1', [
+    attackerId,
+  ]);
+  if (attackers[0].n !== accepted) {
+    faults.push(`event: ${attackers[0].n} of the attacker, ${accepted} acknowledged`);
+  }
+  for (const [whose, tenantId, expected] of [
+    ['victim', victimId, acknowledged.length],
+    ['attacker', attackerId, accepted],
+  ] as const) {
+    const { rows } = await sql.query(`select ${IDENTITIES} as n`, [tenantId]);
+    if (rows[0].n !== expected) {
+      faults.push(`event_key: ${rows[0].n} of the ${whose}, ${expected} acknowledged`);
     }
-    const { rows } = await sql.query(`select count(*)::int as n from ${table} where tenant_id = $1`, [
-      attackerId,
-    ]);
-    if (rows[0].n !== accepted)
-      faults.push(`${table}: ${rows[0].n} of the attacker, ${accepted} acknowledged`);
   }
   const { rows } = await sql.query(
     `select (select count(*) from event where tenant_id <> all ($1))::int as others,

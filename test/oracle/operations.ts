@@ -22,6 +22,14 @@ export type Operation =
   | { do: 'close'; instance: number; windows: number; afterMs: number; thenRefresh: boolean }
   | { do: 'refresh'; instance: number }
   | { do: 'pack'; instance: number; chunks: number }
+  /** One for each seed, at once. */
+  | { do: 'make meters'; instance: number; tenant: number; seeds: number[]; afterMs: number }
+  | { do: 'add dimension'; instance: number; tenant: number; seed: number; afterMs: number }
+  | { do: 'archive meter'; instance: number; tenant: number; seed: number; afterMs: number }
+  | { do: 'read meter'; instance: number; tenant: number; seed: number; afterMs: number }
+  | { do: 'fold'; instance: number; parts: number; afterMs: number }
+  /** Steps of so much time at most. */
+  | { do: 'fill'; instance: number; windows: number; steps: number }
   | { do: 'kill'; instance: number; afterMs: number }
   | { do: 'freeze'; instance: number; ms: number }
   | { do: 'kill backends'; share: number; afterMs: number }
@@ -56,6 +64,13 @@ const eventPlan: fc.Arbitrary<EventPlan> = fc.record({
   ),
 });
 
+/** From those that are written as rows, by way of those of which a part is, to those that are columns wholly. */
+const batch = fc.oneof(
+  { weight: 2, arbitrary: fc.array(eventPlan, { minLength: 1, maxLength: 5 }) },
+  { weight: 4, arbitrary: fc.array(eventPlan, { minLength: 1, maxLength: 25 }) },
+  { weight: 1, arbitrary: fc.array(eventPlan, { minLength: 25, maxLength: 60 }) },
+);
+
 function operation(instances: number, tenants: number): fc.Arbitrary<Operation> {
   const instance = fc.nat({ max: instances - 1 });
   const tenant = fc.nat({ max: tenants - 1 });
@@ -66,11 +81,11 @@ function operation(instances: number, tenants: number): fc.Arbitrary<Operation> 
   ) => fc.record({ do: fc.constant(name), ...fields }) as unknown as fc.Arbitrary<Operation>;
   return fc.oneof(
     {
-      weight: 24,
+      weight: 40,
       arbitrary: how('post', {
         instance,
         tenant,
-        events: fc.array(eventPlan, { minLength: 1, maxLength: 25 }),
+        events: batch,
       }),
     },
     { weight: 6, arbitrary: how('read', { instance, tenant }) },
@@ -89,6 +104,34 @@ function operation(instances: number, tenants: number): fc.Arbitrary<Operation> 
     },
     { weight: 10, arbitrary: how('refresh', { instance }) },
     { weight: 3, arbitrary: how('pack', { instance, chunks: fc.integer({ min: 1, max: 4 }) }) },
+    {
+      weight: 8,
+      arbitrary: how('make meters', {
+        instance,
+        tenant,
+        seeds: fc.array(fc.nat(), { minLength: 1, maxLength: 4 }),
+        afterMs,
+      }),
+    },
+    { weight: 2, arbitrary: how('add dimension', { instance, tenant, seed: fc.nat(), afterMs }) },
+    { weight: 2, arbitrary: how('archive meter', { instance, tenant, seed: fc.nat(), afterMs }) },
+    { weight: 4, arbitrary: how('read meter', { instance, tenant, seed: fc.nat(), afterMs }) },
+    {
+      weight: 6,
+      arbitrary: how('fold', {
+        instance,
+        parts: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.constant(100_000)),
+        afterMs,
+      }),
+    },
+    {
+      weight: 6,
+      arbitrary: how('fill', {
+        instance,
+        windows: fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 2 * DAY })),
+        steps: fc.integer({ min: 1, max: 4 }),
+      }),
+    },
     { weight: 1, arbitrary: how('kill', { instance, afterMs }) },
     { weight: 2, arbitrary: how('freeze', { instance, ms: fc.integer({ min: 1, max: 60 }) }) },
     { weight: 2, arbitrary: how('kill backends', { share: fc.constantFrom(0.2, 1), afterMs }) },

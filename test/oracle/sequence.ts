@@ -4,10 +4,12 @@ import { expect } from 'vitest';
 import { createKey } from '../../src/access/tenancy/keys.ts';
 import { BruteForce } from '../support/bruteForce.ts';
 import { type Ask, allPages, expectExact, USAGE_VIEWS } from '../support/compareSummaries.ts';
+import { type MeterEvent, randomDocument } from '../support/meterModel.ts';
 import type { Answer } from '../support/service.ts';
 import { type ClientEvent, randomEvent, randomFrom } from '../support/traffic.ts';
 import type { World } from '../support/world.ts';
 import { expectMessages } from './messages.ts';
+import { TenantMeters } from './meters.ts';
 import type { EventPlan, Operation, Step } from './operations.ts';
 
 const WINDOW = 30_000;
@@ -29,6 +31,11 @@ type Window = any;
 
 let sequences = 0;
 
+/** Everything that a sequence may have written, in ms. @param base where windows were closed when it began. */
+function spanFrom(base: number): { from: number; to: number } {
+  return { from: base - 25 * HOUR, to: base + MOST_CLOSED + 25 * HOUR };
+}
+
 /** A tenant of one sequence, and what must be true of it. */
 class Tenant {
   readonly id: string;
@@ -39,17 +46,29 @@ class Tenant {
   readonly model = new BruteForce();
   /** Every event posted, in order. */
   readonly posted: ClientEvent[] = [];
+  readonly meters: TenantMeters;
   /** Windows as they were last served while closed, by start and customer. */
   readonly closed = new Map<string, Window>();
   /** What a client that polls for closed windows has. */
   readonly polled = new Map<string, Window>();
   polledThrough: string;
 
-  constructor(id: string, key: string, subscribed: boolean, polledThrough: string) {
+  /** @param span where all its events are, in ms. */
+  constructor(
+    { id, key, subscribed, polledThrough }: Pick<Tenant, 'id' | 'key' | 'subscribed' | 'polledThrough'>,
+    span: { from: number; to: number },
+  ) {
     this.id = id;
     this.key = key;
     this.subscribed = subscribed;
     this.polledThrough = polledThrough;
+    this.meters = new TenantMeters(key, span);
+  }
+
+  /** These are stored. */
+  add(events: ClientEvent[]): void {
+    this.model.add(events);
+    this.meters.model.add(events.map(meteredOf));
   }
 
   /** A window served as closed never differs later without a higher revision. */
@@ -67,6 +86,11 @@ class Tenant {
       if (!before || window.revision > before.revision) this.closed.set(key, window);
     }
   }
+}
+
+/** An event as meters see it. */
+function meteredOf(event: ClientEvent): MeterEvent {
+  return { ...event, eventType: event.eventType ?? 'api.request' };
 }
 
 function keyOf(window: Window): string {
@@ -104,14 +128,15 @@ export class Sequence {
     for (let i = 0; i < tenants; i++) {
       const id = `sequence-${++sequences}`;
       await world.sql.query('insert into tenant (id, name) values ($1, $1)', [id]);
-      const { key } = await createKey(world.sql, { tenantId: id, scopes: ['ingest', 'read'] });
+      const { key } = await createKey(world.sql, { tenantId: id, scopes: ['ingest', 'read', 'admin'] });
       if (i === 0) {
         await world.sql.query(
           `insert into subscription (tenant_id, message_types, stream) values ($1, $2, 'messages')`,
           [id, ['window.closed', 'window.revised']],
         );
       }
-      made.push(new Tenant(id, key, i === 0, rows[0].settled_at.toISOString()));
+      const polledThrough = rows[0].settled_at.toISOString();
+      made.push(new Tenant({ id, key, subscribed: i === 0, polledThrough }, spanFrom(base)));
     }
     return new Sequence(world, made, base);
   }
@@ -123,6 +148,7 @@ export class Sequence {
       await Promise.all(step.map((operation) => this.perform(operation)));
       await this.world.settled();
       await this.settleUnsure();
+      for (const { meters } of this.tenants) await meters.settle(this.ask());
       await this.compare(this.tenants[Math.floor(this.random() * this.tenants.length)]!, 2);
     }
     await this.end();
@@ -150,6 +176,39 @@ export class Sequence {
       case 'pack':
         if (this.world.database.engine !== 'timescale') return; // the columnstore is TimescaleDB's
         return this.instance(operation.instance).order({ do: 'pack', chunks: operation.chunks });
+      case 'make meters': {
+        await sleep(operation.afterMs);
+        const { meters } = this.tenants[operation.tenant]!;
+        const instance = this.instance(operation.instance);
+        await Promise.all(operation.seeds.map((seed) => meters.make(instance, seed)));
+        return;
+      }
+      case 'add dimension':
+        await sleep(operation.afterMs);
+        return this.tenants[operation.tenant]!.meters.addDimension(
+          this.instance(operation.instance),
+          operation.seed,
+        );
+      case 'archive meter':
+        await sleep(operation.afterMs);
+        return this.tenants[operation.tenant]!.meters.archive(
+          this.instance(operation.instance),
+          operation.seed,
+        );
+      case 'read meter': {
+        await sleep(operation.afterMs);
+        const { meters, posted } = this.tenants[operation.tenant]!;
+        return meters.readMeanwhile(this.instance(operation.instance), operation.seed, () =>
+          posted.map(meteredOf),
+        );
+      }
+      case 'fold':
+        await sleep(operation.afterMs);
+        return this.instance(operation.instance).order({ do: 'fold', parts: operation.parts });
+      case 'fill': {
+        const { windows, steps } = operation;
+        return this.instance(operation.instance).order({ do: 'fill', spanMs: windows * WINDOW, steps });
+      }
       case 'kill':
         await sleep(operation.afterMs);
         return this.instance(operation.instance).kill();
@@ -177,7 +236,7 @@ export class Sequence {
     const answer = await this.instance(instance).call('POST', '/v1/events', tenant.key, events);
     if (answer?.status === 200) {
       const before = tenant.model.events.size;
-      tenant.model.add(events);
+      tenant.add(events);
       expect(answer.body.accepted + answer.body.duplicates).toBe(events.length);
       expect(answer.body.accepted).toBe(tenant.model.events.size - before);
     } else {
@@ -195,14 +254,19 @@ export class Sequence {
   private eventOf(plan: EventPlan): ClientEvent {
     const start = Math.min(this.frontier, this.base + MOST_CLOSED) + plan.window * WINDOW;
     const at = plan.at === 'start' ? 0 : plan.at === 'end' ? WINDOW - 1 : Math.floor(plan.at * WINDOW);
-    const event = randomEvent(randomFrom(plan.seed), start, start + WINDOW);
+    const micros =
+      plan.at === 'start' ? '000' : plan.at === 'end' ? '999' : String(plan.seed % 1_000).padStart(3, '0');
+    const random = randomFrom(plan.seed);
+    const event = randomEvent(random, start, start + WINDOW);
+    const document = JSON.parse(JSON.stringify(randomDocument(random)));
     // The same plan is another event each time.
     const id = createHash('sha256').update(`${plan.seed} ${Math.random()}`).digest('hex');
     return {
       ...event,
       eventId: `${id.slice(0, 8)}-${id.slice(8, 12)}-4${id.slice(13, 16)}-8${id.slice(17, 20)}-${id.slice(20, 32)}`,
-      timestamp: new Date(start + at).toISOString(),
+      timestamp: new Date(start + at).toISOString().replace('Z', `${micros}Z`),
       customerId: CUSTOMERS[plan.customer]!,
+      metadata: { ...event.metadata, ...document },
     };
   }
 
@@ -239,19 +303,15 @@ export class Sequence {
         [tenant.id, ids],
       );
       expect([0, ids.length], 'stored in part').toContain(rows.length);
-      if (rows.length > 0) tenant.model.add(fresh);
+      if (rows.length > 0) tenant.add(fresh);
     }
     this.unsure = [];
   }
 
   /** Everything a sequence may have written, in a query string. */
   private range(): string {
-    const { from, to } = this.span();
+    const { from, to } = spanFrom(this.base);
     return `from=${new Date(from).toISOString()}&to=${new Date(to).toISOString()}`;
-  }
-
-  private span(): { from: number; to: number } {
-    return { from: this.base - 25 * HOUR, to: this.base + MOST_CLOSED + 25 * HOUR };
   }
 
   private ask(): Ask {
@@ -268,7 +328,7 @@ export class Sequence {
   }
 
   private async compare(tenant: Tenant, views: number): Promise<void> {
-    const { from, to } = this.span();
+    const { from, to } = spanFrom(this.base);
     const some = USAGE_VIEWS.toSorted(() => this.random() - 0.5);
     const windows = await expectExact(this.ask(), tenant, tenant.model, from, to, some.slice(0, views));
     tenant.observe(windows, true);
@@ -280,6 +340,8 @@ export class Sequence {
     const found = await allPages(this.ask(), path, tenant.key);
     expect(found, state.name).toEqual(windows.filter((window) => state.holds.includes(window.state)));
     await this.poll(tenant);
+    const closed = await this.world.closedUntil();
+    await tenant.meters.compare(this.ask(), this.random, views, windows, closed);
   }
 
   /** As a client that keeps a copy of every closed window. */
@@ -310,7 +372,10 @@ export class Sequence {
     const until = Math.max(await world.closedUntil(), this.base) + WINDOW;
     for (let rounds = 0; (await this.unfinished(until)) && rounds < 500; rounds++) {
       if ((await world.closedUntil()) < until) await this.instance(0).order({ do: 'close', untilMs: until });
-      await this.instance(rounds % world.instances.length).order({ do: 'refresh' });
+      const instance = this.instance(rounds % world.instances.length);
+      await instance.order({ do: 'refresh' });
+      await instance.order({ do: 'fold', parts: 100_000 });
+      await instance.order({ do: 'fill', spanMs: 365 * 24 * HOUR, steps: 100 });
     }
     expect(await this.unfinished(until), 'the rollups do not catch up').toBe(false);
     for (const tenant of this.tenants) {
@@ -333,15 +398,22 @@ export class Sequence {
       expect([...tenant.polled.values()].sort(byKey)).toEqual(mine.sort(byKey));
       expect(windows.length, 'a late window was not polled').toBe(mine.length);
       await expectMessages(world.sql, tenant, windows);
+      await tenant.meters.expectLevels(world.sql);
     }
   }
 
   private async unfinished(until: number): Promise<boolean> {
+    const rollups =
+      this.world.database.engine === 'timescale'
+        ? 'refreshed_30s < closed_until or exists (select from late_window where stale)'
+        : '(select folded_until from usage_fold) < closed_until';
     const { rows } = await this.world.sql.query(
-      `select closed_until < $1 or announced_until < closed_until
-         or exists (select from late_window where stale and $2) or ($2 and refreshed_30s < closed_until) as unfinished
-       from window_state, window_announcement`,
-      [new Date(until), this.world.database.engine === 'timescale'],
+      `select closed_until < $1 or announced_until < closed_until or ${rollups}
+         or members_1d_until + interval '1 day' <= closed_until
+         or exists (select from meter_series where retired_at is null and filled_from > fill_floor)
+         or exists (select from meter_part where bucket < closed_until) as unfinished
+       from window_state, window_announcement, meter_fold`,
+      [new Date(until)],
     );
     return rows[0].unfinished;
   }

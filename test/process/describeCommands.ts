@@ -222,6 +222,155 @@ export function describeCommands(runCommand: RunCommand): void {
     }, 60_000);
   });
 
+  describe('prices', () => {
+    const of = ['--tenant', 'big'];
+    const imported = (file: string, ...more: string[]) => run(['prices', 'import', file, ...of, ...more]);
+
+    test('are imported once, from CSV and from a map as LiteLLM has it', async () => {
+      const csv = join(folder, 'prices.csv');
+      await writeFile(csv, 'model,currency,per,input,output\nmine,USD,million,2.50,10\n');
+      expect(await imported(csv, '--dry-run')).toEqual({
+        code: 0,
+        out: '1 added, 0 changed, 0 unchanged; nothing was stored\n',
+        err: '',
+      });
+      expect((await imported(csv)).out).toBe('1 added, 0 changed, 0 unchanged; version 1 of the list\n');
+      expect((await imported(csv)).out).toBe('0 added, 0 changed, 1 unchanged\n');
+
+      const map = join(folder, 'prices.json');
+      const entry = (input: string) => `{"input_cost_per_token": ${input}, "litellm_provider": "openai"}`;
+      await writeFile(map, `{"gpt-x": ${entry('1.5e-07')}, "image-x": {"litellm_provider": "openai"}}`);
+      const first = await imported(map, '--any-provider', 'openai');
+      expect(first).toEqual({
+        code: 0,
+        out: '1 added, 0 changed, 0 unchanged; version 2 of the list\n',
+        err: 'models left out, since they have no price of tokens or calls: 1\n',
+      });
+      await writeFile(map, `{"gpt-x": ${entry('2e-07')}}`);
+      const second = await imported(map, '--any-provider', 'openai', '--at', '2026-11-01');
+      expect(second.out).toBe('0 added, 1 changed, 0 unchanged; version 3 of the list\n');
+      const listed = JSON.parse((await run(['prices', 'list', ...of, '--json'])).out);
+      expect(
+        listed.map((price: Record<string, unknown>) => [price.model, price.effectiveFrom, price.unitPrices]),
+      ).toEqual(
+        expect.arrayContaining([
+          ['mine', null, { input: '0.0000025', output: '0.00001' }],
+          ['gpt-x', null, { input: '0.00000015' }],
+          ['gpt-x', '2026-11-01T00:00:00.000Z', { input: '0.0000002' }],
+        ]),
+      );
+      expect((await run(['prices', 'list', ...of])).out).toMatch(/^model .*\n[^\n]*mine +exact +USD /);
+    }, 120_000);
+
+    test('that cannot be read are refused with their lines, and nothing is stored', async () => {
+      const csv = join(folder, 'wrong.csv');
+      await writeFile(csv, 'model,currency,input\na,USD,1\nb,,1\nc,USD,-1\n');
+      const refused = await imported(csv);
+      expect([refused.code, refused.out]).toEqual([1, '']);
+      expect(refused.err).toContain('line 3: currency is required');
+      expect(refused.err).toContain('line 4: unitPrices/input must not be negative');
+      await writeFile(csv, '{"a": 1}');
+      expect((await imported(csv)).err).toContain('is no map of models');
+      expect((await imported(join(folder, 'none.csv'))).code).toBe(1);
+      expect((await run(['prices', 'list', '--tenant', 'none'])).err).toContain('there is no tenant none');
+    }, 60_000);
+  });
+
+  describe('meters', () => {
+    const of = ['--tenant', 'big'];
+    const made = ['--event-type', 'egress', '--aggregation', 'sum', '--value', '$.gb'];
+
+    test('are made, listed, asked and waited for', async () => {
+      const create = await run([
+        'meters',
+        'create',
+        'egress_gb',
+        ...of,
+        ...made,
+        '--dimension',
+        'region=$.region',
+      ]);
+      expect(create).toMatchObject({ code: 0, err: '' });
+      expect(JSON.parse(create.out)).toMatchObject({ slug: 'egress_gb', dimensions: { region: '$.region' } });
+      expect(await run(['meters', 'create', 'egress_gb', ...of, ...made])).toEqual({
+        code: 1,
+        out: '',
+        err: 'tidemark: there is a meter egress_gb already\n',
+      });
+      expect((await run(['meters', 'list', ...of])).out).toMatch(
+        /^slug .*\negress_gb +egress +sum +\$\.gb +region /,
+      );
+      expect(JSON.parse((await run(['meters', 'list', ...of, '--json'])).out)).toMatchObject([
+        { slug: 'egress_gb' },
+      ]);
+
+      const waiting = await run(['meters', 'backfill', 'egress_gb', ...of, '--no-wait']);
+      expect(waiting).toMatchObject({
+        code: 0,
+        out: expect.stringMatching(/^egress_gb: filling has not begun/),
+      });
+      const { program, address } = await serve();
+      try {
+        const headers = {
+          authorization: `Bearer ${ADMIN_KEY}`,
+          'x-tenant-id': 'big',
+          'content-type': 'application/json',
+        };
+        const events = ['eu', 'us', 'eu'].map((region, i) => ({
+          eventId: randomUUID(),
+          timestamp: new Date(Date.now() - 60_000).toISOString(),
+          customerId: 'acme',
+          eventType: 'egress',
+          metadata: { gb: `0.${i + 1}`, region },
+        }));
+        const body = JSON.stringify(events);
+        expect((await fetch(`${address}/v1/events`, { method: 'POST', headers, body })).status).toBe(200);
+        const filled = await run(['meters', 'backfill', 'egress_gb', ...of]);
+        expect([filled.code, filled.out]).toEqual([0, 'egress_gb: summed up\n']);
+      } finally {
+        program.child.kill('SIGTERM');
+        await program.exited;
+      }
+      const query = ['meters', 'query', 'egress_gb', ...of];
+      const csv = await run([...query, '--group-by', 'region,customer', '--format', 'csv']);
+      expect(csv.out.split('\r\n').slice(0, 3)).toEqual([
+        'windowStart,windowEnd,region,customerId,value,events,ignored,state,revision',
+        expect.stringMatching(/,eu,acme,0\.4,2,0,/),
+        expect.stringMatching(/,us,acme,0\.2,1,0,/),
+      ]);
+      const lines = await run([
+        ...query,
+        '--filter',
+        'region=eu',
+        '--customer',
+        'acme',
+        '--format',
+        'ndjson',
+      ]);
+      expect(JSON.parse(lines.out)).toMatchObject({ value: '0.4', number: 0.4, events: '2' });
+      expect((await run(query)).out).toMatch(/^window start .*\n[^\n]* 0\.6 +3 +0 /);
+    }, 120_000);
+
+    test('what is not there is one line', async () => {
+      const cases: [string[], number, RegExp][] = [
+        [['list', '--tenant', 'none'], 1, /there is no tenant none/],
+        [['query', 'nothing', ...of], 1, /there is no such meter/],
+        [['backfill', 'nothing', ...of], 1, /there is no such meter/],
+        [
+          ['query', 'egress_gb', ...of, '--group-by', 'colour'],
+          2,
+          /groupBy: the meter has no dimension of this name/,
+        ],
+        [['query', 'egress_gb', ...of, '--timezone', 'CET'], 2, /CET is not a time zone/],
+      ];
+      for (const [args, code, message] of cases) {
+        const answer = await run(['meters', ...args]);
+        expect([args, answer.code, answer.out]).toEqual([args, code, '']);
+        expect(answer.err).toMatch(message);
+      }
+    }, 60_000);
+  });
+
   describe('seed', () => {
     test('posts to a service elsewhere by URL and key alone, and compares', async () => {
       const { url, drop } = await createTestDatabase();
@@ -275,6 +424,7 @@ export function describeCommands(runCommand: RunCommand): void {
         });
         await write('customers.json', { customers: [{ tenant: 'mine', id: 'a', name: 'A' }] });
         await write('alert-rules.json', { alertRules: [] });
+        await write('meters.json', { meters: [] });
         // What is wrong stands in the last file.
         const wrong = await run(args, env);
         expect(wrong).toEqual({

@@ -9,7 +9,8 @@ import { RANGE } from './describeBigExport.ts';
 import type { RunCommand } from './support/commandHere.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const COMMANDS = ['serve', 'migrate', 'seed', 'import', 'export', 'keys', 'doctor'];
+const METER = ['--tenant', 'big', '--event-type', 'egress', '--aggregation', 'sum', '--value', '$.gb'];
+const COMMANDS = ['serve', 'migrate', 'seed', 'import', 'export', 'keys', 'meters', 'prices', 'doctor'];
 
 /** What the program says of itself, and of a command line that is wrong. */
 export function describeUsage(runCommand: RunCommand): void {
@@ -37,6 +38,9 @@ export function describeUsage(runCommand: RunCommand): void {
         ['export', 'usage'],
         ['keys', 'create'],
         ['keys', 'rotate'],
+        ['meters', 'create'],
+        ['meters', 'query'],
+        ['prices', 'import'],
       ]) {
         expect(await run([...args, '--help'])).toMatchObject({ code: 0, err: '' });
       }
@@ -75,6 +79,19 @@ export function describeUsage(runCommand: RunCommand): void {
         ],
         [['keys', 'rotate', '7'], /an id as "tidemark keys list" prints it/],
         [['keys', 'rotate', id, '--overlap', '91d'], /--overlap: 90d at most/],
+        [['prices'], /^Usage: tidemark prices/],
+        [['prices', 'import', 'x.csv'], /required option '--tenant <id>' not specified/],
+        [['meters'], /^Usage: tidemark meters/],
+        [['meters', 'list'], /required option '--tenant <id>' not specified/],
+        [['meters', 'create', 'A b', ...METER], /slug: must be lower-case letters/],
+        [['meters', 'create', 'gb', ...METER, '--value', 'gb'], /value: is no JSONPath/],
+        [
+          ['meters', 'create', 'gb', ...METER, '--dimension', 'region'],
+          /--dimension: write it as name=value/,
+        ],
+        [['meters', 'create', 'gb', ...METER, '--filter', '{'], /--filter: a JSON array/],
+        [['meters', 'query', 'gb', '--tenant', 'big', '--granularity', '2h'], /Allowed choices are 30s/],
+        [['meters', 'query', 'gb', '--tenant', 'big', '--from', 'may'], /write it as 2026-11-01/],
         [['seed', '--rate', '0'], /a number above 0 is needed/],
         [['seed', '--tenants', '1001'], /at most 1000 are made/],
         [['seed', '--url', 'localhost'], /write it as http:/],

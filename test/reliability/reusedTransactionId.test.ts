@@ -1,5 +1,6 @@
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { migrate } from '../../src/ground/db/migrate.ts';
@@ -67,7 +68,13 @@ describe.skipIf(inject('engine') !== 'postgres')('a transaction id that a crash 
       for (let i = 0; i < 50; i++) await client.query('select pg_current_xact_id()');
     });
     await proxy.become('open');
-    expect(await answer!).toMatchObject({ status: 200, body: { accepted: 2, duplicates: 0 } });
+    // A server that takes its time to come back has tripped the breaker: the client repeats what it was told to.
+    let answered = await answer!;
+    for (let tries = 0; answered.status === 503 && tries < 100; tries++) {
+      await sleep(250);
+      answered = await t.call('POST', '/v1/events', { key, body: events });
+    }
+    expect(answered).toMatchObject({ status: 200, body: { accepted: 2, duplicates: 0 } });
     const { rows } = await t.sql.query('select event_id from event where tenant_id = $1', [id]);
     expect(new Set(rows.map((row) => row.event_id))).toEqual(new Set(events.map((event) => event.eventId)));
   });

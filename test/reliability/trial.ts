@@ -318,10 +318,8 @@ export class Trial {
     let twice = 0;
     for (const { id, posted, accepted, key } of this.load.tenants) {
       const { rows } = await this.query<{ id: string; n: number; identities: number }>(
-        `select coalesce(e.id, i.id) as id, coalesce(e.n, 0) as n, coalesce(i.n, 0) as identities
-         from (select event_id as id, count(*)::int as n from event where tenant_id = $1 group by 1) e
-         full join (select event_id as id, count(*)::int as n from event_identity where tenant_id = $1 group by 1) i
-           using (id)`,
+        `select event_id as id, count(*)::int as n, known_event($1, event_id)::int as identities
+         from event where tenant_id = $1 group by 1`,
         [id],
       );
       const wrong = rows.filter((row) => row.n !== 1 || row.identities !== 1 || !posted.events.has(row.id));
@@ -333,6 +331,11 @@ export class Trial {
       if (accepted > rows.length) this.problem(`${accepted} events accepted, ${rows.length} stored`);
       await this.compareSummaries({ id, key }, posted);
     }
+    const { rows: keys } = await this.query<{ more: number }>(
+      'select (select count(*)::int from counted_key) - count(distinct (tenant_id, event_id))::int as more from event',
+      [],
+    );
+    if (keys[0]!.more !== 0) this.problem(`${keys[0]!.more} more ids are known than there are events`);
     return twice;
   }
 
@@ -424,6 +427,7 @@ function environment(url: string, site: Site, pace: Pace, fault: Fault): Record<
     ...(fault.unnoticed && {
       INGEST_DEADLINE_MS: String(pace.bounds.post - SLACK_MS),
       DB_CONNECT_TIMEOUT_MS: '5000',
+      DB_PROBE_TIMEOUT_MS: '5000',
     }),
   };
 }

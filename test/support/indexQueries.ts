@@ -16,6 +16,8 @@ const usageBetween = (level: string, from: string, to: string, more = '') =>
 where tenant_id = 'tenant-1' and bucket >= '${from}' and bucket < '${to}'${more}`;
 const CUSTOMER = ` and customer_id = 'customer-7'`;
 
+const LEVEL_NAMES: Record<string, string> = { '30s': 'windows', '1h': 'hours', '1d': 'days' };
+
 /**
  * Every index of the schema, with the statement that needs it. docs/data-model.md is made of this (npm run docs:plans)
  * and a test holds the schema and the plans against it. `:day` is a moment with a day of events after it, `:uuid` an id
@@ -44,11 +46,17 @@ where ts >= ':day' and ts < ':day'::timestamptz + interval '30 seconds' group by
     sql: `select ts, event_id, customer_id, value from tenant_data.event
 where tenant_id = 'tenant-1' and reference = 'order-7' and ts >= ':day' and ts < ':day'::timestamptz + interval '1 day'`,
   },
+  ...Array.from(
+    { length: 7 },
+    (_, slot): IndexQuery => ({
+      index: `event_key_${slot}`,
+      serves: `the dedup of the keys of slot ${slot}: a COPY fails on it; \`known_event\``,
+      sql: `select from event_key where key_${slot} = ':uuid'`,
+    }),
+  ),
   {
     index: 'event_identity_pkey',
-    serves: 'the dedup: a COPY fails on it, and then this says which ids are new',
-    sql: `insert into event_identity (event_id, tenant_id) values (':uuid', 'tenant-1')
-on conflict (event_id, tenant_id) do nothing returning event_id`,
+    serves: 'ids counted before there was event_key, until they are moved',
   },
   {
     index: 'counter_pkey',
@@ -137,6 +145,77 @@ where tenant_id = 'tenant-1' and level = '1h' and bucket = ':day' and customer_i
 where tenant_id = 'tenant-1' and level = '1h' and bucket >= ':day' and bucket < ':next'`,
   },
 
+  // Meters
+  {
+    index: 'meter_pkey',
+    serves: 'a meter by its id',
+    as: 'read',
+    sql: `select slug, series_id from tenant_data.meter where tenant_id = 'tenant-7' and id = md5('meter 7')::uuid`,
+  },
+  {
+    index: 'meter_slug',
+    serves: 'a meter by its slug; two live ones never have the same',
+    as: 'read',
+    sql: `select id, series_id from tenant_data.meter where tenant_id = 'tenant-1' and slug = 'slug_1' and archived_at is null`,
+  },
+  {
+    index: 'meter_age',
+    serves: '`GET /v1/meters`',
+    as: 'read',
+    sql: `select id, slug from tenant_data.meter where tenant_id = 'tenant-1' order by created_at, id limit 101`,
+  },
+  {
+    index: 'price_pkey',
+    serves: 'a price by its id',
+    sql: `select model, input from price where tenant_id = 'tenant-7' and id = md5('price 7')::uuid`,
+  },
+  {
+    index: 'price_age',
+    serves: '`GET /v1/prices`; the prices of a version',
+    as: 'read',
+    sql: `select model, input from tenant_data.price where tenant_id = 'tenant-1' and version <= 7 and (superseded_in is null or superseded_in > 7)`,
+  },
+  { index: 'price_list_pkey', serves: 'the version of the list of prices that an answer is by' },
+  {
+    index: 'meter_series_of',
+    serves: 'retiring series that no meter reads any more',
+    sql: `select from meter where series_id = 7 and archived_at is null`,
+  },
+  {
+    index: 'meter_series_pkey',
+    serves: 'a series by its id',
+    sql: `select filled_from, fill_floor from meter_series where id = 7`,
+  },
+  {
+    index: 'meter_series_live',
+    serves: 'the live series of a definition, which a tenant has once',
+    sql: `select id from meter_series where tenant_id = 'tenant-7' and digest = sha256('7') and retired_at is null`,
+  },
+  {
+    index: 'meter_part_bucket',
+    serves: 'reads of windows that are not folded, folding, filling',
+    as: 'read',
+    sql: `select bucket, sum(events), sum(sum) from tenant_data.meter_part
+where tenant_id = 'tenant-1' and series_id = 1 and bucket >= ':day' and bucket < ':hour' group by bucket`,
+  },
+  { index: 'meter_fold_pkey', serves: 'one row at most' },
+  ...['30s', '1h', '1d'].flatMap((level): IndexQuery[] => [
+    {
+      index: `meter_${level}_customer`,
+      serves: `${LEVEL_NAMES[level]} of one customer, or of all together; upserts of folds and fills`,
+      as: 'read',
+      sql: `select bucket, sum(sum) from tenant_data.meter_${level}
+where tenant_id = 'tenant-1' and series_id = 1 and customer_id = '' and bucket >= ':start' and bucket < ':end' group by bucket`,
+    },
+    {
+      index: `meter_${level}_bucket`,
+      serves: `${LEVEL_NAMES[level]} by customer; what is no longer kept (postgres)`,
+      as: 'read',
+      sql: `select customer_id, sum(sum) from tenant_data.meter_${level}
+where tenant_id = 'tenant-1' and series_id = 1 and bucket = ':day' group by customer_id`,
+    },
+  ]),
+
   // Windows
   {
     index: 'late_window_pkey',
@@ -188,8 +267,10 @@ where tenant_id = 'tenant-1' and bucket >= ':day' and bucket < ':next'`,
   { index: 'window_state_pkey', serves: 'one row at most' },
   { index: 'window_coverage_pkey', serves: 'one row at most' },
   { index: 'refresh_lease_pkey', serves: 'one row at most' },
+  { index: 'usage_fold_pkey', only: 'postgres', serves: 'one row at most' },
   { index: 'window_announcement_pkey', serves: 'one row at most' },
   { index: 'installation_pkey', serves: 'one row at most' },
+  { index: 'identity_move_pkey', serves: 'one row at most' },
   { index: 'retention_pkey', serves: 'one row per relation that is kept for a time' },
   { index: 'schema_migration_pkey', serves: 'which migrations have been applied' },
   { index: 'sql_function_pkey', serves: 'one row per function of the database' },

@@ -10,6 +10,9 @@ import {
 } from '../../dist/ground/db/connections.js';
 import { readEngine } from '../../dist/ground/db/engine.js';
 import { createLogger } from '../../dist/ground/telemetry/logger.js';
+import { FillPace } from '../../dist/sums/meters/keeping/fillPace.js';
+import { fillSeries } from '../../dist/sums/meters/keeping/fillSeries.js';
+import { foldMeters, settleMembers } from '../../dist/sums/meters/keeping/foldMeters.js';
 import { compressChunk } from '../../dist/sums/retention/compressChunks.js';
 import { ClosedFrontier } from '../../dist/sums/windows/closedFrontier.js';
 import { Closer } from '../../dist/sums/windows/closer.js';
@@ -18,8 +21,8 @@ import { WindowMetrics } from '../../dist/sums/windows/windowMetrics.js';
 
 /*
  * One instance of the service, as buildProgram has built it, in a process of its own, so that it can be killed and
- * stopped. It listens as usual; its closer and refresher do a round when they are told to, and close as far as they are
- * told. Orders and reports: world.ts.
+ * stopped. It listens as usual; its closer, its refresher and what keeps meters do a round when they are told to, and
+ * go as far as they are told. Orders and reports: world.ts.
  */
 
 const NEVER_MS = 1_000_000_000;
@@ -28,6 +31,7 @@ const PACKING_MS = 2_000;
 
 const config = loadConfig();
 config.ingest.acceptAheadMs = 10 * 365 * 86_400_000; // time in the oracle runs ahead of the clock
+config.ingest.columnsSpanMs = Number.POSITIVE_INFINITY; // few events, far apart, are to go either way
 config.windows.graceMs = 365 * 86_400_000; // the service's own closer finds nothing due
 config.windows.intervalMs = NEVER_MS;
 const url = config.database.url;
@@ -61,15 +65,42 @@ async function pack(chunks) {
   const watch = createPool(settings('retention'), 1, log);
   try {
     const { rows } = await client.query(
-      `select c.chunk from retention_chunk c join retention r using (relation)
+      `select c.chunk, c.state = 3 as unordered from retention_chunk c join retention r using (relation)
        where c.state <> 1 and r.compress_after is not null order by c.range_end desc, c.relation limit $1`,
       [chunks],
     );
-    for (const { chunk } of rows)
+    for (const chunk of rows)
       await compressChunk(client, watch, chunk, AbortSignal.timeout(PACKING_MS)).catch(() => undefined);
   } finally {
     await Promise.allSettled([client.end(), watch.end()]);
   }
+}
+
+async function keepMeters(steps) {
+  const client = await connect(settings('meters'), log);
+  try {
+    await steps(client);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+function fold({ parts }) {
+  return keepMeters(async (client) => {
+    await foldMeters(client, engine, parts);
+    await settleMembers(client, engine);
+  });
+}
+
+function fill({ spanMs, steps }) {
+  return keepMeters(async (client) => {
+    for (let step = 0; step < steps; step++) {
+      const pace = new FillPace();
+      pace.mostMs = spanMs;
+      pace.blindMs = Math.min(pace.blindMs, spanMs);
+      if ((await fillSeries(client, engine, pace, new AbortController().signal)) === null) return;
+    }
+  });
 }
 
 /** What each loop is at: one round after the other, as in life. */
@@ -77,12 +108,16 @@ const rounds = {
   close: Promise.resolve(),
   refresh: Promise.resolve(),
   pack: Promise.resolve(),
+  fold: Promise.resolve(),
+  fill: Promise.resolve(),
 };
 
 async function obey(order) {
   const round = rounds[order.do].then(async () => {
     if (order.do === 'refresh') return refresher.step();
     if (order.do === 'pack') return pack(order.chunks);
+    if (order.do === 'fold') return fold(order);
+    if (order.do === 'fill') return fill(order);
     told.graceMs = Date.now() - order.untilMs - 15_000; // as graceUpTo of closing.ts
     return closer.step();
   });

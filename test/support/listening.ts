@@ -9,9 +9,9 @@ export interface ListeningService extends TestService {
   key: string;
 }
 
-/** Starts one on a database of its own, for tests that speak HTTP by a socket. */
-export async function startListeningService(): Promise<ListeningService> {
-  const t = await startTestService();
+/** Starts one on a database of its own, for tests that speak HTTP by a socket. `env` as the environment would set it. */
+export async function startListeningService(env: Record<string, string> = {}): Promise<ListeningService> {
+  const t = await startTestService(env);
   const server = await listen(t.service.app, '127.0.0.1', 0, t.config.http.limits);
   const { id: tenantId, key } = await t.tenant();
   return {

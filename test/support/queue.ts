@@ -4,6 +4,7 @@ import { Redis } from 'ioredis';
 import type pg from 'pg';
 import { expect } from 'vitest';
 import { until } from './service.ts';
+import { IDENTITIES } from './storedEvents.ts';
 import { anEvent } from './traffic.ts';
 
 /** What the service makes of an entry, and nothing else. */
@@ -113,7 +114,7 @@ export async function expectCountedOnce(
   const { rows } = await sql.query(
     `select count(*)::int as rows, count(distinct event_id)::int as ids, coalesce(sum(tokens), 0)::int as tokens,
        coalesce(sum(value) filter (where event_type = 'counter.increment'), 0)::int as value,
-       (select count(*)::int from event_identity where tenant_id = $1) as identities
+       ${IDENTITIES} as identities
      from event where tenant_id = $1`,
     [tenantId],
   );

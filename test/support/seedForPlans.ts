@@ -27,7 +27,10 @@ export async function seedForPlans(sql: pg.ClientBase, events: number): Promise<
      from generate_series(0, ${events} - 1) as n`,
   );
   await sql.query(`
-    insert into event_identity (event_id, tenant_id) select event_id, tenant_id from event;
+    insert into event_key (key_0, key_1, key_2, key_3, key_4, key_5, key_6)
+      select k[1], k[2], k[3], k[4], k[5], k[6], k[7] from (
+        select array_agg(event_id order by event_id) as k
+        from (select event_id, row_number() over (order by event_id) / 7 as n from event) as e group by n) as dealt;
     insert into tenant (id, name) select 'tenant-' || n, 'Tenant' from generate_series(0, 1999) as n;
     insert into customer (tenant_id, external_id) select 'tenant-' || t, 'customer-' || c
       from generate_series(0, 19) as t, generate_series(0, 999) as c;
@@ -50,6 +53,33 @@ export async function seedForPlans(sql: pg.ClientBase, events: number): Promise<
       from generate_series(0, 19) as t, generate_series(0, 95) as h, generate_series(0, 9) as k;
     insert into activity_customer select 'tenant-' || t, '1h', timestamptz '${iso(start)}' + h * interval '1 hour', 'customer-' || k
       from generate_series(0, 19) as t, generate_series(0, 95) as h, generate_series(0, 29) as k;
+    insert into meter_series (tenant_id, definition, digest, event_type, filter, paths, is_distinct, fill_floor, filled_from)
+      select 'tenant-' || n % 200, '{}', sha256(n::text::bytea), 'api.request', '[]', '{}', false, '-infinity', '-infinity'
+      from generate_series(1, 2000) as n;
+    insert into meter (id, tenant_id, slug, name, event_type, aggregation, series_id, created_at)
+      select md5('meter ' || n)::uuid, 'tenant-' || n % 200, 'slug_' || n, 'Meter', 'api.request', 'count', n,
+        timestamptz '${iso(start)}' + n * interval '1 second'
+      from generate_series(1, 2000) as n;
+    insert into meter_part (series_id, bucket, tenant_id, customer_id, dims, events, counted, sum, ignored_missing,
+        ignored_null, ignored_type, ignored_range)
+      select s, timestamptz '${iso(end)}' - 3 * interval '1 day' + n % 200 * interval '30 seconds', 'tenant-' || s % 200, 'customer-' || n % 20, '{}',
+        1, 1, 1, 0, 0, 0, 0 from generate_series(1, 50) as s, generate_series(1, 400) as n;
+    ${Object.entries({ '30s': '30 minutes', '1h': '1 hour', '1d': '1 day' })
+      .map(
+        ([level, step]) => `
+    insert into meter_${level} (series_id, bucket, tenant_id, customer_id, dims, dims_digest, events, counted, sum,
+        ignored_missing, ignored_null, ignored_type, ignored_range)
+      select s, b, 'tenant-' || s % 200, case when c = 0 then '' else 'customer-' || c end, '{}', meter_dims_digest('{}'),
+        1, 1, 1, 0, 0, 0, 0
+      from generate_series(1, 50) as s, generate_series(0, 19) as c,
+        generate_series(timestamptz '${iso(start)}', timestamptz '${iso(end)}' - interval '1 second', interval '${step}') as b;`,
+      )
+      .join('')}
+    insert into price_list select 'tenant-' || n, 1, '${iso(start)}' from generate_series(0, 199) as n;
+    insert into price (id, tenant_id, model, match, currency, input, version, created_at)
+      select md5('price ' || n)::uuid, 'tenant-' || n % 200, 'model-' || n / 200, 'exact', 'USD', 0.000001, 1,
+        timestamptz '${iso(start)}' + n * interval '1 second'
+      from generate_series(1, 20000) as n;
     insert into activity_users select 'tenant-' || t, '1h', timestamptz '${iso(start)}' + h * interval '1 hour', 30
       from generate_series(0, 199) as t, generate_series(0, 95) as h;
     -- Their triggers take turns with batches, of which there are none here.

@@ -75,8 +75,10 @@ export async function startServiceOn(
     LOG_LEVEL: 'silent',
     CLOSER_INTERVAL_MS: '100',
     AUTH_FAILURES_PER_MINUTE: '1000000',
+    INGEST_COLUMNS_FROM_ROWS: '5', // batches are small here, and are to go either way
     ...env,
   });
+  config.ingest.columnsSpanMs = Number.POSITIVE_INFINITY; // and far apart
   parts.configure?.(config);
   const service = await createService(config, url, parts.log ?? createLogger(config), {
     endpointCheck: async () => undefined,

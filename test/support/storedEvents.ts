@@ -1,5 +1,13 @@
 import type { TestService } from './service.ts';
 
+/**
+ * How many events of the tenant $1 are known by their ids, and how many ids more are known than there are events of all
+ * tenants: together how many identities there are, if none is of an event that is not stored.
+ */
+export const IDENTITIES = `
+  (select count(*) filter (where tenant_id = $1 and known_event(tenant_id, event_id)) + (select count(*) from counted_key)
+     - count(distinct (tenant_id, event_id)) from event)::int`;
+
 /** How often each event of a tenant is stored, by its id. */
 export async function storedEvents(t: TestService, tenantId: string): Promise<Map<string, number>> {
   const { rows } = await t.sql.query(

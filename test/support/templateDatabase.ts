@@ -57,8 +57,15 @@ export const MIGRATED_NOW = `
     update window_closing set closed_at = ms, closed_until = w;
     update window_announcement set announced_until = w, updated_at = now();
     update window_coverage set covered_until = w, updated_at = now();
+    if to_regclass('usage_fold') is not null then
+      update usage_fold set folded_until = w, updated_at = now();
+    end if;
+    if to_regclass('meter_fold') is not null then
+      update meter_fold set members_1h_until = h, members_1d_until = d, updated_at = now();
+    end if;
     update retention set moved_at = now(), updated_at = now();
     update refresh_lease set updated_at = now();
     update sql_function set applied_at = now();
-    update installation set created_at = now(), import_ids_since = now();
+    update installation set created_at = now(), import_ids_since = now(), identity_secret = gen_random_uuid();
+    update identity_move set finished_at = now();
   end $$`;

@@ -18,6 +18,10 @@ type Order = { id: number } & (
   | { do: 'refresh' }
   /** Into the columnstore with the newest chunks that are not there, though nothing there is of any age. */
   | { do: 'pack'; chunks: number }
+  /** So many parts of meters at most; and the members of an hour or a day that is over. */
+  | { do: 'fold'; parts: number }
+  /** Steps of a fill, each of so much time at most. */
+  | { do: 'fill'; spanMs: number; steps: number }
 );
 
 interface Report {
@@ -150,6 +154,7 @@ export class World {
       LOG_LEVEL: 'silent',
       CLOSER_STEP_MINUTES: '60',
       INGEST_DEADLINE_MS: '10000',
+      INGEST_COLUMNS_FROM_ROWS: '3', // so that most batches are written both ways
     };
     this.instances = Array.from({ length: instances }, () => new Instance(env));
   }

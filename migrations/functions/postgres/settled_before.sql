@@ -1,13 +1,13 @@
--- revision 1, 0ee0296102d7
+-- revision 3, 5a1855927047
 /* Whether nothing older than a moment is still to be brought in anywhere, or to be told of. */
 create or replace function settled_before(at timestamptz) returns boolean
 language sql as $$
-  select c.covered_until >= at and a.announced_until >= at
-
+  select c.covered_until >= at and a.announced_until >= at and f.folded_until >= at
     and not exists (select from late_window where stale and bucket < at)
     and not exists (select from late_window where stale_references and bucket < at)
     and not exists (select from late_window where activity_revision < revision and bucket < at)
-  from window_state s, window_coverage c, window_announcement a
+    and not exists (select from meter_series where retired_at is null and filled_from > fill_floor and fill_floor < at)
+  from window_state s, window_coverage c, window_announcement a, usage_fold f
 $$;
 
 revoke execute on function settled_before(timestamptz) from public;

@@ -1,8 +1,8 @@
--- revision 2, 99a113a558d0
+-- revision 3, f665cd2b478e
 /*
  * Brings closed windows into the activity tables: those since covered_until, over at most 'step', and at most
- * 'most' of those that late events have changed. One instance at a time. Returns how many changed windows (of a
- * customer each) it has brought in, and whether there is more to do.
+ * 'most' of those that late events have changed, fewer where they have more than ten customers each. One instance at a
+ * time. Returns how many changed windows (of a customer each) it has brought in, and whether there is more to do.
  *
  * In one snapshot, which is older than the lock: what another instance has done since then fails it with 40001,
  * at the latest where it says that it has done something. (1) Alone. (2) What to do, over a week at most, since
@@ -14,9 +14,14 @@
  *
  * Changed windows that the rollups have come first: one that is stale costs a search through the events between it and
  * now. Where there are only such, they find their events by equality, not by comparing each with each.
+ *
+ * Nobody knows beforehand how many windows there are, least of all after an import. So what is in hand is joined by hash
+ * alone, which cannot compare each with each whatever the planner takes it for; what is looked up in a table, as many times
+ * as there are windows, is in a lateral of its own, by index.
  */
 create or replace function cover_activity(step interval, most integer, out windows bigint, out more boolean)
-language plpgsql set plan_cache_mode = force_custom_plan set jit = off as $$
+language plpgsql set plan_cache_mode = force_custom_plan set jit = off
+set enable_nestloop = off set enable_mergejoin = off set enable_sort = off as $$
 declare
   oldest timestamptz;
   from_at timestamptz;
@@ -26,7 +31,10 @@ declare
   buckets timestamptz[];
   first_at timestamptz;
   last_at timestamptz;
-  seen jsonb;
+  by_rollup boolean; -- the changed windows are in the rollups; else none of those that wait is
+  room bigint;
+  left_over boolean;
+  seen tid[]; -- of one snapshot: a row that another has changed since is found where it was
 begin
   windows := 0;
   more := false;
@@ -35,20 +43,28 @@ begin
   select c.covered_from, c.covered_until into oldest, from_at from window_coverage c;
   select least(s.closed_until, s.refreshed_30s) into reach from window_state s;
   to_at := greatest(from_at, least(reach, from_at + step));
-  select array_agg(tenant_id), array_agg(bucket) into tenants, buckets
-  from (select tenant_id, bucket from late_window
-        where activity_revision < revision and bucket < from_at
-          and (not stale or not exists (
-            select from late_window l where l.activity_revision < l.revision and l.bucket < from_at and not l.stale))
-        group by tenant_id, bucket order by tenant_id, bucket limit most) as changed;
+  foreach by_rollup in array array[true, false] loop
+    room := case when by_rollup then 10::bigint * most else most end;
+    select array_agg(tenant_id), array_agg(bucket), count(*) > 0 and (count(*) = most or sum(customers) = room)
+      into tenants, buckets, left_over
+    from (
+      select tenant_id, bucket, count(*) as customers
+      from (select tenant_id, bucket from late_window
+            where activity_revision < revision and bucket < from_at and stale = not by_rollup
+            order by tenant_id, bucket limit room) as first
+      group by tenant_id, bucket order by tenant_id, bucket limit most
+    ) as changed;
+    exit when tenants is not null;
+  end loop;
   if to_at = from_at and tenants is null then return; end if;
   if to_at > from_at and exists (select from unnest(buckets) as b where b < from_at - interval '8 days') then
     tenants := '{}';
     buckets := '{}';
-    most := 0; -- which says that there is more to do
+    left_over := true;
   elsif exists (select from unnest(buckets) as b
                 where b >= (select min(first) from unnest(buckets) as first) + interval '8 days') then
-    select array_agg(t), array_agg(b), count(*) into tenants, buckets, most
+    left_over := true;
+    select array_agg(t), array_agg(b) into tenants, buckets
     from unnest(tenants, buckets) as c (t, b)
     where b < (select min(first) from unnest(buckets) as first) + interval '8 days';
   end if;
@@ -60,12 +76,21 @@ begin
     with changed as materialized (
       select tenant_id, bucket from unnest($1, $2) as c (tenant_id, bucket)
     ), late as materialized (
-      select l.tenant_id, l.bucket, l.customer_id, l.stale, l.revision, l.activity_revision < l.revision as lacking
-      from changed c join late_window l using (tenant_id, bucket)
+      select l.tenant_id, l.bucket, l.customer_id, l.stale, l.place, l.activity_revision < l.revision as lacking
+      from changed c
+        cross join lateral (
+          select l.*, l.ctid as place from late_window l
+          where l.tenant_id = c.tenant_id and l.bucket = c.bucket
+          offset 0
+        ) as l
       union all
-      select l.tenant_id, l.bucket, l.customer_id, l.stale, l.revision, true
-      from tenant t join late_window l on l.tenant_id = t.id
-      where l.bucket >= %1$L and l.bucket < %2$L
+      select l.tenant_id, l.bucket, l.customer_id, l.stale, l.place, true
+      from tenant t
+        cross join lateral (
+          select l.*, l.ctid as place from late_window l
+          where l.tenant_id = t.id and l.bucket >= %1$L and l.bucket < %2$L
+          offset 0
+        ) as l
     ), usage as materialized (
       select tenant_id, bucket, customer_id, event_type, sum(calls)::bigint as calls
       from (
@@ -73,8 +98,17 @@ begin
         from usage_30s u where u.bucket >= %1$L and u.bucket < %2$L
         union all
         select u.tenant_id, u.bucket, u.customer_id, u.event_type, u.calls
+        from changed c
+          cross join lateral (
+            select u.tenant_id, u.bucket, u.customer_id, u.event_type, u.calls from usage_30s u
+            where u.tenant_id = c.tenant_id and u.bucket = c.bucket and u.bucket >= %3$L and u.bucket < %4$L
+            offset 0
+          ) as u
+        union all
+        -- Of windows that are not in it usage_30s makes rows of events each time that it is read: all of them at once.
+        select u.tenant_id, u.bucket, u.customer_id, u.event_type, u.calls
         from changed c join usage_30s u using (tenant_id, bucket)
-        where u.bucket >= %3$L and u.bucket < %4$L
+        where u.bucket >= %7$L and u.bucket < %8$L
       ) as rolled_up
       where not exists (select from late l
                         where l.stale and (l.tenant_id, l.bucket, l.customer_id)
@@ -117,8 +151,11 @@ begin
       select u.tenant_id, u.bucket, u.event_type, u.calls - coalesce(a.calls, 0) as calls
       from (select tenant_id, bucket, event_type, sum(calls)::bigint as calls
             from usage group by tenant_id, bucket, event_type) as u
-        left join activity_calls a
-          on a.level = '30s' and (a.tenant_id, a.bucket, a.event_type) = (u.tenant_id, u.bucket, u.event_type)
+        left join lateral (
+          select a.calls from activity_calls a
+          where a.level = '30s' and (a.tenant_id, a.bucket, a.event_type) = (u.tenant_id, u.bucket, u.event_type)
+          offset 0
+        ) as a on true
     ), calls as (
       insert into activity_calls as a (tenant_id, level, bucket, event_type, calls)
       select tenant_id, '30s', bucket, event_type, calls from grown
@@ -130,29 +167,27 @@ begin
       from grown group by 1, 3, 4
       on conflict (tenant_id, level, bucket, event_type) do update set calls = a.calls + excluded.calls
     )
-    select jsonb_agg(jsonb_build_object('tenant_id', tenant_id, 'bucket', bucket, 'customer_id', customer_id,
-                                        'revision', revision))
-    from late where lacking
-    $statement$, from_at, to_at, coalesce(first_at, from_at), coalesce(last_at, from_at),
+    select array_agg(place) from late where lacking
+    $statement$, from_at, to_at,
+    case when by_rollup then coalesce(first_at, from_at) else from_at end,
+    case when by_rollup then coalesce(last_at, from_at) else from_at end,
     case when to_at = from_at then coalesce(first_at, from_at) else least(from_at, first_at) end,
-    case when to_at = from_at then coalesce(last_at, to_at) else greatest(to_at, last_at) end)
+    case when to_at = from_at then coalesce(last_at, to_at) else greatest(to_at, last_at) end,
+    case when by_rollup then from_at else coalesce(first_at, from_at) end,
+    case when by_rollup then from_at else coalesce(last_at, from_at) end)
   into seen using coalesce(tenants, '{}'), coalesce(buckets, '{}');
 
   update late_window l set activity_revision = l.revision
-  from (
-    select l.tenant_id, l.bucket, l.customer_id
-    from jsonb_to_recordset(seen)
-      as s (tenant_id text, bucket timestamptz, customer_id text, revision integer)
-      join late_window l using (tenant_id, bucket, customer_id)
-    where l.revision = s.revision and tenant_data.replaced_by(l.xmin, l.xmax) is null
-    for update of l skip locked
-  ) as free
-  where (l.tenant_id, l.bucket, l.customer_id) = (free.tenant_id, free.bucket, free.customer_id);
+  where l.ctid = any (array(
+    select free.ctid from late_window free
+    where free.ctid = any (seen) and tenant_data.replaced_by(free.xmin, free.xmax) is null
+    for update skip locked
+  ));
   get diagnostics windows = row_count;
 
   update window_coverage set covered_until = greatest(covered_until, to_at), updated_at = now();
   perform require_unmoved_chunks();
-  more := to_at < reach or cardinality(tenants) = most;
+  more := to_at < reach or left_over;
 end $$;
 
 revoke execute on function cover_activity(interval, integer) from public;

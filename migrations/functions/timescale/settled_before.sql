@@ -1,4 +1,4 @@
--- revision 1, 0d679cec71c9
+-- revision 2, 79ab995140a8
 /* Whether nothing older than a moment is still to be brought in anywhere, or to be told of. */
 create or replace function settled_before(at timestamptz) returns boolean
 language sql as $$
@@ -7,6 +7,7 @@ language sql as $$
     and not exists (select from late_window where stale and bucket < at)
     and not exists (select from late_window where stale_references and bucket < at)
     and not exists (select from late_window where activity_revision < revision and bucket < at)
+    and not exists (select from meter_series where retired_at is null and filled_from > fill_floor and fill_floor < at)
   from window_state s, window_coverage c, window_announcement a
 $$;
 

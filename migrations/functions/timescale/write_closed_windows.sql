@@ -1,11 +1,14 @@
--- revision 2, a5c96b96cd1b
+-- revision 3, 2deae38785ee
 /*
  * Writes window.closed for the windows that have closed and are in usage_30s, at most 'most' of them at a time, and
  * notes how far it got, in one transaction: each window is announced once, whoever does it. Of events it plans those of
  * the windows. Returns whether there is more to do.
+ *
+ * Windows and what is late of them are joined by hash: how many there are the planner does not know.
  */
 create or replace function write_closed_windows(most integer) returns boolean
-language plpgsql set jit = off set plan_cache_mode = force_custom_plan as $$
+language plpgsql set jit = off set plan_cache_mode = force_custom_plan
+set enable_nestloop = off set enable_mergejoin = off as $$
 declare
   tenants text[];
   from_at timestamptz;
@@ -24,7 +27,9 @@ begin
       select u.bucket, u.tenant_id, u.customer_id, coalesce(l.revision, 0) as revision, u.endpoint, u.model, u.calls,
         u.tokens, u.input_tokens, u.output_tokens, u.latency_sum, u.latency_count
       from usage_30s u
-      left join late_window l using (bucket, tenant_id, customer_id)
+      left join (
+        select * from late_window where tenant_id = any (tenants) and bucket >= from_at and bucket < to_at
+      ) as l using (bucket, tenant_id, customer_id)
       where u.tenant_id = any (tenants) and u.bucket >= from_at and u.bucket < to_at and l.stale is not true
       union all
       select l.bucket, l.tenant_id, l.customer_id, l.revision, e.endpoint, e.model, 1, coalesce(e.tokens, 0),

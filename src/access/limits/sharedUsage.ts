@@ -1,5 +1,5 @@
-import { Redis } from 'ioredis';
 import { RateLimiterRedis } from 'rate-limiter-flexible';
+import { Redis } from '../../ground/redisClient.ts';
 
 /** How long Redis is left alone after a failure, in ms. */
 const PAUSE_MS = 1_000;

@@ -175,6 +175,83 @@ describe('what the database has said', () => {
   });
 });
 
+describe('a header that was shown a moment ago', () => {
+  const header = 'Bearer good';
+
+  it('is recalled without being hashed, in the very spelling that was shown', async () => {
+    const { authenticator, ask, add } = setUp();
+    add('good');
+    expect(authenticator.recall(header)).toBeUndefined();
+    expect(await ask('good')).toBe('t');
+    expect(authenticator.recall(header)).toMatchObject({ tenantId: 't', keyId: 'good' });
+    for (const other of [undefined, '', 'Bearer goo', 'Bearer gooD', 'bearer good', 'Bearer  good', 'good']) {
+      expect(authenticator.recall(other), other).toBeUndefined();
+    }
+  });
+
+  it('is forgotten at once where its key is changed here, and five seconds after it was asked elsewhere', async () => {
+    const { authenticator, ask, add } = setUp();
+    add('good');
+    vi.useFakeTimers({ toFake: ['performance'] });
+    try {
+      await ask('good');
+      for (const ms of [0, 3_000, 1_999]) {
+        vi.advanceTimersByTime(ms);
+        expect(await ask('good')).toBe('t'); // asking again is no reason to believe it for longer
+        expect(authenticator.recall(header)).toBeDefined();
+      }
+      vi.advanceTimersByTime(1);
+      expect(authenticator.recall(header)).toBeUndefined();
+      await ask('good');
+      expect(authenticator.recall(header)).toBeDefined();
+      add('good', { revoked_at: new Date() });
+      authenticator.forget();
+      expect(authenticator.recall(header)).toBeUndefined();
+      expect(await ask('good')).toBe('key_revoked');
+      expect(authenticator.recall(header)).toBeUndefined();
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('ends with its key', async () => {
+    const { authenticator, ask, add } = setUp();
+    add('good', { expires_at: new Date(Date.now() + 150) });
+    await ask('good');
+    expect(authenticator.recall(header)).toBeDefined();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(authenticator.recall(header)).toBeUndefined();
+  });
+
+  it('is not remembered where its key is refused, of the configuration, or hidden in a long header', async () => {
+    const { authenticator, ask, add } = setUp();
+    add('revoked', { revoked_at: new Date() });
+    add('good');
+    const padded = `${' '.repeat(300)}good`;
+    for (let i = 0; i < 3; i++) {
+      await ask('wrong');
+      await ask('revoked');
+      await ask(ADMIN_KEY);
+      await authenticator.authenticate(`Bearer ${padded}`, () => 'a');
+    }
+    for (const key of ['wrong', 'revoked', ADMIN_KEY.replaceAll(' ', '-'), padded]) {
+      expect(authenticator.recall(`Bearer ${key}`), key).toBeUndefined();
+    }
+  });
+
+  it('makes room for others: ten thousand are remembered', async () => {
+    const { authenticator, ask, add } = setUp();
+    for (let i = 0; i < 10_100; i++) {
+      add(`good-${i}`);
+      await ask(`good-${i}`);
+    }
+    const recalled = Array.from({ length: 10_100 }, (_, i) => authenticator.recall(`Bearer good-${i}`));
+    expect(recalled.filter(Boolean)).toHaveLength(10_000);
+    expect(recalled[10_099]).toBeDefined();
+    expect(recalled[0]).toBeUndefined();
+  });
+});
+
 it('a database that does not answer keeps nobody waiting for ever', async () => {
   const { ask, add } = setUp({ held: true });
   for (let i = 0; i < 10; i++) add(`good-${i}`);

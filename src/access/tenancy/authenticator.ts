@@ -13,6 +13,8 @@ const TTL_MS = 5_000;
 const REFUSED_TTL_MS = 1_000;
 /** For how long a key that was good is looked up even from an address that is slowed down, in ms. */
 const PROVEN_TTL_MS = 3_600_000;
+/** Longest header whose caller is remembered, in characters: a key of ours has 46, and who sends more has to wait. */
+const MAX_HEADER = 256;
 /** Look-ups at a time, as many as there are connections. What waits is asked again whether its address is slowed. */
 const LOOKUPS_AT_ONCE = 2;
 
@@ -42,11 +44,15 @@ export interface AuthenticatorOptions {
  * From an address that is slowed down for its wrong keys, a key that has been good within the hour goes on working; one
  * that has not waits for the address's turn. Of the keys of the configuration, which may be weak, that holds for each
  * address by itself: otherwise guessing would be free wherever the right key is in use.
+ *
+ * What a header has been found to say is remembered for as long as its key is believed, and no longer. Finding it again
+ * takes no constant time either: a Map compares texts only where their hashes are equal, which Node seeds at random.
  */
 export class Authenticator {
   private readonly options: AuthenticatorOptions;
   private readonly adminHashes: Buffer[];
-  private readonly known = new ExpiringCache<Caller & { expiresAt: number | null }>(TTL_MS);
+  private readonly known = new ExpiringCache<KnownCaller>(TTL_MS);
+  private readonly byHeader = new ExpiringCache<KnownCaller>(TTL_MS);
   private readonly refused = new ExpiringCache<Refusal>(REFUSED_TTL_MS);
   private readonly proven = new ExpiringCache<true>(PROVEN_TTL_MS);
   private readonly turns: Turns;
@@ -60,19 +66,29 @@ export class Authenticator {
   }
 
   /**
+   * The caller of a tenant's or platform's key that was shown in the same header a moment ago and is still believed;
+   * undefined: `authenticate` is to be asked. A key of the configuration is never among them.
+   */
+  recall(header: string | undefined): Caller | undefined {
+    return header === undefined ? undefined : stillValid(this.byHeader.get(header));
+  }
+
+  /**
    * @param header the value of Authorization, `Bearer …`.
    * @param addressOf whom wrong keys are counted for: `countedAddress` of the client.
    * @throws {TidemarkError} `unauthenticated`, `key_unknown`, `key_revoked`, `key_expired`, `tenant_inactive`,
    * `too_many_requests`, `database_unavailable`.
    */
   async authenticate(header: string | undefined, addressOf: () => string): Promise<Caller> {
+    const recalled = this.recall(header);
+    if (recalled) return recalled;
     const key = /^Bearer +(\S+) *$/i.exec(header ?? '')?.[1];
-    if (key === undefined) {
+    if (header === undefined || key === undefined) {
       throw new TidemarkError('unauthenticated', 'send a key as "Authorization: Bearer tm_…"');
     }
     const hash = hashKey(key);
     const cacheKey = hash.toString('latin1');
-    const known = this.knownCaller(cacheKey);
+    const known = this.remember(header, cacheKey);
     if (known) return known;
 
     const address = addressOf();
@@ -83,6 +99,7 @@ export class Authenticator {
     const verdict = await this.judge({ hash, cacheKey, address, isAdminKey, proven });
     if (!('refused' in verdict)) {
       this.proven.set(proof, true);
+      this.remember(header, cacheKey);
       return verdict;
     }
     throw new TidemarkError(verdict.refused, verdict.message);
@@ -92,7 +109,15 @@ export class Authenticator {
   forget(): void {
     this.changes++;
     this.known.clear();
+    this.byHeader.clear();
     this.refused.clear();
+  }
+
+  /** The caller of a key that is believed, from now on also by the header that it was shown in. */
+  private remember(header: string, cacheKey: string): Caller | undefined {
+    const known = stillValid(this.known.get(cacheKey));
+    if (known && header.length <= MAX_HEADER) this.byHeader.set(header, known, known.asked);
+    return known;
   }
 
   private async judge(shown: {
@@ -110,7 +135,8 @@ export class Authenticator {
     return this.turns.take(async () => {
       if (!admitted) await wrongKeys.admit(address); // others of this address may have been wrong meanwhile
       if (isAdminKey) return PLATFORM;
-      const verdict = this.knownCaller(cacheKey) ?? this.refused.get(cacheKey) ?? this.look(hash, cacheKey);
+      const verdict =
+        stillValid(this.known.get(cacheKey)) ?? this.refused.get(cacheKey) ?? this.look(hash, cacheKey);
       return this.counted(await verdict, address); // before the next takes its turn
     });
   }
@@ -118,11 +144,6 @@ export class Authenticator {
   private async counted(verdict: Verdict, address: string): Promise<Verdict> {
     if ('refused' in verdict && verdict.refused === 'key_unknown') await this.options.wrongKeys.note(address);
     return verdict;
-  }
-
-  private knownCaller(cacheKey: string): Caller | undefined {
-    const known = this.known.get(cacheKey);
-    return known && (known.expiresAt === null || known.expiresAt > Date.now()) ? known : undefined;
   }
 
   private async look(hash: Buffer, cacheKey: string): Promise<Verdict> {
@@ -147,6 +168,7 @@ export class Authenticator {
       tenantId: row.tenant_id,
       scopes: new Set(row.scopes),
       expiresAt: row.expires_at?.getTime() ?? null,
+      asked,
       limits: row.tenant_id === null ? null : limitsOf(row, this.options.limits),
     };
     if (current) this.known.set(cacheKey, caller, asked);
@@ -160,6 +182,17 @@ export class Authenticator {
       .query('update api_key set last_used_at = now() where id = $1', [keyId])
       .catch(() => undefined);
   }
+}
+
+interface KnownCaller extends Caller {
+  /** ms since the epoch. */
+  expiresAt: number | null;
+  /** When the database was asked (performance.now()). */
+  asked: number;
+}
+
+function stillValid(known: KnownCaller | undefined): KnownCaller | undefined {
+  return known && (known.expiresAt === null || known.expiresAt > Date.now()) ? known : undefined;
 }
 
 interface KeyRow {

@@ -40,6 +40,57 @@ export async function listCustomers(
   return pageOf(rows.map(toCustomer), query.limit, CUSTOMERS, (customer) => [customer.customerId]);
 }
 
+/** @throws {TidemarkError} `not_found`. */
+export async function getCustomer(
+  db: Queryable,
+  context: TenantContext,
+  customerId: string,
+): Promise<Customer> {
+  const { rows } = await db.query<Row>(
+    `select ${COLUMNS} from tenant_data.customer where tenant_id = $1 and external_id = $2`,
+    [context.tenantId, customerId],
+  );
+  if (!rows[0]) throw noSuchCustomer();
+  return toCustomer(rows[0]);
+}
+
+export interface CustomerSearch {
+  /** Part of the id, or of the name (of one that has none: of the id), in any case. */
+  idPart?: string | undefined;
+  namePart?: string | undefined;
+  /** The id itself. */
+  customerId?: string | undefined;
+  /** Customers that are passed over. */
+  offset: number;
+  limit: number;
+}
+
+/** Customers by id that are like what is looked for, and how many there are in all. */
+export async function searchCustomers(
+  db: Queryable,
+  context: TenantContext,
+  { idPart, namePart, customerId, offset, limit }: CustomerSearch,
+): Promise<{ data: Customer[]; total: number }> {
+  const { rows } = await db.query<Row & { total: string }>(
+    `with found as materialized (
+       select ${COLUMNS} from tenant_data.customer
+       where tenant_id = $1
+         and ($2::text is null or external_id = $2)
+         and ($3::text is null or strpos(lower(external_id), lower($3)) > 0)
+         and ($4::text is null or strpos(lower(coalesce(name, external_id)), lower($4)) > 0)
+     )
+     select page.*, total from (select count(*) as total from found) as counted left join (
+       select * from found order by external_id collate "C" limit $5 offset $6
+     ) as page on true
+     order by external_id collate "C"`,
+    [context.tenantId, customerId ?? null, idPart ?? null, namePart ?? null, limit, offset],
+  );
+  return {
+    data: rows.filter((row) => row.external_id !== null).map(toCustomer),
+    total: Number(rows[0]!.total),
+  };
+}
+
 /** Makes customers that are not there yet, as their first event would: without a name. */
 export async function registerCustomers(
   db: Queryable,
@@ -77,8 +128,12 @@ export async function updateCustomer(
      select ${COLUMNS} from changed`,
     [context.tenantId, customerId, changes.name, JSON.stringify(actor)],
   );
-  if (!rows[0]) throw new TidemarkError('not_found', 'there is no such customer');
+  if (!rows[0]) throw noSuchCustomer();
   return toCustomer(rows[0]);
+}
+
+function noSuchCustomer(): TidemarkError {
+  return new TidemarkError('not_found', 'there is no such customer');
 }
 
 function toCustomer(row: Row): Customer {

@@ -31,3 +31,12 @@ it('holds no more than its capacity, and drops what was set first', () => {
   cache.set('c', 4);
   expect([cache.get('a'), cache.get('b'), cache.get('c')]).toEqual([3, undefined, 4]);
 });
+
+it('keeps nothing that has expired once something else comes', () => {
+  const cache = new ExpiringCache<number>(1_000);
+  for (const key of ['a', 'b', 'c']) cache.set(key, 1);
+  vi.advanceTimersByTime(1_000);
+  expect(cache.size).toBe(3);
+  cache.set('d', 2);
+  expect(cache.size).toBe(1);
+});

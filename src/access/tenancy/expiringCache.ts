@@ -1,4 +1,7 @@
-/** A bounded map whose entries are forgotten after `ttlMs`; the oldest goes when it is full. */
+/**
+ * A bounded map whose entries are forgotten after `ttlMs`; the oldest goes when it is full. What has expired stays in
+ * memory until something else comes, and no longer.
+ */
 export class ExpiringCache<Value> {
   private readonly entries = new Map<string, { value: Value; until: number }>();
   private readonly ttlMs: number;
@@ -20,8 +23,16 @@ export class ExpiringCache<Value> {
   /** @param asOf the moment (performance.now()) the value was true at: when the question was put, not answered. */
   set(key: string, value: Value, asOf = performance.now()): void {
     this.entries.delete(key);
-    if (this.entries.size >= this.capacity) this.entries.delete(this.entries.keys().next().value!);
+    for (const [oldest, { until }] of this.entries) {
+      if (this.entries.size < this.capacity && until > performance.now()) break;
+      this.entries.delete(oldest);
+    }
     this.entries.set(key, { value, until: asOf + this.ttlMs });
+  }
+
+  /** Entries in memory, expired ones included. */
+  get size(): number {
+    return this.entries.size;
   }
 
   delete(key: string): void {

@@ -10,6 +10,15 @@ const TTL_MS = 5_000;
 export interface KnownTenant {
   state: 'active' | 'inactive' | 'unknown';
   limits: TenantLimits;
+  otlp: OtlpSettings;
+}
+
+/** What a tenant has said about what comes by OTLP. */
+export interface OtlpSettings {
+  /** Keys of attributes in which the customer is; null: the usual ones. */
+  customerAttributes: readonly string[] | null;
+  /** Whom a call is of that names nobody; null: it is refused. */
+  defaultCustomerId: string | null;
 }
 
 /** Which tenants there are, whether they are active and what they may send, remembered for a few seconds. */
@@ -35,11 +44,21 @@ export class TenantDirectory {
       active: boolean;
       requests_per_second: number | null;
       events_per_second: number | null;
-    }>('select active, requests_per_second, events_per_second from tenant where id = $1', [tenantId]);
+      otlp_customer_attributes: string[] | null;
+      otlp_default_customer_id: string | null;
+    }>(
+      `select active, requests_per_second, events_per_second, otlp_customer_attributes, otlp_default_customer_id
+       from tenant where id = $1`,
+      [tenantId],
+    );
     const [row] = rows;
     const found: KnownTenant = {
       state: row === undefined ? 'unknown' : row.active ? 'active' : 'inactive',
       limits: limitsOf(row ?? { requests_per_second: 0, events_per_second: 0 }, this.defaults),
+      otlp: {
+        customerAttributes: row?.otlp_customer_attributes ?? null,
+        defaultCustomerId: row?.otlp_default_customer_id ?? null,
+      },
     };
     if (changes === this.changes) this.known.set(tenantId, found, asked);
     return found;

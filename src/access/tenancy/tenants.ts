@@ -11,6 +11,10 @@ export interface Tenant {
   /** Null: the default of the service; 0: without limit. */
   requestsPerSecond: number | null;
   eventsPerSecond: number | null;
+  /** Keys of attributes of OTLP in which its customers are; null: the usual ones. */
+  otlpCustomerAttributes: string[] | null;
+  /** Whom calls are of that name nobody; null: they are refused. */
+  otlpDefaultCustomerId: string | null;
   createdAt: string;
   updatedAt: string;
 }
@@ -21,34 +25,41 @@ interface Row {
   active: boolean;
   requests_per_second: number | null;
   events_per_second: number | null;
+  otlp_customer_attributes: string[] | null;
+  otlp_default_customer_id: string | null;
   created_at: Date;
   updated_at: Date;
 }
 
-const COLUMNS = 'id, name, active, requests_per_second, events_per_second, created_at, updated_at';
+const COLUMNS = `id, name, active, requests_per_second, events_per_second, otlp_customer_attributes,
+  otlp_default_customer_id, created_at, updated_at`;
 
 /** What is left out stays as it is; null takes the default of the service. */
-export interface LimitChanges {
+export interface SettingChanges {
   requestsPerSecond?: number | null | undefined;
   eventsPerSecond?: number | null | undefined;
+  otlpCustomerAttributes?: string[] | null | undefined;
+  otlpDefaultCustomerId?: string | null | undefined;
 }
 const TENANTS: List = { name: 'tenants', key: ['text'] };
 
 /** What the audit log says of a tenant. */
 const STATE = `jsonb_build_object('name', name, 'active', active,
-  'requestsPerSecond', requests_per_second, 'eventsPerSecond', events_per_second)`;
+  'requestsPerSecond', requests_per_second, 'eventsPerSecond', events_per_second,
+  'otlpCustomerAttributes', otlp_customer_attributes, 'otlpDefaultCustomerId', otlp_default_customer_id)`;
 
 /** @throws {TidemarkError} `already_exists`. */
 export async function createTenant(
   db: Queryable,
-  tenant: { id: string; name: string } & LimitChanges,
+  tenant: { id: string; name: string } & SettingChanges,
   actor: Actor = COMMAND,
 ): Promise<Tenant> {
   try {
     const { rows } = await db.query<Row>(
       `with made as (
-         insert into tenant (id, name, requests_per_second, events_per_second)
-         values ($1, $2, $3, $4) returning ${COLUMNS}
+         insert into tenant (id, name, requests_per_second, events_per_second, otlp_customer_attributes,
+           otlp_default_customer_id)
+         values ($1, $2, $3, $4, $6, $7) returning ${COLUMNS}
        ), logged as (${writeEntries({
          from: 'made',
          action: 'tenant.created',
@@ -64,6 +75,8 @@ export async function createTenant(
         tenant.requestsPerSecond ?? null,
         tenant.eventsPerSecond ?? null,
         JSON.stringify(actor),
+        tenant.otlpCustomerAttributes ?? null,
+        tenant.otlpDefaultCustomerId ?? null,
       ],
     );
     return toTenant(rows[0]!);
@@ -93,7 +106,7 @@ export async function listTenants(
 export async function updateTenant(
   db: Queryable,
   id: string,
-  changes: { name?: string | undefined; active?: boolean | undefined } & LimitChanges,
+  changes: { name?: string | undefined; active?: boolean | undefined } & SettingChanges,
   actor: Actor = COMMAND,
 ): Promise<Tenant> {
   const { rows } = await db.query<Row>(
@@ -103,6 +116,8 @@ export async function updateTenant(
        update tenant t set name = coalesce($2, t.name), active = coalesce($3, t.active),
          requests_per_second = case when $4 then $5 else t.requests_per_second end,
          events_per_second = case when $6 then $7 else t.events_per_second end,
+         otlp_customer_attributes = case when $9 then $10::text[] else t.otlp_customer_attributes end,
+         otlp_default_customer_id = case when $11 then $12 else t.otlp_default_customer_id end,
          updated_at = now()
        from old where t.id = old.id returning t.*, to_jsonb(old) as old
      ), logged as (${writeEntries({
@@ -111,7 +126,9 @@ export async function updateTenant(
        tenantId: 'id',
        target: 'id',
        before: `jsonb_build_object('name', old -> 'name', 'active', old -> 'active',
-         'requestsPerSecond', old -> 'requests_per_second', 'eventsPerSecond', old -> 'events_per_second')`,
+         'requestsPerSecond', old -> 'requests_per_second', 'eventsPerSecond', old -> 'events_per_second',
+         'otlpCustomerAttributes', old -> 'otlp_customer_attributes',
+         'otlpDefaultCustomerId', old -> 'otlp_default_customer_id')`,
        after: STATE,
        actor: '$8',
      })})
@@ -125,6 +142,10 @@ export async function updateTenant(
       changes.eventsPerSecond !== undefined,
       changes.eventsPerSecond ?? null,
       JSON.stringify(actor),
+      changes.otlpCustomerAttributes !== undefined,
+      changes.otlpCustomerAttributes ?? null,
+      changes.otlpDefaultCustomerId !== undefined,
+      changes.otlpDefaultCustomerId ?? null,
     ],
   );
   if (!rows[0]) throw new TidemarkError('not_found', 'there is no such tenant');
@@ -138,6 +159,8 @@ function toTenant(row: Row): Tenant {
     active: row.active,
     requestsPerSecond: row.requests_per_second,
     eventsPerSecond: row.events_per_second,
+    otlpCustomerAttributes: row.otlp_customer_attributes,
+    otlpDefaultCustomerId: row.otlp_default_customer_id,
     createdAt: row.created_at.toISOString(),
     updatedAt: row.updated_at.toISOString(),
   };

@@ -4,7 +4,9 @@ import { doctorCommand } from './commands/doctor.ts';
 import { exportCommand } from './commands/export.ts';
 import { importCommand } from './commands/import.ts';
 import { keysCommand } from './commands/keys.ts';
+import { metersCommand } from './commands/meters.ts';
 import { migrateCommand } from './commands/migrate.ts';
+import { pricesCommand } from './commands/prices.ts';
 import { seedCommand } from './commands/seed.ts';
 import { serveCommand } from './commands/serve.ts';
 import { EXIT_CODES } from './exitCodes.ts';
@@ -24,5 +26,7 @@ export function tidemarkProgram(): Command {
     .addCommand(importCommand())
     .addCommand(exportCommand())
     .addCommand(keysCommand())
+    .addCommand(metersCommand())
+    .addCommand(pricesCommand())
     .addCommand(doctorCommand());
 }

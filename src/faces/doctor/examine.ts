@@ -7,6 +7,7 @@ import type { Logger } from '../../ground/telemetry/logger.ts';
 import { checkActivity } from './checks/activity.ts';
 import { checkClock } from './checks/clock.ts';
 import { checkClosing } from './checks/closing.ts';
+import { checkColumns } from './checks/columns.ts';
 import { checkConnections } from './checks/connections.ts';
 import { checkDeadLetters } from './checks/deadLetters.ts';
 import { checkDurability } from './checks/durability.ts';
@@ -45,6 +46,7 @@ const OF_SCHEMA: [string, Check][] = [
   ['functions', checkFunctions],
   ['roles', checkRoles],
   ['policies', checkPolicies],
+  ['columns', checkColumns],
   ['locks', checkLocks],
   ['closing', checkClosing],
   ['late windows', checkLateWindows],

@@ -1,6 +1,6 @@
-import { Redis } from 'ioredis';
 import type { Config } from '../../ground/config/loadConfig.ts';
 import { reasonOf } from '../../ground/db/prepareDatabase.ts';
+import { Redis } from '../../ground/redisClient.ts';
 import { checkQueue } from './checks/queue.ts';
 import { checkRedis } from './checks/redis.ts';
 import { type Finding, fail, ok, type Verdict, warn } from './finding.ts';

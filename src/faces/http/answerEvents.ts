@@ -6,7 +6,7 @@ import type { AppEnv } from './appEnv.ts';
 import { OnInvalid } from './ingestSchemas.ts';
 import { requestedTenant, requestHeader } from './nodeHttp.ts';
 import { readBody } from './readBody.ts';
-import { type ReceiveOptions, receiveEvents } from './receiveEvents.ts';
+import { type IngestAnswer, type QueuedAnswer, type ReceiveOptions, receiveEvents } from './receiveEvents.ts';
 import type { Services } from './services.ts';
 import { tellLimits } from './tenantLimiting.ts';
 
@@ -14,7 +14,7 @@ import { tellLimits } from './tenantLimiting.ts';
  * Takes the events of a request, in whatever dialect, and answers what became of them.
  *
  * @param readFormat says how the body is to be read, from the headers.
- * @throws {TidemarkError} `scope_missing`, `invalid_request`; what `readFormat`, `readBody` and `receiveEvents` throw.
+ * @throws {TidemarkError} `invalid_request`; what `readFormat`, `bodyOfEvents` and `storeEvents` throw.
  */
 export async function answerEvents(
   c: Context<AppEnv>,
@@ -22,36 +22,69 @@ export async function answerEvents(
   readFormat: (c: Context<AppEnv>) => EventFormat,
   own: Pick<ReceiveOptions, 'rules' | 'onDuplicates'> = {},
 ): Promise<Response> {
-  const caller = c.get('caller');
-  requireScope(caller, 'ingest');
+  requireScope(c.get('caller'), 'ingest');
   const onInvalid = OnInvalid.safeParse(c.req.query('onInvalid') ?? 'reject');
   if (!onInvalid.success) throw new TidemarkError('invalid_request', 'onInvalid may be reject or skip');
   const format = readFormat(c);
+  const body = await bodyOfEvents(c, services);
+  const answer = await storeEvents(c, services, body, {
+    ...own,
+    format,
+    onInvalid: onInvalid.data,
+    async: /(^|,)\s*respond-async\s*(,|;|$)/i.test(requestHeader(c, 'prefer') ?? ''),
+  });
+  if (!('queued' in answer)) return c.json(answer, 200);
+  c.header('Preference-Applied', 'respond-async');
+  return c.json(answer, 202);
+}
+
+/**
+ * The body of a request with events. The time that it takes is the client's: the deadline begins that much later.
+ *
+ * @throws {TidemarkError} `scope_missing`; what `readBody` throws.
+ */
+export async function bodyOfEvents(c: Context<AppEnv>, services: Pick<Services, 'config'>): Promise<Buffer> {
+  requireScope(c.get('caller'), 'ingest');
   const reading = Date.now();
   const body = await readBody(c, services.config.http.maxBodyBytes);
+  c.set('arrivedAt', c.get('arrivedAt') + (Date.now() - reading));
+  return body;
+}
+
+/**
+ * Stores the events of a body, with the limits, the counts of what is refused and the headers that every route of
+ * events has.
+ *
+ * @throws {TidemarkError} what `receiveEvents` throws.
+ */
+export async function storeEvents(
+  c: Context<AppEnv>,
+  services: Services,
+  body: Buffer,
+  options: Omit<ReceiveOptions, 'since' | 'onLimited' | 'onFaults'>,
+): Promise<IngestAnswer | QueuedAnswer> {
+  const caller = c.get('caller');
   const onFaults = (faults: EventFault[], tenantId: string | null) => {
     const { keyId } = caller;
     services.rejectedEvents.count('http', faults, { requestId: c.get('requestId'), tenantId, keyId });
   };
-  const answer = await receiveEvents(services, caller, requestedTenant(c), body, {
-    ...own,
-    format,
-    onInvalid: onInvalid.data,
-    since: c.get('arrivedAt') + (Date.now() - reading), // the time its body took is the client's
+  return receiveEvents(services, caller, requestedTenant(c), body, {
+    ...options,
+    since: c.get('arrivedAt'),
     onLimited(tenantId, limits) {
       c.set('tenantId', tenantId);
       tellLimits(c, services.limiter, tenantId, limits);
     },
     onFaults,
-    async: /(^|,)\s*respond-async\s*(,|;|$)/i.test(requestHeader(c, 'prefer') ?? ''),
   }).catch((error: unknown) => {
-    if (error instanceof TidemarkError && error.code === 'event_rejected_by_database') {
-      const fault = { index: 0, pointer: '', code: error.code, message: error.message };
-      onFaults(error.errors ?? [fault], c.get('tenantId') ?? caller.tenantId);
-    }
+    const faults = databaseFaults(error);
+    if (faults) onFaults(faults, c.get('tenantId') ?? caller.tenantId);
     throw error;
   });
-  if (!('queued' in answer)) return c.json(answer, 200);
-  c.header('Preference-Applied', 'respond-async');
-  return c.json(answer, 202);
+}
+
+/** What is wrong with the events of a request that the database refuses; null: it does not. */
+export function databaseFaults(error: unknown): EventFault[] | null {
+  if (!(error instanceof TidemarkError) || error.code !== 'event_rejected_by_database') return null;
+  return error.errors ?? [{ index: 0, pointer: '', code: error.code, message: error.message }];
 }

@@ -1,7 +1,10 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
+import type { Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import { type EventFault, TidemarkError } from '../../model/errors.ts';
+import { TidemarkError } from '../../model/errors.ts';
 import type { App, AppEnv } from './appEnv.ts';
+import { clientRoutes, OUTSIDE_V1, speakAsClients } from './clients/clientRoutes.ts';
+import { invalidRequest } from './invalidRequest.ts';
 import { authentication } from './middleware/authentication.ts';
 import { crossOrigin } from './middleware/crossOrigin.ts';
 import { keepDigits } from './middleware/keepDigits.ts';
@@ -10,11 +13,13 @@ import { requestTelemetry } from './middleware/requestTelemetry.ts';
 import { requestTracing } from './middleware/requestTracing.ts';
 import { noStore, securityHeaders } from './middleware/securityHeaders.ts';
 import { OperationNames } from './operationNames.ts';
-import { handleError, knownError, problem } from './problem.ts';
+import { plainPosts } from './plainPosts.ts';
+import { knownError, problem, tellFailure } from './problem.ts';
 import { contentEncoding } from './readBody.ts';
 import { requestFacts } from './requestFacts.ts';
 import { alertRuleRoutes } from './routes/alertRules.ts';
 import { auditLogRoutes } from './routes/auditLog.ts';
+import { costRoutes } from './routes/costs.ts';
 import { counterRoutes } from './routes/counters.ts';
 import { customerRoutes } from './routes/customers.ts';
 import { deliveryRoutes } from './routes/deliveries.ts';
@@ -22,7 +27,9 @@ import { descriptionRoutes } from './routes/description.ts';
 import { eventRoutes } from './routes/events.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { liveRoutes } from './routes/live.ts';
+import { meterRoutes } from './routes/meters.ts';
 import { operationRoutes } from './routes/operations.ts';
+import { priceRoutes } from './routes/prices.ts';
 import { recordRoutes } from './routes/records.ts';
 import { sessionRoutes } from './routes/sessions.ts';
 import { subscriptionRoutes } from './routes/subscriptions.ts';
@@ -34,9 +41,9 @@ import type { Services } from './services.ts';
 
 /** Bodies of the administration; events have a limit of their own, see readBody.ts. */
 const MAX_SMALL_BODY_BYTES = 65_536;
-const ADMINISTRATION = ['tenants', 'customers', 'keys', 'subscriptions', 'alert-rules'].map(
-  (name) => `/v1/${name}/*`,
-);
+const ADMINISTRATION = ['tenants', 'customers', 'keys', 'subscriptions', 'alert-rules', 'meters', 'prices'];
+/** Of those that take lists. */
+const MAX_BODY_BYTES: Partial<Record<string, number>> = { prices: 1_048_576 };
 
 /** The whole HTTP surface. */
 export function createApp(services: Services): App {
@@ -55,27 +62,31 @@ export function createApp(services: Services): App {
     await next();
     if (!services.accepting()) c.header('Connection', 'close'); // so that clients turn to another instance
   });
-  for (const path of ['/v1/*', '/increment']) {
+  speakAsClients(app); // first: who has no key is told so in the words of its client
+  for (const path of ['/v1/*', '/increment', ...OUTSIDE_V1]) {
     app.use(path, noStore);
     if (services.config.http.corsOrigins.length > 0)
       app.use(path, crossOrigin(services.config.http.corsOrigins));
     app.use(path, authentication(services));
   }
-  for (const path of ADMINISTRATION) {
+  for (const name of ADMINISTRATION) {
+    const path = `/v1/${name}/*`;
+    const maxSize = MAX_BODY_BYTES[name] ?? MAX_SMALL_BODY_BYTES;
     app.use(path, async (c, next) => {
       contentEncoding(c, []);
       await next();
     });
-    app.use(path, bodyLimit({ maxSize: MAX_SMALL_BODY_BYTES, onError: bodyTooLarge }), keepDigits());
+    app.use(path, bodyLimit({ maxSize, onError: () => bodyTooLarge(maxSize) }), keepDigits());
   }
   app.onError((error, c) => {
     const known = knownError(error);
     services.httpMetrics.refused(known.code);
-    return handleError(error, known, c, services.log, requestFacts(c, names.of(c)));
+    tellFailure(error, known, services.log, () => requestFacts(c, names.of(c)));
+    return answerError(c, known);
   });
   app.notFound((c) => {
     services.httpMetrics.refused('not_found');
-    return problem(c, new TidemarkError('not_found', 'there is nothing at this path'));
+    return answerError(c, new TidemarkError('not_found', 'there is nothing at this path'));
   });
 
   eventRoutes(app, services);
@@ -85,6 +96,9 @@ export function createApp(services: Services): App {
   summaryRoutes(app, services);
   usageRoutes(app, services);
   sessionRoutes(app, services);
+  meterRoutes(app, services);
+  priceRoutes(app, services);
+  costRoutes(app, services);
   liveRoutes(app, services);
   tenantRoutes(app, services);
   customerRoutes(app, services);
@@ -94,10 +108,16 @@ export function createApp(services: Services): App {
   auditLogRoutes(app, services);
   deliveryRoutes(app, services);
   operationRoutes(app, services);
+  clientRoutes(app, services);
   descriptionRoutes(app, services);
   refuseOtherMethods(app);
   names = new OperationNames(app);
+  app.plainPosts = plainPosts(services);
   return app;
+}
+
+function answerError(c: Context<AppEnv>, error: TidemarkError): Response {
+  return (c.get('refuse') ?? problem)(c, error);
 }
 
 /** 405 for a path that is there under another method, with those it is there under (RFC 9110 §15.5.6). */
@@ -114,19 +134,6 @@ function refuseOtherMethods(app: App): void {
   }
 }
 
-function bodyTooLarge(): never {
-  throw new TidemarkError('body_too_large', `a body may have at most ${MAX_SMALL_BODY_BYTES} bytes here`);
-}
-
-/** A fault in a parameter or a small body. A few parameters have codes of their own. */
-function invalidRequest(issues: { path: PropertyKey[]; message: string; code: string }[]): TidemarkError {
-  const errors: EventFault[] = issues.map((issue) => ({
-    index: 0,
-    pointer: issue.path.map((part) => `/${String(part)}`).join(''),
-    code: issue.code,
-    message: issue.message,
-  }));
-  const first = errors[0]!;
-  const code = first.pointer === '/granularity' ? 'granularity_invalid' : 'invalid_request';
-  return new TidemarkError(code, `${first.pointer.slice(1) || 'the request'}: ${first.message}`, { errors });
+function bodyTooLarge(maxSize: number): never {
+  throw new TidemarkError('body_too_large', `a body may have at most ${maxSize} bytes here`);
 }

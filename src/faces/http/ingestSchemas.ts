@@ -1,6 +1,10 @@
 import { z } from '@hono/zod-openapi';
 import { bodyFailures, Fault, json, Problem, tenantFailures, tenantHeader } from './schemas.ts';
 
+const unrecognisedUsage = z.int().optional().openapi({
+  description:
+    'Valid events with a usage object of an AI provider that could not be read: kept as sent, without tokens. Left out: none.',
+});
 const result = {
   accepted: z.int().openapi({ description: 'Events stored by this request: durable, and in every summary.' }),
   duplicates: z.int().openapi({ description: 'Events that had been stored before; counted once.' }),
@@ -11,10 +15,15 @@ const result = {
         index: z.int(),
         status: z.enum(['accepted', 'duplicate', 'invalid']),
         errors: z.array(Fault).optional(),
+        usageStatus: z
+          .enum(['unknown', 'unrecognised'])
+          .optional()
+          .openapi({ description: 'Of its usage object, where it does not say all that was used.' }),
       }),
     )
     .optional()
     .openapi({ description: 'With onInvalid=skip: the verdict on each event.' }),
+  unrecognisedUsage,
 };
 const Accepted = z.object(result).openapi('IngestResult');
 
@@ -46,7 +55,7 @@ export const ingestRequest = {
 /** What every such route answers. */
 export const ingestResponses = {
   200: json(Accepted, 'The transaction that holds the events has committed'),
-  202: json(z.object({ queued: z.int() }), 'Prefer: respond-async; the events are queued'),
+  202: json(z.object({ queued: z.int(), unrecognisedUsage }), 'Prefer: respond-async; the events are queued'),
   ...tenantFailures,
   ...bodyFailures,
   422: {

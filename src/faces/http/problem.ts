@@ -25,6 +25,10 @@ const STATUS: Record<ErrorCode, ContentfulStatusCode> = {
   tenant_unknown: 404,
   not_found: 404,
   already_exists: 409,
+  meter_exists: 409,
+  price_overlaps: 409,
+  price_superseded: 409,
+  meter_in_use: 409,
   key_not_rotatable: 409,
   secret_not_rotatable: 409,
   invalid_request: 400,
@@ -61,6 +65,7 @@ const STATUS: Record<ErrorCode, ContentfulStatusCode> = {
   shutting_down: 503,
   deadline_exceeded: 503,
   database_unavailable: 503,
+  not_implemented: 501,
   internal: 500,
 };
 
@@ -71,12 +76,19 @@ const MAX_ERRORS_LISTED = 1_000;
 
 /** Answers with `application/problem+json` (RFC 9457). */
 export function problem(c: Context<AppEnv>, error: TidemarkError): Response {
+  for (const [name, value] of problemHeaders(error)) c.header(name, value);
+  return c.body(problemText(error, c.get('requestId')), STATUS[error.code], { 'Content-Type': PROBLEM_TYPE });
+}
+
+/** What an answer says of a problem beside its text and type. */
+export function problemHeaders(error: TidemarkError): [name: string, value: string][] {
   const status = STATUS[error.code];
-  if (error.retryAfterSeconds !== undefined) c.header('Retry-After', String(error.retryAfterSeconds));
-  for (const [name, value] of Object.entries(error.headers ?? {})) c.header(name, value);
-  if (status === 401) c.header('WWW-Authenticate', 'Bearer');
-  if (status === 413) c.header('Connection', 'close'); // the rest of the body is not read
-  return c.body(problemText(error, c.get('requestId')), status, { 'Content-Type': PROBLEM_TYPE });
+  const headers: [string, string][] = [];
+  if (error.retryAfterSeconds !== undefined) headers.push(['Retry-After', String(error.retryAfterSeconds)]);
+  headers.push(...Object.entries(error.headers ?? {}));
+  if (status === 401) headers.push(['WWW-Authenticate', 'Bearer']);
+  if (status === 413) headers.push(['Connection', 'close']); // the rest of the body is not read
+  return headers;
 }
 
 export function statusOf(code: ErrorCode): ContentfulStatusCode {
@@ -104,23 +116,20 @@ export function knownError(error: unknown): TidemarkError {
   return error instanceof HTTPException ? fromFramework(error) : fromDatabase(error);
 }
 
-/** Answers with the problem, and logs it where it is ours. A refusal of ours has no story: its code says it. */
-export function handleError(
+/** Logs what is ours, and not the caller's. A refusal of ours has no story: its code says it. */
+export function tellFailure(
   error: unknown,
   known: TidemarkError,
-  c: Context<AppEnv>,
   log: Logger,
-  facts: RequestFacts,
-): Response {
+  facts: () => RequestFacts,
+): void {
   const status = STATUS[known.code];
-  if (status >= 500) {
-    const err = known.cause ?? (known === error && known.code !== 'internal' ? undefined : error);
-    log[known.code === 'internal' ? 'error' : 'warn'](
-      { ...facts, status, code: known.code, err },
-      'request failed',
-    );
-  }
-  return problem(c, known);
+  if (status < 500 || status === 501) return; // what there is not is no failure
+  const err = known.cause ?? (known === error && known.code !== 'internal' ? undefined : error);
+  log[known.code === 'internal' ? 'error' : 'warn'](
+    { ...facts(), status, code: known.code, err },
+    'request failed',
+  );
 }
 
 /** Hono refuses the body of a described route: another content type, or not JSON. */

@@ -9,16 +9,17 @@ const LATEST = Date.UTC(9999, 0, 1);
  *
  * @param defaults length of the range when `from` is left out, and how far `to` reaches past now by default: as far
  * as events are accepted ahead, so that nothing acknowledged is left out.
+ * @param read `instantOf`; or `momentOf`, for a range to the microsecond.
  * @throws {TidemarkError} `range_invalid`, `range_too_large`.
  */
 export function parseRange(
   query: { from?: string | undefined; to?: string | undefined },
   defaults: { lengthMs: number; aheadMs: number; maxMs: number },
+  read: (name: string, text: string) => number = instantOf,
 ): { from: number; to: number } {
   const now = Date.now();
-  const to = query.to === undefined ? now + defaults.aheadMs : instantOf('to', query.to);
-  const from =
-    query.from === undefined ? Math.min(now, to) - defaults.lengthMs : instantOf('from', query.from);
+  const to = query.to === undefined ? now + defaults.aheadMs : read('to', query.to);
+  const from = query.from === undefined ? Math.min(now, to) - defaults.lengthMs : read('from', query.from);
   if (from >= to) throw new TidemarkError('range_invalid', 'from must be before to');
   if (to - from > defaults.maxMs) {
     throw new TidemarkError('range_too_large', `a range may span at most ${days(defaults.maxMs)} days here`);
@@ -47,14 +48,21 @@ export function parseOpenRange(query: { from?: string | undefined; to?: string |
  * @throws {TidemarkError} `range_invalid`, naming the parameter.
  */
 export function instantOf(name: string, text: string): number {
-  const ms = Math.floor(parseTimestamp(text) / 1_000);
+  return Math.floor(momentOf(name, text));
+}
+
+/** The same to the microsecond, as a fraction. */
+export function momentOf(name: string, text: string): number {
+  const ms = parseTimestamp(text) / 1_000;
   if (Number.isNaN(ms)) {
     // A plus sign that was not percent-encoded arrives as a space.
     const withPlus = text.replace(/ (?=\d\d(?::?\d\d)?$)/, '+');
-    if (withPlus !== text && !Number.isNaN(parseTimestamp(withPlus))) return instantOf(name, withPlus);
+    if (withPlus !== text && !Number.isNaN(parseTimestamp(withPlus))) return momentOf(name, withPlus);
     throw new TidemarkError('range_invalid', `${name} ${timestampFault(text)}`);
   }
-  if (ms < EARLIEST || ms > LATEST) throw new TidemarkError('range_invalid', `${name} is out of bounds`);
+  if (Math.floor(ms) < EARLIEST || Math.floor(ms) > LATEST) {
+    throw new TidemarkError('range_invalid', `${name} is out of bounds`);
+  }
   return ms;
 }
 

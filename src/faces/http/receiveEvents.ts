@@ -7,20 +7,25 @@ import { refusalFault } from '../../intake/ingest/writeFailures.ts';
 import { type EventFault, TidemarkError } from '../../model/errors.ts';
 import type { UsageEvent } from '../../model/usageEvent.ts';
 import type { Services } from './services.ts';
+import { isLimited } from './tenantLimiting.ts';
 
-export interface ReceiveOptions {
+/** How events are read, and who is told of what. */
+export interface ReadOptions {
   format: EventFormat;
   onInvalid: 'reject' | 'skip';
-  /** Answer as soon as the events are queued. */
-  async: boolean;
-  /** When its deadline began, in ms since the epoch. */
-  since: number;
   /** Told of the one tenant whose limits have been drawn on, each time. */
   onLimited(tenantId: string, limits: TenantLimits): void;
   /** Told of what is wrong with events, whether their neighbours are stored or not. @param tenantId null: several. */
   onFaults(faults: EventFault[], tenantId: string | null): void;
   /** Of the rules, what this route has of its own. */
   rules?: Pick<EventRules, 'fallbackId' | 'idempotent'>;
+}
+
+export interface ReceiveOptions extends ReadOptions {
+  /** Answer as soon as the events are queued. */
+  async: boolean;
+  /** When its deadline began, in ms since the epoch. */
+  since: number;
   /** Told of the events that turned out to be stored already; the request fails with what it rejects with. */
   onDuplicates?(events: UsageEvent[]): Promise<unknown>;
 }
@@ -29,7 +34,22 @@ export interface IngestAnswer {
   accepted: number;
   duplicates: number;
   rejected?: number;
-  results?: { index: number; status: 'accepted' | 'duplicate' | 'invalid'; errors?: EventFault[] }[];
+  results?: EventVerdict[];
+  /** Left out: none. */
+  unrecognisedUsage?: number;
+}
+
+interface EventVerdict {
+  index: number;
+  status: 'accepted' | 'duplicate' | 'invalid';
+  errors?: EventFault[];
+  /** Of its usage object, where it does not count all it should: what is known of it is stored. */
+  usageStatus?: 'unknown' | 'unrecognised';
+}
+
+export interface QueuedAnswer {
+  queued: number;
+  unrecognisedUsage?: number;
 }
 
 /**
@@ -46,105 +66,186 @@ export async function receiveEvents(
   tenantId: string | undefined,
   body: Buffer,
   options: ReceiveOptions,
-): Promise<IngestAnswer | { queued: number }> {
-  const { ingest, config } = services;
+): Promise<IngestAnswer | QueuedAnswer> {
+  const { ingest, tenants } = services;
   const context =
-    caller.tenantId !== null || tenantId !== undefined
-      ? await contextFor(caller, tenantId, services.tenants)
-      : null;
-  if (context !== null) await refuseEarly(services, caller, context.tenantId, body.length, options);
-  const now = Date.now();
-  const rules = {
-    tenantId: context?.tenantId ?? null,
-    earliestMicros: (now - config.ingest.acceptBehindMs) * 1_000,
-    latestMicros: (now + config.ingest.acceptAheadMs) * 1_000,
-    receivedMicros: now * 1_000,
-    ...options.rules,
-  };
-  const parsed = parseEvents(body, options.format, rules, config.ingest.maxEventsPerRequest);
-  if (context === null) await checkTenants(services, parsed);
-  if (parsed.faults.length > 0) options.onFaults(parsed.faults, context?.tenantId ?? null);
-  if (parsed.faults.length > 0 && options.onInvalid === 'reject') throw refusal(parsed.faults);
-  if (parsed.events.length === 0) throw nothingValid(parsed, NOTHING);
-  const flow = await drawOnLimits(
-    services,
-    caller,
-    context?.tenantId ?? null,
-    parsed.events,
-    body.length,
-    options,
-  );
+    caller.tenantId !== null || tenantId !== undefined ? await contextFor(caller, tenantId, tenants) : null;
+  let queue: Queue;
+  if (context !== null) {
+    const limits = caller.limits ?? (await tenants.find(context.tenantId)).limits;
+    queue = readOwnEvents(services, caller, { tenantId: context.tenantId, limits }, body, options);
+  } else {
+    const parsed = parse(services, null, body, options);
+    await checkTenants(services, parsed);
+    assertValid(parsed, null, options);
+    queue = { parsed, flow: await drawOnLimitsOfAll(services, caller, parsed.events, body.length, options) };
+  }
+  const { parsed, flow } = queue;
   if (options.async) {
     ingest.storeLater(parsed.events, body.length, flow, options.onInvalid === 'skip' ? 'skip' : undefined);
-    return { queued: parsed.events.length };
+    return withUsage({ queued: parsed.events.length }, parsed);
   }
   const result = await ingest
     .store(parsed.events, body.length, flow, options.since, options.onInvalid === 'skip' ? 'skip' : 'tell')
     .catch((error: unknown) => {
-      throw error instanceof TidemarkError && error.errors ? inRequest(error, parsed) : error;
+      throw inRequest(error, parsed);
     });
   const { duplicateFlags } = result;
   if (duplicateFlags) await options.onDuplicates?.(parsed.events.filter((_, i) => duplicateFlags[i]));
   if (options.onInvalid === 'skip') return skipped(parsed, result, options);
-  return { accepted: result.accepted, duplicates: result.duplicates };
+  return withUsage({ accepted: result.accepted, duplicates: result.duplicates }, parsed);
 }
 
-/** What will be refused whatever the body says is refused before it is parsed: a flood has to cost little. */
-async function refuseEarly(
-  { ingest, limiter, tenants }: Services,
+/** The answer, which tells of usage objects that nobody can read where there are any. */
+function withUsage<Answer extends IngestAnswer | QueuedAnswer>(answer: Answer, parsed: ParsedEvents): Answer {
+  const unrecognisedUsage = unrecognisedUsageIn(parsed);
+  return unrecognisedUsage === 0 ? answer : { ...answer, unrecognisedUsage };
+}
+
+/** How many valid events have a usage object of which nobody can tell what it says. */
+export function unrecognisedUsageIn({ events }: ParsedEvents): number {
+  let count = 0;
+  for (const { aiUsage } of events) if (aiUsage?.status === 'unrecognised') count++;
+  return count;
+}
+
+/** Events that may be stored, and who waits for the writers. */
+interface Queue {
+  parsed: ParsedEvents;
+  flow: string;
+}
+
+/** The one tenant that all events of a request are of. */
+export interface OwnTenant {
+  tenantId: string;
+  limits: TenantLimits;
+}
+
+/**
+ * Reads the events of a request of one tenant, and counts them.
+ *
+ * @throws {TidemarkError} as `receiveEvents` does, but for what `contextFor` and `Ingest.store` throw.
+ */
+export function readOwnEvents(
+  services: Services,
   caller: Caller,
-  tenantId: string,
+  tenant: OwnTenant,
+  body: Buffer,
+  options: ReadOptions,
+): Queue {
+  refuseEarly(services, caller, tenant, body.length, options);
+  const parsed = parse(services, tenant.tenantId, body, options);
+  assertValid(parsed, tenant.tenantId, options);
+  drawOnLimits(services, tenant, parsed.events.length, body.length, options);
+  return { parsed, flow: tenant.tenantId };
+}
+
+function parse(
+  services: Services,
+  tenantId: string | null,
+  body: Buffer,
+  { format, rules: own }: ReadOptions,
+): ParsedEvents {
+  const rules = eventRules(services, tenantId, own);
+  return parseEvents(body, format, rules, services.config.ingest.maxEventsPerRequest);
+}
+
+/** What events that come now are checked against. @param tenantId null: each names its own. */
+export function eventRules({ config }: Services, tenantId: string | null, own?: ReadOptions['rules']) {
+  const now = Date.now();
+  return {
+    tenantId,
+    earliestMicros: (now - config.ingest.acceptBehindMs) * 1_000,
+    latestMicros: (now + config.ingest.acceptAheadMs) * 1_000,
+    receivedMicros: now * 1_000,
+    fallbackId: own?.fallbackId,
+    idempotent: own?.idempotent,
+  };
+}
+
+/** @throws {TidemarkError} where faults, or nothing but faults, refuse the request. */
+function assertValid(parsed: ParsedEvents, tenantId: string | null, options: ReadOptions): void {
+  if (parsed.faults.length > 0) options.onFaults(parsed.faults, tenantId);
+  if (parsed.faults.length > 0 && options.onInvalid === 'reject') throw refusal(parsed.faults);
+  if (parsed.events.length === 0) throw nothingValid(parsed, NOTHING);
+}
+
+/**
+ * What will be refused whatever the body says is refused before it is parsed: a flood has to cost little.
+ *
+ * @throws {TidemarkError} `too_many_requests`, and what `Ingest.requireRoom` throws.
+ */
+export function refuseEarly(
+  { ingest, limiter }: Services,
+  caller: Caller,
+  { tenantId, limits }: OwnTenant,
   bytes: number,
-  { onLimited }: ReceiveOptions,
-): Promise<void> {
-  const limits = caller.limits ?? (await tenants.find(tenantId)).limits;
-  // The key of a tenant has had its request counted at authentication.
-  const request: Claim[] =
-    caller.tenantId === null ? [{ tenantId, kind: 'requests', points: 1, perSecond: limits.requests }] : [];
+  options: Pick<ReadOptions, 'onLimited'>,
+): void {
   try {
+    if (!isLimited(limits)) {
+      ingest.requireRoom(1, bytes, tenantId);
+      return;
+    }
+    // The key of a tenant has had its request counted at authentication.
+    const request: Claim[] =
+      caller.tenantId === null ? [{ tenantId, kind: 'requests', points: 1, perSecond: limits.requests }] : [];
     limiter.check([...request, { tenantId, kind: 'events', points: 1, perSecond: limits.events }]);
     ingest.requireRoom(1, bytes, tenantId);
     limiter.take(request);
   } finally {
-    onLimited(tenantId, limits);
+    options.onLimited(tenantId, limits);
+  }
+}
+
+/** Counts the events of one tenant. @throws {TidemarkError} as above. */
+export function drawOnLimits(
+  { ingest, limiter }: Services,
+  { tenantId, limits }: OwnTenant,
+  events: number,
+  bytes: number,
+  options: Pick<ReadOptions, 'onLimited'>,
+): void {
+  try {
+    ingest.requireRoom(events, bytes, tenantId);
+    if (limits.events > 0) {
+      limiter.take([{ tenantId, kind: 'events', points: events, perSecond: limits.events }]);
+    }
+  } finally {
+    options.onLimited(tenantId, limits);
   }
 }
 
 /**
- * Counts the events for their tenants: for all of them, or, where one would exceed its limit, for none.
+ * Counts events that may be of several tenants, each of which has sent a request: for all of them, or, where one would
+ * exceed its limit, for none.
  *
- * @param tenantId the one tenant that all events are of; null: they may be of several, each of which has sent a
- * request.
  * @returns who waits for the writers. A request's events stay together, so one with events of several tenants waits
  * as its key does, beside the tenants and at the expense of none. A NUL keeps it apart: no tenant id has one.
  */
-async function drawOnLimits(
+async function drawOnLimitsOfAll(
   { ingest, limiter, tenants }: Services,
   caller: Caller,
-  tenantId: string | null,
   events: UsageEvent[],
   bytes: number,
-  { onLimited }: ReceiveOptions,
+  options: ReadOptions,
 ): Promise<string> {
   const counts = new Map<string, number>();
-  if (tenantId !== null) counts.set(tenantId, events.length);
-  else for (const event of events) counts.set(event.tenantId, (counts.get(event.tenantId) ?? 0) + 1);
+  for (const event of events) counts.set(event.tenantId, (counts.get(event.tenantId) ?? 0) + 1);
   const claims: Claim[] = [];
   const [first] = counts.keys();
   const flow = counts.size === 1 ? first! : `\0${caller.keyId ?? 'admin'}`;
   let limits: TenantLimits | null = caller.limits;
-  for (const [tenant, points] of counts) {
-    limits = caller.limits ?? (await tenants.find(tenant)).limits;
-    if (tenantId === null) {
-      claims.push({ tenantId: tenant, kind: 'requests', points: 1, perSecond: limits.requests });
-    }
-    claims.push({ tenantId: tenant, kind: 'events', points, perSecond: limits.events });
+  for (const [tenantId, points] of counts) {
+    limits = caller.limits ?? (await tenants.find(tenantId)).limits;
+    claims.push({ tenantId, kind: 'requests', points: 1, perSecond: limits.requests });
+    claims.push({ tenantId, kind: 'events', points, perSecond: limits.events });
   }
   try {
     ingest.requireRoom(events.length, bytes, flow);
     limiter.take(claims);
   } finally {
-    if (counts.size === 1) onLimited(first!, limits!);
+    if (counts.size === 1) options.onLimited(first!, limits!);
   }
   return flow;
 }
@@ -187,9 +288,10 @@ function refusal(faults: EventFault[]): TidemarkError {
   });
 }
 
-/** The indexes of the events that were written as those of the request. */
-function inRequest(error: TidemarkError, { indexes }: ParsedEvents): TidemarkError {
-  const errors = error.errors!.map((fault) => ({ ...fault, index: indexes[fault.index]! }));
+/** What `Ingest.store` has thrown, with the indexes of the events that were written as those of the request. */
+export function inRequest(error: unknown, { indexes }: ParsedEvents): unknown {
+  if (!(error instanceof TidemarkError && error.errors)) return error;
+  const errors = error.errors.map((fault) => ({ ...fault, index: indexes[fault.index]! }));
   return new TidemarkError(error.code, error.message, { errors, cause: error.cause });
 }
 
@@ -221,7 +323,9 @@ function refusedFaults(parsed: ParsedEvents, { refused = [] }: WriteResult): Eve
 function verdicts(parsed: ParsedEvents, result: WriteResult): IngestAnswer {
   const results: NonNullable<IngestAnswer['results']> = new Array(parsed.total);
   for (const [i, index] of parsed.indexes.entries()) {
-    results[index] = { index, status: result.duplicateFlags?.[i] ? 'duplicate' : 'accepted' };
+    const status = result.duplicateFlags?.[i] ? 'duplicate' : 'accepted';
+    const usageStatus = parsed.events[i]!.aiUsage?.status ?? 'counted';
+    results[index] = usageStatus === 'counted' ? { index, status } : { index, status, usageStatus };
   }
   const refused = result.refused ?? [];
   for (const { index } of refused) delete results[parsed.indexes[index]!];
@@ -229,10 +333,7 @@ function verdicts(parsed: ParsedEvents, result: WriteResult): IngestAnswer {
     results[fault.index] ??= { index: fault.index, status: 'invalid', errors: [] };
     results[fault.index]!.errors!.push(fault);
   }
-  return {
-    accepted: result.accepted,
-    duplicates: result.duplicates,
-    rejected: parsed.total - parsed.events.length + refused.length,
-    results,
-  };
+  const rejected = parsed.total - parsed.events.length + refused.length;
+  const { accepted, duplicates } = result;
+  return withUsage({ accepted, duplicates, rejected, results }, parsed);
 }

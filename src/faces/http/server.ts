@@ -66,16 +66,39 @@ export async function listen(
   server.maxConnections = limits.maxConnections;
   server.timeout = limits.silenceMs;
 
-  /** The answer that each connection owes last. */
-  const owed = new WeakMap<object, ServerResponse>();
-  const receive = (request: IncomingMessage, response: ServerResponse) => {
-    owed.set(request.socket, response);
-    if (!request.complete) {
-      closeGently(request.socket);
-      response.once('finish', () => boundRest(request));
+  const connections = new WeakMap<object, Connection>();
+  const connectionOf = (socket: Socket) => {
+    let connection = connections.get(socket);
+    if (!connection) {
+      connection = { owed: undefined, closesGently: false };
+      connections.set(socket, connection);
     }
+    return connection;
+  };
+  const receive = (request: IncomingMessage, response: ServerResponse) => {
+    const connection = connectionOf(request.socket);
+    connection.owed = response;
     const fault = requestFault(request, limits);
+    if (fault === null && !closing && app.plainPosts?.mayTake(request)) {
+      // The body comes in the same packet as a rule, and is here in the next tick.
+      process.nextTick(takePlainly, connection, request, response, performance.now());
+      return;
+    }
+    mindRest(connection, request, response);
     if (fault) return refuse(response, counted(fault));
+    pass(request, response);
+  };
+  const takePlainly = (
+    connection: Connection,
+    request: IncomingMessage,
+    response: ServerResponse,
+    began: number,
+  ) => {
+    if (app.plainPosts!.take(request, response, began)) return;
+    mindRest(connection, request, response);
+    pass(request, response);
+  };
+  const pass = (request: IncomingMessage, response: ServerResponse) => {
     if (closing) response.setHeader('Connection', 'close');
     void handle(request, response);
   };
@@ -96,7 +119,7 @@ export async function listen(
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const fault = parserFault(error.code);
     if (error.code !== 'ECONNRESET') onRefused(fault.code); // a client that has gone was refused nothing
-    giveUp(socket as Socket, owed.get(socket), fault);
+    giveUp(socket as Socket, connections.get(socket)?.owed, fault);
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) =>
@@ -116,6 +139,24 @@ export async function listen(
       clearTimeout(cut);
     },
   };
+}
+
+/** What is known of a connection, for all of its requests. */
+interface Connection {
+  /** The answer that it owes last. */
+  owed: ServerResponse | undefined;
+  /** `closeGently` has been here. */
+  closesGently: boolean;
+}
+
+/** Where the body of a request has not come whole, what is left of it may be unwanted. */
+function mindRest(connection: Connection, request: IncomingMessage, response: ServerResponse): void {
+  if (request.complete) return;
+  if (!connection.closesGently) {
+    connection.closesGently = true;
+    closeGently(request.socket);
+  }
+  response.once('finish', () => boundRest(request));
 }
 
 /**

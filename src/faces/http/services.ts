@@ -13,8 +13,10 @@ import type { Ingest } from '../../intake/ingest/ingest.ts';
 import type { RejectedEvents } from '../../intake/ingest/rejectedEvents.ts';
 import type { Delivery } from '../../outbound/delivery/delivery.ts';
 import type { EndpointCheck } from '../../outbound/delivery/endpointCheck.ts';
+import type { PriceBooks } from '../../sums/costs/reading/priceBooks.ts';
 import type { LiveCounters } from '../../sums/live/liveCounters.ts';
 import type { HttpMetrics } from './httpMetrics.ts';
+import type { OtlpMetrics } from './otlpMetrics.ts';
 
 /** What the routes call. */
 export interface Services {
@@ -32,6 +34,8 @@ export interface Services {
   delivery: Pick<Delivery, 'send'>;
   limiter: RateLimiter;
   live: LiveCounters;
+  /** Prices, as reads of costs go by them. */
+  priceBooks: PriceBooks;
   tenants: TenantDirectory;
   /** Time zones, as the database has them. */
   zones: Pick<Zones, 'offsets' | 'rules'>;
@@ -40,6 +44,7 @@ export interface Services {
   trustedProxies: BlockList;
   registry: Registry;
   httpMetrics: HttpMetrics;
+  otlpMetrics: OtlpMetrics;
   rejectedEvents: RejectedEvents;
   log: Logger;
   /** False from the moment a shutdown begins. */

@@ -3,6 +3,8 @@ import type { LimitKind, RateLimiter, TenantLimits } from '../../access/limits/r
 import type { AppEnv } from './appEnv.ts';
 import { setResponseHeader } from './nodeHttp.ts';
 
+const KINDS: readonly LimitKind[] = ['requests', 'events'];
+
 /**
  * Counts a request for a tenant, and tells the caller what is left in the fields of
  * draft-ietf-httpapi-ratelimit-headers-10.
@@ -15,12 +17,21 @@ export function limitRequest(
   tenantId: string,
   limits: TenantLimits,
 ): void {
-  if (limits.requests === 0 && limits.events === 0) return;
+  if (!isLimited(limits)) return;
   try {
-    limiter.take([{ tenantId, kind: 'requests', points: 1, perSecond: limits.requests }]);
+    takeRequest(limiter, tenantId, limits);
   } finally {
     tellLimits(c, limiter, tenantId, limits);
   }
+}
+
+export function isLimited({ requests, events }: TenantLimits): boolean {
+  return requests > 0 || events > 0;
+}
+
+/** @throws {TidemarkError} `too_many_requests`. */
+export function takeRequest(limiter: RateLimiter, tenantId: string, { requests }: TenantLimits): void {
+  limiter.take([{ tenantId, kind: 'requests', points: 1, perSecond: requests }]);
 }
 
 /** Sets `RateLimit-Policy` and `RateLimit` to what is left of a tenant's limits; nothing where it has none. */
@@ -30,12 +41,23 @@ export function tellLimits(
   tenantId: string,
   limits: TenantLimits,
 ): void {
-  const kinds = (['requests', 'events'] as const).filter((kind) => limits[kind] > 0);
-  if (kinds.length === 0) return;
+  for (const [name, value] of limitHeaders(limiter, tenantId, limits)) setResponseHeader(c, name, value);
+}
+
+/** The two fields; none where there are no limits. */
+export function limitHeaders(
+  limiter: RateLimiter,
+  tenantId: string,
+  limits: TenantLimits,
+): [name: string, value: string][] {
+  const kinds = KINDS.filter((kind) => limits[kind] > 0);
+  if (kinds.length === 0) return [];
   const left = (kind: LimitKind) => {
     const { remaining, resetSeconds } = limiter.allowance(tenantId, kind, limits[kind]);
     return `"${kind}";r=${remaining};t=${resetSeconds}`;
   };
-  setResponseHeader(c, 'RateLimit-Policy', kinds.map((kind) => `"${kind}";q=${limits[kind]};w=1`).join(', '));
-  setResponseHeader(c, 'RateLimit', kinds.map(left).join(', '));
+  return [
+    ['RateLimit-Policy', kinds.map((kind) => `"${kind}";q=${limits[kind]};w=1`).join(', ')],
+    ['RateLimit', kinds.map(left).join(', ')],
+  ];
 }

@@ -9,12 +9,12 @@ import type { SeedTenant } from './readSeeds.ts';
 const actingFor = (tenantId: string) => ({ 'x-tenant-id': Buffer.from(tenantId).toString('latin1') });
 
 /**
- * Makes the tenant where there is none, and its alert rules for as long as it has no customer. So a run that was killed
- * between the two is made up for, and a rule that somebody has deleted later is not made again.
+ * Makes the tenant where there is none, and its alert rules and meters for as long as it has no customer. So a run that was killed
+ * between the two is made up for, and one that somebody has taken away later is not made again.
  *
  * @throws {Refused}
  */
-export async function loadTenant(admin: Client, { id, name, alertRules }: SeedTenant): Promise<void> {
+export async function loadTenant(admin: Client, { id, name, alertRules, meters }: SeedTenant): Promise<void> {
   await admin.call('POST', '/v1/tenants', { id, name }).catch((error) => {
     if (!(error instanceof Refused && error.status === 409)) throw error;
   });
@@ -30,6 +30,11 @@ export async function loadTenant(admin: Client, { id, name, alertRules }: SeedTe
     if (there.has(rule.name)) continue;
     const made = async () => (await ruleNames()).has(rule.name);
     await admin.call('POST', '/v1/alert-rules', rule, headers, made);
+  }
+  for (const meter of meters) {
+    await admin.call('POST', '/v1/meters', meter, headers).catch((error) => {
+      if (!(error instanceof Refused && error.status === 409)) throw error;
+    });
   }
 }
 

@@ -9,6 +9,8 @@ import { createTenant } from '../../access/tenancy/tenants.ts';
 import { errorCode, UNIQUE_VIOLATION } from '../../ground/db/sqlstate.ts';
 import { StartupError, TidemarkError } from '../../model/errors.ts';
 import { createAlertRule } from '../../outbound/delivery/alertRules.ts';
+import { createMeter } from '../../sums/meters/catalog/createMeter.ts';
+import { requireNewMeter } from '../../sums/meters/catalog/newMeter.ts';
 import type { SeedTenant } from './readSeeds.ts';
 
 /** How often it is tried again while another instance writes batches that take long, and after how many ms. */
@@ -17,7 +19,7 @@ const RETRY_MS = 500;
 
 /**
  * Makes sure of a tenant to try things with, and of its key. Where the tenant is there, nothing of it is touched: its
- * customers and alert rules come with it, in one transaction, and never again.
+ * customers, alert rules and meters come with it, in one transaction, and never again.
  *
  * @param client in no transaction; as whoever migrates.
  * @param key the secret of its key, made elsewhere.
@@ -43,8 +45,11 @@ async function make(client: pg.Client, tenant: SeedTenant): Promise<boolean> {
   await client.query('begin');
   try {
     await createTenant(client, tenant);
-    // Before the customers: a rule waits for batches, which may wait for customers.
+    // Before the customers: rules and meters wait for batches, which may wait for customers.
     for (const rule of tenant.alertRules) await createAlertRule(client, context, rule);
+    for (const meter of tenant.meters) {
+      await createMeter(client, context, requireNewMeter(meter), tenant.meters.length);
+    }
     await registerCustomers(
       client,
       context,

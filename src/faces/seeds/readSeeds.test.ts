@@ -60,6 +60,13 @@ test('what comes with the program is of one piece', async () => {
 test('a folder of one own is read as well: what may be left out, a byte order mark, text of any kind', async () => {
   const folder = await copy();
   const rule = { tenant: 'é/~', name: 'r', kind: 'event', field: 'value', threshold: '+1.50e2' };
+  const meter = {
+    slug: 'gb',
+    eventType: 'egress',
+    aggregation: 'sum',
+    value: '$.gb',
+    dimensions: { r: '$.r' },
+  };
   const files = {
     'tenants.json': {
       firstStart: 'é/~',
@@ -67,6 +74,7 @@ test('a folder of one own is read as well: what may be left out, a byte order ma
     },
     'customers.json': { customers: [{ tenant: 'é/~', id: '0' }] },
     'alert-rules.json': { alertRules: [rule] },
+    'meters.json': { meters: [{ tenant: 'é/~', ...meter }] },
   };
   for (const [file, json] of Object.entries(files))
     await writeFile(join(folder, file), `\u{feff}${JSON.stringify(json)}`);
@@ -79,10 +87,13 @@ test('a folder of one own is read as well: what may be left out, a byte order ma
     keyScopes: ['read', 'ingest'],
     customers: [{ id: '0', name: null, weight: 1 }],
     alertRules: [{ name: 'r', kind: 'event', field: 'value', threshold: '150' }],
+    meters: [meter],
   };
   const seeds = await readSeeds(folder);
   expect(seeds.firstStart).toEqual(tenant);
   expect(seeds.traffic).toEqual([{ ...tenant, weight: 1, features: [traffic.features[0]], browsing: 1 }]);
+  await rm(join(folder, 'meters.json')); // a folder of before there were meters
+  expect((await readSeeds(folder)).firstStart).toEqual({ ...tenant, meters: [] });
 });
 
 describe('one line says what is wrong: the file, the place, the reason', () => {
@@ -108,6 +119,11 @@ describe('one line says what is wrong: the file, the place, the reason', () => {
       '/tenants/0/name: Invalid input: expected string, received number (and 1 more)',
     ],
 
+    ['meters.json', { '/meters/0/tenant': 'none' }, '/meters/0/tenant: "none" is not in tenants.json'],
+    ['meters.json', { '/meters/0/slug': 'A b' }, '/meters/0/slug: must be lower-case letters'],
+    ['meters.json', { '/meters/0/unit': 'GB' }, '/meters/0/unit: there is no such field'],
+    ['meters.json', { '/meters/0/value': 'tokens' }, '/meters/0/value: is no JSONPath'],
+    ['meters.json', { '/meters/2/slug': 'output_tokens' }, '/meters/2/slug: "output_tokens" is there twice'],
     ['customers.json', { '/customers': [] }, '/customers: Too small'],
     ['customers.json', { '/customers/3/weight': -1 }, '/customers/3/weight: Too small'],
     ['customers.json', { '/customers/3/weight': '1' }, '/customers/3/weight: Invalid input: expected number'],

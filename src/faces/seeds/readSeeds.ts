@@ -6,6 +6,7 @@ import type { Scope } from '../../access/tenancy/caller.ts';
 import { errorCode } from '../../ground/db/sqlstate.ts';
 import { StartupError } from '../../model/errors.ts';
 import { MAX_ALERT_RULES, type NewAlertRule } from '../../outbound/delivery/alertRules.ts';
+import { checkNewMeter } from '../../sums/meters/catalog/newMeter.ts';
 import { type Feature, SEED_FILES, type SeedFile, type SeedTexts, type TrafficProfile } from './seedFiles.ts';
 
 /** Those that come with the program; as far from here in dist/ as in src/. */
@@ -28,6 +29,8 @@ export interface SeedTenant {
   customers: SeedCustomer[];
   /** Each has a name that no other of the tenant has. */
   alertRules: (NewAlertRule & { name: string })[];
+  /** As the API takes them, each with a slug that no other of the tenant has. */
+  meters: (Record<string, unknown> & { slug: string })[];
 }
 
 export interface TrafficTenant extends SeedTenant {
@@ -47,6 +50,9 @@ export interface Seeds {
   profile: TrafficProfile;
 }
 
+/** As many as METERS_PER_TENANT allows where nobody has set it. */
+const MAX_METERS = 100;
+
 /** Where in a file something is wrong, as the keys that lead there. */
 type Path = PropertyKey[];
 
@@ -64,8 +70,10 @@ export async function readSeeds(folder = SEEDS): Promise<Seeds> {
 
 async function readOne(folder: string, file: SeedFile): Promise<SeedTexts[SeedFile]> {
   const bytes = await readFile(join(folder, file)).catch((error) => {
+    if (errorCode(error) === 'ENOENT' && EMPTY[file] !== undefined) return undefined;
     throw fault(folder, file, [], READ_FAULTS[errorCode(error) ?? ''] ?? (error as Error).message, error);
   });
+  if (bytes === undefined) return EMPTY[file]!;
   let json: unknown;
   try {
     json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
@@ -81,6 +89,9 @@ async function readOne(folder: string, file: SeedFile): Promise<SeedTexts[SeedFi
   const what = first!.code === 'unrecognized_keys' ? 'there is no such field' : first!.message;
   throw fault(folder, file, path, `${what}${others}`);
 }
+
+/** What a folder of an earlier version does not have. */
+const EMPTY: Partial<SeedTexts> = { 'meters.json': { meters: [] } };
 
 const READ_FAULTS: Record<string, string> = {
   ENOENT: 'there is no such file',
@@ -103,7 +114,7 @@ function together(folder: string, texts: SeedTexts): Seeds {
     if (tenants.has(id)) refuse('tenants.json', [...path, 'id'], `${quoted(id)} is there twice`);
     if (new Set(keyScopes).size < keyScopes.length)
       refuse('tenants.json', [...path, 'keyScopes'], 'has a scope twice');
-    tenants.set(id, { id, name, keyScopes, customers: [], alertRules: [] });
+    tenants.set(id, { id, name, keyScopes, customers: [], alertRules: [], meters: [] });
   }
   const tenantOf = (file: SeedFile, path: Path, id: string): SeedTenant =>
     tenants.get(id) ?? refuse(file, path, `${quoted(id)} is not in tenants.json`);
@@ -131,6 +142,18 @@ function together(folder: string, texts: SeedTexts): Seeds {
         refuse('alert-rules.json', [...path, 'customers', n], `${quoted(id)} is not in customers.json`);
     }
     alertRules.push(rule);
+  }
+
+  for (const [i, { tenant, ...meter }] of texts['meters.json'].meters.entries()) {
+    const path = ['meters', i];
+    const { meters } = tenantOf('meters.json', [...path, 'tenant'], tenant);
+    const { faults } = checkNewMeter(meter);
+    if (faults)
+      refuse('meters.json', [...path, ...faults[0]!.pointer.split('/').slice(1)], faults[0]!.message);
+    if (meters.some(({ slug }) => slug === meter.slug))
+      refuse('meters.json', [...path, 'slug'], `${quoted(meter.slug)} is there twice`);
+    if (meters.length === MAX_METERS) refuse('meters.json', path, `a tenant may have ${MAX_METERS}`);
+    meters.push(meter);
   }
 
   const features = new Map<string, Feature>();

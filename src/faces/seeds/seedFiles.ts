@@ -4,6 +4,8 @@ import { MAX_ENDPOINT, MAX_EVENT_TYPE, MAX_ID, MAX_LATENCY_MS } from '../../inta
 import { parseDecimal } from '../../model/decimal.ts';
 import { isStorableText } from '../../model/text.ts';
 import { ALERT_FIELDS, USAGE_MEASURES, USAGE_PERIODS } from '../../outbound/delivery/messageTypes.ts';
+import { MAX_DESCRIPTION, MAX_NAME, MAX_SLUG } from '../../sums/meters/catalog/newMeter.ts';
+import { AGGREGATIONS } from '../../sums/meters/definition/meterDefinition.ts';
 
 /*
  * What each file of seeds/ may say. seeds/README.md says what it means; seeds/*.schema.json, for editors, are made from
@@ -96,6 +98,27 @@ const AlertRules = z.strictObject({
     .max(MAX_ROWS),
 });
 
+const Meters = z.strictObject({
+  $schema,
+  /** Each is what `POST /v1/meters` takes, which says what may stand in it, and whose it is. */
+  meters: z
+    .array(
+      z.strictObject({
+        tenant: id,
+        slug: text(MAX_SLUG),
+        name: text(MAX_NAME).optional(),
+        description: text(MAX_DESCRIPTION).nullable().optional(),
+        eventType: text(MAX_EVENT_TYPE),
+        eventFrom: z.string().nullable().optional(),
+        aggregation: z.enum(AGGREGATIONS),
+        value: z.string().nullable().optional(),
+        dimensions: z.record(z.string(), z.string()).optional(),
+        filter: z.array(z.record(z.string(), z.unknown())).optional(),
+      }),
+    )
+    .max(MAX_ROWS),
+});
+
 const Feature = z.strictObject({
   name: id,
   weight,
@@ -141,6 +164,7 @@ export const SEED_FILES = {
   'tenants.json': Tenants,
   'customers.json': Customers,
   'alert-rules.json': AlertRules,
+  'meters.json': Meters,
   'traffic.json': Traffic,
 };
 export type SeedFile = keyof typeof SEED_FILES;

@@ -10,6 +10,7 @@ import { StartupError } from '../../model/errors.ts';
 import { listen } from '../http/server.ts';
 import { makeFirstTenant } from '../seeds/makeFirstTenant.ts';
 import { readSeeds, type SeedTenant } from '../seeds/readSeeds.ts';
+import { applyMetersFile, readMetersFile } from './metersFile.ts';
 import { createService } from './service.ts';
 
 /** Configuration → database → service → listen; on SIGTERM or SIGINT drain and exit. */
@@ -18,12 +19,15 @@ async function main(): Promise<void> {
   const config = loadConfig();
   const log = createLogger(config);
   const seeds = config.profile === 'dev' ? await readSeeds() : null; // before anything is written
+  const { file } = config.meters;
+  const meters = file === undefined ? undefined : await readMetersFile(file);
   const local =
     config.database.url === undefined ? await startLocalDatabase(config, (line) => log.warn(line)) : null;
   try {
     const url = config.database.url ?? local!.url;
     await prepareDatabase(url, config.database, log);
     const demo = seeds && (await makeDemo(config, url, seeds.firstStart, log));
+    if (file !== undefined) await applyMetersFile(config, meters, url, log);
     const adminKey = config.adminKey ?? demo?.keyring.adminKey;
     const tracing = await startTracing(config.telemetry, log);
     const service = await createService({ ...config, adminKey }, url, log, { tracing });

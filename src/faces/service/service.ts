@@ -11,6 +11,7 @@ import type { LiveCounters } from '../../sums/live/liveCounters.ts';
 import { createApp } from '../http/app.ts';
 import type { App } from '../http/appEnv.ts';
 import { HttpMetrics } from '../http/httpMetrics.ts';
+import { OtlpMetrics } from '../http/otlpMetrics.ts';
 import { wireAccess } from './wireAccess.ts';
 import { wireGround } from './wireGround.ts';
 import { wireIntake } from './wireIntake.ts';
@@ -73,6 +74,8 @@ export async function createService(
     ...ground,
     ...access,
     ...{ live: sums.live, delivery, ingest, rejectedEvents: intake.rejectedEvents, httpMetrics },
+    priceBooks: sums.priceBooks,
+    otlpMetrics: new OtlpMetrics(registry),
     endpointCheck: own.endpointCheck ?? ((endpoint) => delivery.checkEndpoint(endpoint)),
     trustedProxies: blockList(config.http.trustedProxies),
     accepting: () => accepting,

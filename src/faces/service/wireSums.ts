@@ -1,10 +1,13 @@
 import { connect, connectRefresher } from '../../ground/db/connections.ts';
 import type { Queryable } from '../../ground/db/queryable.ts';
 import type { UsageEvent } from '../../model/usageEvent.ts';
+import { PriceBooks } from '../../sums/costs/reading/priceBooks.ts';
 import { BatchSums } from '../../sums/live/batchSums.ts';
 import { createLiveCounters } from '../../sums/live/createLiveCounters.ts';
 import type { LiveCounters } from '../../sums/live/liveCounters.ts';
 import { MeteredLiveCounters } from '../../sums/live/meteredLiveCounters.ts';
+import { MeterUpkeep } from '../../sums/meters/keeping/meterUpkeep.ts';
+import { MeterUpkeepMetrics } from '../../sums/meters/keeping/meterUpkeepMetrics.ts';
 import { reconcileRetention } from '../../sums/retention/reconcileRetention.ts';
 import { RetentionLoop } from '../../sums/retention/retentionLoop.ts';
 import { RetentionMetrics } from '../../sums/retention/retentionMetrics.ts';
@@ -14,15 +17,16 @@ import { Refresher } from '../../sums/windows/refresher.ts';
 import { WindowMetrics } from '../../sums/windows/windowMetrics.ts';
 import type { Ground } from './wireGround.ts';
 
-/** Windows and rollups, live counters, and how long what is kept. */
+/** Windows, rollups and meters, live counters, and how long what is kept. */
 export interface Sums {
   /** How far windows are closed, as this instance knows. */
   frontier: ClosedFrontier;
   live: LiveCounters;
+  priceBooks: PriceBooks;
   /** Adds new rows to the live counters, after their commit. Waits for nothing and never throws. */
   onStored(rows: UsageEvent[]): void;
   start(): void;
-  /** Stops what may rest while events are still taken: refresher and retention. */
+  /** Stops what may rest while events are still taken: refresher, keeping of meters, retention. */
   stopUpkeep(): Promise<void>;
   /** Stops the rest. */
   stop(): Promise<void>;
@@ -53,6 +57,14 @@ export async function wireSums(ground: Ground, ownLive: LiveCounters | undefined
       metrics,
       log,
     }),
+    new MeterUpkeep({
+      engine,
+      connect: () => connect(settings('meters'), log),
+      intervalMs: config.windows.intervalMs,
+      retryMs: config.windows.retryMs,
+      metrics: new MeterUpkeepMetrics(registry),
+      log,
+    }),
     new RetentionLoop({
       config: config.retention,
       engine,
@@ -65,6 +77,7 @@ export async function wireSums(ground: Ground, ownLive: LiveCounters | undefined
   return {
     frontier,
     live,
+    priceBooks: new PriceBooks(),
     onStored(rows) {
       if (live.store === 'none') return;
       const sums = new BatchSums(Date.now());

@@ -6,6 +6,7 @@ import { httpVariables } from './http.ts';
 import { ingestVariables } from './ingest.ts';
 import { limitsVariables } from './limits.ts';
 import { liveVariables } from './live.ts';
+import { metersVariables } from './meters.ts';
 import { retentionVariables } from './retention.ts';
 import { sourcesVariables } from './sources.ts';
 import { telemetryVariables } from './telemetry.ts';
@@ -22,6 +23,7 @@ export const ENVIRONMENT = z.object({
   ...ingestVariables,
   ...windowsVariables,
   ...limitsVariables,
+  ...metersVariables,
   ...deliveryVariables,
   ...retentionVariables,
   ...liveVariables,

@@ -62,6 +62,9 @@ describe('without any variable', () => {
         queueRows: 50_000,
         queueBytes: 33_554_432,
         deadlineMs: 10_000,
+        columnsFromRows: 50,
+        columnsDays: 7,
+        columnsSpanMs: 120_000,
         maxEventsPerRequest: 10_000,
         acceptAheadMs: 600_000,
         acceptBehindMs: 2_592_000_000,
@@ -80,8 +83,11 @@ describe('without any variable', () => {
           usage_30s: null,
           usage_1h: null,
           usage_1d: null,
+          meter_30s: null,
+          meter_1h: null,
+          meter_1d: null,
           reference_1d: null,
-          event_identity: 35,
+          event_key: 35,
           idempotent_increment: 35,
         },
         columnstoreAfterDays: 7,
@@ -90,6 +96,7 @@ describe('without any variable', () => {
         passEveryMs: 86_400_000,
       },
       limits: { requestsPerSecond: 0, eventsPerSecond: 0, redisUrl: undefined, redisTimeoutMs: 200 },
+      meters: { perTenant: 100, file: undefined },
       delivery: {
         intervalMs: 250,
         inFlight: 128,
@@ -208,8 +215,11 @@ describe('retention', () => {
       usage_30s: null,
       usage_1h: null,
       usage_1d: null,
+      meter_30s: null,
+      meter_1h: null,
+      meter_1d: null,
       reference_1d: null,
-      event_identity: null,
+      event_key: null,
       idempotent_increment: null,
     });
     expect(loadConfig({ COLUMNSTORE_AFTER_DAYS: '0' }).retention.columnstoreAfterDays).toBeNull();
@@ -287,7 +297,14 @@ describe('bad values', () => {
       'ftp://a',
     ],
   };
-  const texts = ['HOST', 'DATA_DIR', 'SOURCE_GROUP', 'SOURCE_DEAD_LETTER_STREAM', 'SOURCE_TENANT'];
+  const texts = [
+    'HOST',
+    'DATA_DIR',
+    'SOURCE_GROUP',
+    'SOURCE_DEAD_LETTER_STREAM',
+    'SOURCE_TENANT',
+    'METERS_FILE',
+  ];
   const numbers = VARIABLES.filter((name) => !(name in bad) && !texts.includes(name));
 
   it.each(numbers)('%s takes whole numbers within its bounds', (name) => {

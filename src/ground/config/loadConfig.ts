@@ -7,6 +7,7 @@ import { type HttpConfig, httpConfig } from './http.ts';
 import { type IngestConfig, ingestConfig } from './ingest.ts';
 import { type LimitsConfig, limitsConfig } from './limits.ts';
 import { type LiveConfig, liveConfig } from './live.ts';
+import { type MetersConfig, metersConfig } from './meters.ts';
 import { type RetentionConfig, retentionConfig } from './retention.ts';
 import { type SourcesConfig, sourcesConfig } from './sources.ts';
 import { type TelemetryConfig, telemetryConfig } from './telemetry.ts';
@@ -25,6 +26,7 @@ export interface Config {
   ingest: IngestConfig;
   windows: WindowsConfig;
   limits: LimitsConfig;
+  meters: MetersConfig;
   delivery: DeliveryConfig;
   retention: RetentionConfig;
   live: LiveConfig;
@@ -58,6 +60,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     ingest: ingestConfig(e),
     windows: windowsConfig(e),
     limits: limitsConfig(e),
+    meters: metersConfig(e),
     delivery: deliveryConfig(e),
     retention: retentionConfig(e),
     live: liveConfig(e),

@@ -24,7 +24,11 @@ export interface KeptDays {
   usage_1h: number | null;
   usage_1d: number | null;
   reference_1d: number | null;
-  event_identity: number | null;
+  /** As those of usage. */
+  meter_30s: number | null;
+  meter_1h: number | null;
+  meter_1d: number | null;
+  event_key: number | null;
   idempotent_increment: number | null;
 }
 
@@ -71,7 +75,10 @@ export function retentionConfig(e: Environment): RetentionConfig {
       usage_1h: orForEver(e.USAGE_1H_RETENTION_DAYS),
       usage_1d: orForEver(e.USAGE_1D_RETENTION_DAYS),
       reference_1d: orForEver(e.REFERENCE_RETENTION_DAYS),
-      event_identity: identity,
+      meter_30s: orForEver(e.USAGE_30S_RETENTION_DAYS),
+      meter_1h: orForEver(e.USAGE_1H_RETENTION_DAYS),
+      meter_1d: orForEver(e.USAGE_1D_RETENTION_DAYS),
+      event_key: identity,
       idempotent_increment: identity,
     },
     columnstoreAfterDays: orForEver(e.COLUMNSTORE_AFTER_DAYS),

@@ -47,6 +47,7 @@ export type DatabaseUse =
   | 'admin'
   | 'closer'
   | 'refresher'
+  | 'meters'
   | 'relay'
   | 'retention'
   | 'migrate'

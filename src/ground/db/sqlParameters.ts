@@ -1,3 +1,5 @@
+import { formatTimestamp } from '../../model/timestamp.ts';
+
 /** Collects the values of a statement while its text is put together. */
 export class SqlParameters {
   readonly values: unknown[] = [];
@@ -9,7 +11,12 @@ export class SqlParameters {
   }
 }
 
-/** A literal, so that the planner can leave chunks out: plans for parameters cannot. */
+/**
+ * A literal, so that the planner can leave chunks out: plans for parameters cannot.
+ *
+ * @param ms since the epoch; a fraction of one counts to the microsecond.
+ */
 export function instant(ms: number): string {
-  return `'${new Date(ms).toISOString()}'::timestamptz`;
+  const text = Number.isInteger(ms) ? new Date(ms).toISOString() : formatTimestamp(Math.round(ms * 1_000));
+  return `'${text}'::timestamptz`;
 }

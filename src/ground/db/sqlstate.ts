@@ -4,17 +4,21 @@ export function errorCode(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
-/** Raised by enter_batch: a window the writer took for open has closed. */
+/** Raised by begin_batch: a window the writer took for open has closed. */
 export const WINDOW_CLOSED = 'TM001';
-/** Raised by enter_batch: the writer does not know who listens now. */
+/** Raised by begin_batch: the writer does not know who listens now. */
 export const INTEREST_CHANGED = 'TM004';
 /** Raised where something is to be read, or refreshed, that is no longer kept. */
 export const NOT_KEPT = 'TM005';
 /** Raised where chunks have been rearranged since the snapshot of what was to be of one moment. */
 export const CHUNKS_MOVED = 'TM006';
+/** Raised where a meter is to be archived that alert rules compare, or to be compared and is archived. */
+export const METER_IN_USE = 'TM007';
 /** In one snapshot: somebody else has changed since then what is to be changed. */
 export const SERIALIZATION_FAILURE = '40001';
 export const UNIQUE_VIOLATION = '23505';
+/** Among others: a chunk has been dropped. */
+export const UNDEFINED_TABLE = '42P01';
 /** Among others: the server does not know a time zone. */
 export const INVALID_PARAMETER_VALUE = '22023';
 /** A refresh of the same range is under way elsewhere. */

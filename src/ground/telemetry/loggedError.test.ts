@@ -26,17 +26,17 @@ describe('what the log says of an error', () => {
 
   it('is, of the database, what it names and not what it quotes', () => {
     const error = databaseError('23505', {
-      detail: `Key (event_id)=(${MARK}) already exists.`,
+      detail: `Key (key_0)=(${MARK}) already exists.`,
       where: `COPY event, line 1, column metadata: "${MARK}"`,
       hint: MARK,
       internalQuery: `insert into event values ('${MARK}')`,
-      table: 'event_identity',
-      constraint: 'event_identity_pkey',
+      table: 'event_key',
+      constraint: 'event_key_0',
     });
     expect(loggedError(error)).toMatchObject({
       message: '23505 of the database',
-      table: 'event_identity',
-      constraint: 'event_identity_pkey',
+      table: 'event_key',
+      constraint: 'event_key_0',
     });
     expect(logged(error)).not.toContain(MARK);
   });

@@ -10,7 +10,8 @@ const BYTES = Buffer.from(MARK);
  * characters of ASCII, by the NULs among the first bytes.
  */
 export function withoutMark(body: Buffer): Buffer {
-  const [first = 1, second = 1] = body;
+  const first = body[0] ?? 1;
+  const second = body[1] ?? 1;
   const marked = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
   if (marked || (body.length > 1 && (first === 0 || second === 0))) {
     throw new TidemarkError('invalid_encoding', 'the body is UTF-16 or UTF-32; send UTF-8');

@@ -1,4 +1,5 @@
 import { isDoubtful, JsonNumber } from '../../model/json.ts';
+import { digitsOf } from '../../model/plainDecimal.ts';
 
 /** Digits before and after the point that a number in metadata may have: PostgreSQL stores and writes it in full. */
 export const MAX_NUMBER_DIGITS = 1_000;
@@ -45,12 +46,4 @@ export class MetadataWalk {
     if (isDoubtful(value)) this.doubtful = true;
     if (size !== 0) this.longer += DIGITS_OF_DOUBLE;
   }
-}
-
-/** How many digits a number has without exponent, zeros in between included. */
-function digitsOf(number: string): { whole: number; fraction: number } {
-  const match = /^-?(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(number)!;
-  const [, whole = '', fraction = '', exponent = '0'] = match;
-  const shift = Number(exponent);
-  return { whole: Math.max(1, whole.length + shift), fraction: Math.max(0, fraction.length - shift) };
 }

@@ -7,12 +7,33 @@ import { lineWithoutMark, withoutMark } from './byteOrderMark.ts';
 import { binaryCloudEvent } from './dialects/binaryCloudEvent.ts';
 import { cloudEventToEvent } from './dialects/cloudEvent.ts';
 import { incrementToEvent } from './dialects/increment.ts';
+import { lagoToEvent } from './dialects/lagoEvent.ts';
+import { metronomeToEvent } from './dialects/metronomeEvent.ts';
+import { openMeterToEvent } from './dialects/openMeterEvent.ts';
+import { orbToEvent } from './dialects/orbEvent.ts';
 import { recordToEvent } from './dialects/record.ts';
+import { stripeToEvent } from './dialects/stripeMeterEvent.ts';
 import type { EventRules, EventVerdict } from './finishEvent.ts';
 import { pointerTo } from './schemaFaults.ts';
 import { toUsageEvent } from './toUsageEvent.ts';
 
-export type Dialect = 'native' | 'cloudevents' | 'record' | 'increment';
+const OWN = {
+  native: toUsageEvent,
+  cloudevents: cloudEventToEvent,
+  record: recordToEvent,
+  increment: incrementToEvent,
+};
+/** Of the clients of others. */
+const FOREIGN = {
+  openmeter: openMeterToEvent,
+  stripe: stripeToEvent,
+  lago: lagoToEvent,
+  orb: orbToEvent,
+  metronome: metronomeToEvent,
+};
+const TO_EVENT: Record<Dialect, ToEvent> = { ...OWN, ...FOREIGN };
+
+export type Dialect = keyof typeof OWN | keyof typeof FOREIGN;
 
 /** How a body is to be read. */
 export interface EventFormat {
@@ -24,16 +45,11 @@ export interface EventFormat {
    * and the framing means nothing.
    */
   attributes?: Readonly<Record<string, string>>;
+  /** The member of the document in which its inputs are, one or an array. Left out: the document is them. */
+  envelope?: string;
 }
 
 type ToEvent = (input: unknown, rules: EventRules, index: number) => EventVerdict;
-
-const TO_EVENT: Record<Dialect, ToEvent> = {
-  native: toUsageEvent,
-  cloudevents: cloudEventToEvent,
-  record: recordToEvent,
-  increment: incrementToEvent,
-};
 
 export interface ParsedEvents {
   /** The events that are valid, in the order of the request. */
@@ -62,21 +78,36 @@ export function parseEvents(
   const body = format.attributes ? received : withoutMark(received);
   const framing = format.framing === 'either' ? (isLines(body) ? 'ndjson' : 'json') : format.framing;
   const document = readDocument(body, framing, format.attributes !== undefined);
-  const read = (exactly: boolean, onDoubt?: () => void): ParsedEvents => {
-    const parse = exactly ? parseJsonExactly : JSON.parse;
+  const { tenantId, earliestMicros, latestMicros, receivedMicros, fallbackId, idempotent } = rules;
+  const { checkText } = document;
+  let doubtful = false;
+  // Member by member: a spread costs as much as all other checks of a plain event.
+  const checked: EventRules = {
+    tenantId,
+    earliestMicros,
+    latestMicros,
+    receivedMicros,
+    fallbackId,
+    idempotent,
+    checkText,
+    onDoubt() {
+      doubtful = true;
+    },
+  };
+  const read = (parse: Parse): ParsedEvents => {
     const faults: EventFault[] = [];
     const inputs = format.attributes
       ? [binaryCloudEvent(format.attributes, body, parse)]
-      : inputsOf(document, framing, maxEvents, parse, faults);
-    const checked = { ...rules, checkText: document.checkText, ...(onDoubt && { onDoubt }) };
-    return { ...toEvents(inputs, format.dialect, checked, maxEvents, faults), total: inputs.length };
+      : opened(inputsOf(document, framing, maxEvents, parse, faults), format.envelope);
+    return toEvents(inputs, format.dialect, checked, maxEvents, faults);
   };
-  if (holdsLongNumber(body)) return read(true);
-  let doubtful = false;
-  const parsed = read(false, () => {
-    doubtful = true;
-  });
-  return doubtful && mayHoldFarNumber(document.text) ? read(true) : parsed;
+  const exactly = () => {
+    checked.onDoubt = undefined;
+    return read(parseJsonExactly);
+  };
+  if (holdsLongNumber(body)) return exactly();
+  const parsed = read(JSON.parse);
+  return doubtful && mayHoldFarNumber(document.text) ? exactly() : parsed;
 }
 
 function toEvents(
@@ -85,7 +116,7 @@ function toEvents(
   rules: EventRules,
   maxEvents: number,
   faults: EventFault[],
-): Omit<ParsedEvents, 'total'> {
+): ParsedEvents {
   if (inputs.length === 0) throw new TidemarkError('empty_batch', 'the request holds no event');
   if (inputs.length > maxEvents) {
     throw new TidemarkError('too_many_events', `a request may hold at most ${maxEvents} events`);
@@ -103,8 +134,8 @@ function toEvents(
       for (const fault of verdict.faults) faults.push(fault);
     }
   }
-  faults.sort((a, b) => a.index - b.index);
-  return { events, indexes, faults };
+  if (faults.length > 1) faults.sort((a, b) => a.index - b.index);
+  return { events, indexes, faults, total: inputs.length };
 }
 
 interface Document {
@@ -146,6 +177,22 @@ function isJson(text: string): boolean {
 
 function notUtf8(): TidemarkError {
   return new TidemarkError('invalid_encoding', 'the body is not valid UTF-8');
+}
+
+/** @throws {TidemarkError} `invalid_request` where the body is no object with that member. */
+function opened(documents: unknown[], envelope: string | undefined): unknown[] {
+  if (envelope === undefined) return documents;
+  const [document] = documents;
+  if (documents.length !== 1 || typeof document !== 'object' || document === null) {
+    throw new TidemarkError('invalid_request', `the body must be an object with the member ${envelope}`);
+  }
+  const inputs = Object.hasOwn(document, envelope)
+    ? (document as Record<string, unknown>)[envelope]
+    : undefined;
+  if (typeof inputs !== 'object' || inputs === null) {
+    throw new TidemarkError('invalid_request', `${envelope} is required, and must be an object or an array`);
+  }
+  return Array.isArray(inputs) ? inputs : [inputs];
 }
 
 const UNREADABLE = Symbol('an input that cannot be read');

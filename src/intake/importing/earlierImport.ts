@@ -18,9 +18,12 @@ export async function wasImported(db: Queryable, events: readonly UsageEvent[]):
   const [first] = events;
   if (!first) return false;
   const { rows } = await db.query<{ event_id: string }>(
-    `select event_id from event_identity
-     where tenant_id = $1 and event_id = any ($2::uuid[])
-       and received_at < (select import_ids_since from installation)`,
+    `select id as event_id from unnest($2::uuid[]) as id, identity_salt($1) as salt
+     where exists (select from event_key, installation
+                   where salted_identity(id, salt) in (key_0, key_1, key_2, key_3, key_4, key_5, key_6)
+                     and received_at < import_ids_since)
+        or exists (select from event_identity i, installation
+                   where i.event_id = id and i.tenant_id = $1 and received_at < import_ids_since)`,
     [first.tenantId, events.map(({ eventId }) => eventId)],
   );
   const known = new Set(rows.map(({ event_id: id }) => id));

@@ -20,6 +20,7 @@ import type { Source } from './openSource.ts';
 import { withPlainLineEnds } from './readCsv.ts';
 import { refreshImported } from './refreshImported.ts';
 import type { Row } from './row.ts';
+import { startingWith } from './startingWith.ts';
 
 /** What one batch may take, waiting and repetitions included, in ms: an import has more patience than a request. */
 const DEADLINE_MS = 60_000;
@@ -72,6 +73,9 @@ export async function importFile(options: ImportFileOptions): Promise<ImportOutc
       config: {
         ...config.ingest,
         batchRows: BATCH_ROWS,
+        // History in bulk: a day that it is in is packed wholly, and until then each segment is of much of the file.
+        columnsDays: Number.POSITIVE_INFINITY,
+        columnsSpanMs: Number.POSITIVE_INFINITY,
         queueRows: Number.POSITIVE_INFINITY, // bounded by what importRows has in flight
         queueBytes: Number.POSITIVE_INFINITY,
         deadlineMs: Math.max(DEADLINE_MS, config.ingest.deadlineMs),
@@ -135,7 +139,7 @@ async function withKnownIds(
   db: Queryable,
   source: Source,
   toEvent: (row: Row<unknown>) => EventVerdict,
-): Promise<AsyncGenerator<Row<unknown>>> {
+): Promise<AsyncIterableIterator<Row<unknown>>> {
   const { idPrefix, earlierIdPrefix, rows } = source;
   if (earlierIdPrefix === null) return rows;
   const sample: Row<unknown>[] = [];
@@ -155,12 +159,7 @@ async function withKnownIds(
     return event && event.eventId === source.idOf(row) ? [event] : [];
   });
   if (!(await wasImported(db, events))) source.idPrefix = idPrefix;
-  async function* all() {
-    yield* sample;
-    if (fault) throw fault.error;
-    yield* rows;
-  }
-  return all();
+  return startingWith(sample, rows, fault);
 }
 
 /** Line ends within fields were once all the same. */

@@ -1,5 +1,6 @@
 import { TidemarkError } from '../../model/errors.ts';
 import type { UsageEvent } from '../../model/usageEvent.ts';
+import { utcDay } from '../../model/utcDay.ts';
 import type { EventVerdict } from '../events/finishEvent.ts';
 import type { WriteResult } from '../ingest/ingest.ts';
 import type { Row } from './row.ts';
@@ -10,7 +11,6 @@ export const BATCH_ROWS = 5_000;
 const BATCH_LENGTH = 4_194_304;
 /** Days that one transaction touches: each is a chunk to be locked, and often to be made. */
 export const BATCH_DAYS = 50;
-const DAY_MICROS = 86_400_000_000;
 /** Batches that are read ahead of the writers. */
 export const BATCHES_IN_FLIGHT = 4;
 
@@ -171,7 +171,7 @@ function partOf({ events, lines, made, length }: Batch, from: number, to: number
 
 /** The batch as it is, or in the order of time and cut where it touches too many days. */
 function byDays(batch: Batch): Batch[] {
-  const days = batch.events.map(({ tsMicros }) => Math.floor(tsMicros / DAY_MICROS));
+  const days = batch.events.map(({ tsMicros }) => utcDay(tsMicros));
   if (new Set(days).size <= BATCH_DAYS) return [batch];
   const order = days.map((_, i) => i).sort((a, b) => days[a]! - days[b]! || a - b);
   const sorted: Batch = {

@@ -1,5 +1,6 @@
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
+import { isPlainEvent } from '../events/plainEvent.ts';
 import { parseMapping } from './mapping.ts';
 import { completedEvent, mappedEvent } from './nativeEventOf.ts';
 
@@ -48,6 +49,25 @@ test('a mapped column wins over a constant, which fills empty cells', () => {
     apiEndpoint: '/x',
     metadata: { model: 'gpt-4' },
   });
+});
+
+test('an event takes the short way whatever the command line leaves unsaid', () => {
+  const unsaid = {
+    eventType: undefined,
+    sourceId: undefined,
+    reference: undefined,
+    unit: undefined,
+    model: undefined,
+  };
+  const event = map(
+    'timestamp=t,customerId=c,eventId=i',
+    { t: '2026-11-30T00:00:00Z', c: 'c', i: 'i' },
+    unsaid,
+  );
+  expect(isPlainEvent(event)).toBe(true);
+  const line = { eventId: 'i', timestamp: '2026-11-30T00:00:00Z', customerId: 'c' };
+  expect(isPlainEvent(completedEvent(line, unsaid))).toBe(true);
+  expect(completedEvent({ ...line, unit: null }, unsaid)).toMatchObject({ unit: undefined });
 });
 
 test('other columns are kept as metadata under any name', () => {

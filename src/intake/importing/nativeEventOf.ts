@@ -62,11 +62,17 @@ function withConstants(
   metadata: Record<string, unknown>,
   { model, reference, ...constants }: Constants,
 ): Record<string, unknown> {
-  for (const [name, value] of Object.entries(constants)) event[name] ??= value;
-  if (event.sessionId === undefined) event.reference ??= reference;
-  metadata.model ??= model;
+  for (const name in constants) fill(event, name, constants[name as keyof typeof constants]);
+  if (event.sessionId === undefined) fill(event, 'reference', reference);
+  fill(metadata, 'model', model);
   event.metadata = metadata;
   return event;
+}
+
+/** Null is absent. So is what is undefined, but that would take each row past the short way of plain events. */
+function fill(object: Record<string, unknown>, name: string, value: string | undefined): void {
+  if (value !== undefined) object[name] ??= value;
+  else if (object[name] === null) object[name] = undefined;
 }
 
 /** A number that does not look like one stays text, and the validation says so. */

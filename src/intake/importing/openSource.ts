@@ -15,6 +15,7 @@ import { MAX_LINE_BYTES, readLines } from './readLines.ts';
 import { readNdjson } from './readNdjson.ts';
 import type { LastRow, Row } from './row.ts';
 import { filePrefix, rowId } from './rowId.ts';
+import { startingWith } from './startingWith.ts';
 import { likelyFormat, type TimeFormat, UNIT_NAMES } from './timeFormat.ts';
 
 export const FORMATS = ['csv', 'ndjson', 'json'] as const;
@@ -49,7 +50,7 @@ export interface Source {
   idPrefix: string;
   /** What earlier versions made it of; null where that is the same, or was not asked for. */
   earlierIdPrefix: string | null;
-  rows: AsyncGenerator<Row<unknown>>;
+  rows: AsyncIterableIterator<Row<unknown>>;
   /** The event of a row, under the rules of the API but for the past, which is open. */
   toEvent(row: Row<unknown>): EventVerdict;
   /** The id that a row has when it brings none. */
@@ -99,9 +100,9 @@ export async function openSource(options: SourceOptions): Promise<Source> {
       format,
       idPrefix: ownPrefix,
       earlierIdPrefix: options.idPrefix !== undefined || earlierPrefix === ownPrefix ? null : earlierPrefix,
-      rows: first.done ? rows : startingWith(first.value, rows),
+      rows: first.done ? rows : startingWith([first.value], rows),
       toEvent,
-      idOf: (row) => rowId(source.idPrefix, row.line, row.text),
+      idOf: idMaker(() => source.idPrefix),
     };
     return source;
   } catch (error) {
@@ -283,9 +284,15 @@ function wholeCustomer({ mapping, constants }: SourceOptions): string | null {
   return mapped ? null : (constants.customerId ?? null);
 }
 
-async function* startingWith<Item>(first: Item, rest: AsyncGenerator<Item>): AsyncGenerator<Item> {
-  yield first;
-  yield* rest;
+/** Ids by prefix and row. That of the row at hand is asked for twice, and costs a digest. */
+function idMaker(prefix: () => string): (row: Row<unknown>) => string {
+  let last: { row: Row<unknown>; prefix: string; id: string } | undefined;
+  return (row) => {
+    if (last?.row !== row || last.prefix !== prefix()) {
+      last = { row, prefix: prefix(), id: rowId(prefix(), row.line, row.text) };
+    }
+    return last.id;
+  };
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

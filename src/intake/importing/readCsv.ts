@@ -20,37 +20,30 @@ export async function readCsv(
   delimiter: string,
   last: LastRow = 'take',
 ): Promise<{ header: string[]; rows: AsyncGenerator<Row<string[]>> }> {
-  const records = readRecords(lines, delimiter, last);
+  const shape: Shape = { columns: null };
+  const records = readRecords(lines, delimiter, last, shape);
   const first = await records.next();
   if (first.done) throw new StartupError('the file is empty: it needs a header line');
   const header = first.value;
   if (header.unfinished) throw new StartupError(`the header may go on: ${header.fault!.message}`);
   if (header.fault) throw new StartupError(`the header line cannot be read: ${header.fault.message}`);
-  return { header: header.values.map(withPlainLineEnds), rows: readRows(records, header.values.length) };
+  shape.columns = header.values.length;
+  return { header: header.values.map(withPlainLineEnds), rows: records };
+}
+
+/** Fields that a record has; null while the header has not been read. */
+interface Shape {
+  columns: number | null;
 }
 
 const OPEN_LINE = 'the last line has no end';
 const OPEN_FIELD = 'a quoted field that begins here is open at the end of the file';
 
-async function* readRows(
-  records: AsyncGenerator<Row<string[]>>,
-  columns: number,
-): AsyncGenerator<Row<string[]>> {
-  for await (const record of records) {
-    if (record.fault || record.values.length === columns) {
-      yield record;
-      continue;
-    }
-    const message = `has ${record.values.length} fields, the header ${columns}`;
-    const fault = { pointer: '', code: 'column_count', message };
-    yield { line: record.line, text: record.text, fault };
-  }
-}
-
 async function* readRecords(
   lines: AsyncIterable<Line[]>,
   delimiter: string,
   last: LastRow,
+  shape: Shape,
 ): AsyncGenerator<Row<string[]>> {
   /** Lines of a record that goes on, kept to begin again behind its first when it never ends. */
   let begun: Line[] = [];
@@ -89,7 +82,12 @@ async function* readRecords(
       if (state === 'done') {
         const { fields } = record;
         const known = begun.length > 1 ? fields.map(withPlainLineEnds) : fields;
-        yield { line: first.number, text: JSON.stringify(known), values: fields };
+        const place = { line: first.number, text: JSON.stringify(known) };
+        if (shape.columns === null || fields.length === shape.columns) yield { ...place, values: fields };
+        else {
+          const message = `has ${fields.length} fields, the header ${shape.columns}`;
+          yield { ...place, fault: { pointer: '', code: 'column_count', message } };
+        }
       } else {
         const message = 'a quoted field is not closed, or text follows its closing quote';
         const fault = { pointer: '', code: 'quote_invalid', message };

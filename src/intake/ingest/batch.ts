@@ -1,11 +1,10 @@
 import type { SpanContext } from '@opentelemetry/api';
 import { addDecimals } from '../../model/decimal.ts';
 import { COUNTER_INCREMENT, type UsageEvent } from '../../model/usageEvent.ts';
+import { utcDay } from '../../model/utcDay.ts';
 import { WINDOW_MICROS } from '../../model/window.ts';
 import type { BatchItem } from './batcher.ts';
 import type { CustomerRegistry } from './customerRegistry.ts';
-
-const DAY_MICROS = 86_400_000_000;
 
 /** The events of one request: they are written together or not at all. */
 export interface WriteRequest extends BatchItem {
@@ -108,19 +107,9 @@ export class Batch {
     }
   }
 
-  /**
-   * The rows in the order of their identity. Every transaction claims identities in this order, so two that share
-   * some wait for each other, never in a circle.
-   */
-  rowsByIdentity(): UsageEvent[] {
-    return this.rows.toSorted((a, b) =>
-      a.eventId < b.eventId ? -1 : a.eventId > b.eventId ? 1 : a.tenantId < b.tenantId ? -1 : 1,
-    );
-  }
-
   /** How many days (UTC) its rows fall into. */
   get days(): number {
-    return new Set(this.rows.map(({ tsMicros }) => Math.floor(tsMicros / DAY_MICROS))).size;
+    return new Set(this.rows.map(({ tsMicros }) => utcDay(tsMicros))).size;
   }
 
   /** @param known the rows that turned out to be stored already, or null for none. */

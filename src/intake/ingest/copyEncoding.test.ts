@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseDecimal } from '../../model/decimal.ts';
 import type { UsageEvent } from '../../model/usageEvent.ts';
-import { CopyEncoder, EVENT_COLUMNS, IDENTITY_COLUMNS } from './copyEncoding.ts';
+import { CopyEncoder, EVENT_COLUMNS, type EventColumn } from './copyEncoding.ts';
 
 /*
  * A reader of the format, written from the PostgreSQL documentation and not from the encoder. Whether a real server
@@ -98,8 +98,8 @@ function numeric(field: Buffer | null): string | null {
   return (sign === 0x4000 ? '-' : '') + plain;
 }
 
-function readEvent(row: (Buffer | null)[]): UsageEvent {
-  const field = (name: (typeof EVENT_COLUMNS)[number]) => row[EVENT_COLUMNS.indexOf(name)]!;
+function readEvent(row: (Buffer | null)[], columns: readonly EventColumn[] = EVENT_COLUMNS): UsageEvent {
+  const field = (name: EventColumn) => row[columns.indexOf(name)] ?? null;
   return {
     tsMicros: int8(field('ts'))! + Date.UTC(2000, 0, 1) * 1_000,
     tokens: int8(field('tokens')),
@@ -118,6 +118,7 @@ function readEvent(row: (Buffer | null)[]): UsageEvent {
     unit: text(field('unit')),
     value: numeric(field('value')),
     metadata: jsonb(field('metadata')),
+    document: null,
   };
 }
 
@@ -148,13 +149,43 @@ const event: fc.Arbitrary<UsageEvent> = fc.record({
   unit: fc.option(anyText),
   value: fc.option(decimal),
   metadata: fc.option(fc.jsonValue({ maxDepth: 2 }).map((value) => JSON.stringify({ value }))),
+  document: fc.constant(null),
 });
 
-function encode(encoder: CopyEncoder, events: UsageEvent[], what: 'events' | 'identities'): void {
+function encode(encoder: CopyEncoder, events: UsageEvent[]): void {
   encoder.begin();
-  for (const one of events) what === 'events' ? encoder.appendEvent(one) : encoder.appendIdentity(one);
+  for (const one of events) encoder.appendEvent(one);
   encoder.end();
 }
+
+/** A row of as many keys as `rows` has numbers, each word of which is found by its place; null for none. */
+function encodeKeys(encoder: CopyEncoder, rows: (number[] | null)[][]): void {
+  encoder.begin();
+  for (const keys of rows) {
+    const words = Uint32Array.from(keys.flatMap((key) => key ?? [1, 2, 3, 4]));
+    encoder.appendKeys(
+      Int32Array.from(keys, (key, i) => (key ? i * 4 : -1)),
+      words,
+    );
+  }
+  encoder.end();
+}
+
+const OPTIONAL = [
+  'tokens',
+  'inputTokens',
+  'outputTokens',
+  'latencyMs',
+  'externalId',
+  'sourceId',
+  'endpoint',
+  'model',
+  'reference',
+  'unit',
+  'value',
+  'metadata',
+] as const;
+const without = (kept: readonly string[]) => OPTIONAL.filter((name) => !kept.includes(name));
 
 const plain = (events: UsageEvent[]) => events.map((one) => ({ ...one }));
 
@@ -163,32 +194,62 @@ describe('CopyEncoder', () => {
     fc.assert(
       fc.property(fc.array(event, { maxLength: 6 }), fc.integer({ min: 1, max: 4_096 }), (events, bytes) => {
         const encoder = new CopyEncoder(bytes);
-        encode(encoder, events, 'events');
+        encode(encoder, events);
         const [copy, ...rest] = readCopies(encoder.take());
         expect(rest).toEqual([]);
-        expect(copy!.rows.map(readEvent)).toEqual(plain(events));
+        expect(copy!.rows.map((row) => readEvent(row))).toEqual(plain(events));
       }),
       { numRuns: 500 },
     );
   });
 
+  it('leaves out the columns that are null in every event of a COPY, and no other', () => {
+    const sparse = fc
+      .tuple(event, fc.subarray([...OPTIONAL]))
+      .map(([full, kept]) => ({ ...full, ...Object.fromEntries(without(kept).map((name) => [name, null])) }));
+    fc.assert(
+      fc.property(fc.array(sparse, { minLength: 1, maxLength: 3 }), (events) => {
+        const encoder = new CopyEncoder(64);
+        const columns = encoder.beginEvents(events);
+        for (const one of events) encoder.appendEvent(one);
+        encoder.end();
+        const used = OPTIONAL.filter((name) => events.some((one) => one[name] !== null));
+        expect(columns).toHaveLength(EVENT_COLUMNS.length - OPTIONAL.length + used.length);
+        const { rows } = readCopies(encoder.take())[0]!;
+        for (const row of rows) expect(row).toHaveLength(columns.length);
+        expect(rows.map((row) => readEvent(row, columns))).toEqual(plain(events));
+        encoder.reset();
+        encode(encoder, events); // the next COPY has them all again
+        expect(readCopies(encoder.take())[0]!.rows.map((row) => readEvent(row))).toEqual(plain(events));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  const word = fc.integer({ min: 0, max: 0xffff_ffff });
+  const key = fc.option(fc.array(word, { minLength: 4, maxLength: 4 }));
+  const rows = fc.array(fc.array(key, { minLength: 7, maxLength: 7 }), { maxLength: 4 });
+  const words = (field: Buffer | null) => field && [0, 4, 8, 12].map((at) => field.readUInt32BE(at));
+
   it('puts one COPY behind another, and starts over when told to', () => {
     fc.assert(
-      fc.property(fc.array(event, { maxLength: 4 }), fc.array(event, { maxLength: 4 }), (first, second) => {
-        const encoder = new CopyEncoder(64);
-        for (const events of [first, second]) {
-          encoder.reset();
-          encode(encoder, events, 'identities');
-          encode(encoder, events, 'events');
-          expect(encoder.take().length).toBe(encoder.length);
-          const [identities, copied] = readCopies(encoder.take());
-          expect(identities!.rows.map((row) => [uuid(row[0]!), text(row[1]!)])).toEqual(
-            events.map(({ eventId, tenantId }) => [eventId, tenantId]),
-          );
-          for (const row of identities!.rows) expect(row).toHaveLength(IDENTITY_COLUMNS.length);
-          expect(copied!.rows.map(readEvent)).toEqual(plain(events));
-        }
-      }),
+      fc.property(
+        fc.array(event, { maxLength: 4 }),
+        fc.array(event, { maxLength: 4 }),
+        rows,
+        (a, b, keys) => {
+          const encoder = new CopyEncoder(64);
+          for (const events of [a, b]) {
+            encoder.reset();
+            encodeKeys(encoder, keys);
+            encode(encoder, events);
+            expect(encoder.take().length).toBe(encoder.length);
+            const [claimed, copied] = readCopies(encoder.take());
+            expect(claimed!.rows.map((row) => row.map(words))).toEqual(keys);
+            expect(copied!.rows.map((row) => readEvent(row))).toEqual(plain(events));
+          }
+        },
+      ),
     );
   });
 
@@ -208,9 +269,11 @@ describe('CopyEncoder', () => {
     const [sample] = fc.sample(event, { numRuns: 1, seed: 7 });
     const events = Array.from({ length: 2_000 }, (_, i) => ({ ...sample!, tokens: i }));
     const encoder = new CopyEncoder();
-    encode(encoder, events, 'events');
+    encode(encoder, events);
     const [copy] = readCopies(encoder.take());
-    expect(copy!.rows.map((row) => int8(row[1]!))).toEqual(events.map(({ tokens }) => tokens));
+    expect(copy!.rows.map((row) => int8(row[EVENT_COLUMNS.indexOf('tokens')]!))).toEqual(
+      events.map(({ tokens }) => tokens),
+    );
     expect(copy!.frames.length).toBeGreaterThan(2);
     const rowBytes = 10_000;
     for (const frame of copy!.frames) expect(frame).toBeLessThan(65_536 + rowBytes);
@@ -219,12 +282,12 @@ describe('CopyEncoder', () => {
   it('leaves a buffer that a socket may still hold alone after discard', () => {
     const [first, second] = fc.sample(event, { numRuns: 2, seed: 8 });
     const encoder = new CopyEncoder();
-    encode(encoder, [first!], 'events');
+    encode(encoder, [first!]);
     const held = encoder.take();
     const before = Buffer.from(held);
     encoder.discard();
     expect(encoder.length).toBe(0);
-    encode(encoder, [second!, second!], 'events');
+    encode(encoder, [second!, second!]);
     expect(held.equals(before)).toBe(true);
   });
 
@@ -242,8 +305,8 @@ describe('CopyEncoder', () => {
       '-99999999999999999999.999999999999999999',
     ]) {
       const encoder = new CopyEncoder();
-      encode(encoder, [{ ...sample!, value, tsMicros: -1, tokens: Number.MAX_SAFE_INTEGER }], 'events');
-      const [row] = readCopies(encoder.take())[0]!.rows.map(readEvent);
+      encode(encoder, [{ ...sample!, value, tsMicros: -1, tokens: Number.MAX_SAFE_INTEGER }]);
+      const [row] = readCopies(encoder.take())[0]!.rows.map((one) => readEvent(one));
       expect(row).toMatchObject({ value, tsMicros: -1, tokens: Number.MAX_SAFE_INTEGER });
     }
   });

@@ -9,7 +9,9 @@ import { Interest } from '../../outbound/delivery/interest.ts';
 import type { ClosedFrontier } from '../../sums/windows/closedFrontier.ts';
 import type { OnRefused, WriteRequest, WriteResult } from './batch.ts';
 import { Batcher } from './batcher.ts';
+import { ColumnsPath } from './columnsPath.ts';
 import { CustomerRegistry } from './customerRegistry.ts';
+import { Identities } from './identities.ts';
 import { IngestMetrics } from './ingestMetrics.ts';
 import { Writer } from './writer.ts';
 
@@ -64,9 +66,20 @@ export class Ingest {
   }: IngestOptions) {
     this.log = log;
     this.assertAvailable = assertAvailable;
-    this.metrics = new IngestMetrics(registry, () => this.batcher);
+    const columns = new ColumnsPath({
+      fromRows: config.columnsFromRows,
+      days: config.columnsDays,
+      spanMs: config.columnsSpanMs,
+      log,
+    });
+    this.metrics = new IngestMetrics(
+      registry,
+      () => this.batcher,
+      () => columns.able,
+    );
     const customers = new CustomerRegistry();
     const interest = new Interest();
+    const identities = new Identities();
     this.writers = Array.from(
       { length: config.writers },
       () =>
@@ -76,6 +89,8 @@ export class Ingest {
           registry: customers,
           frontier,
           interest,
+          identities,
+          columns,
           quiet,
           metrics: this.metrics,
           log,
@@ -122,6 +137,7 @@ export class Ingest {
   ): Promise<WriteResult> {
     this.assertAvailable?.();
     const caller = callingSpan();
+    for (const { aiUsage } of events) if (aiUsage !== undefined) this.metrics.usage.count(aiUsage);
     return this.batcher.add({ events, rows: events.length, bytes, flow, caller, onRefused }, since);
   }
 

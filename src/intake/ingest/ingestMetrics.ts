@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { UsageMetrics } from './usageMetrics.ts';
 
 /** What waits and what runs. */
 interface QueueState {
@@ -18,11 +19,15 @@ export class IngestMetrics {
   readonly batchSeconds: Histogram;
   readonly transactionSeconds: Histogram<'path'>;
   readonly slowPaths: Counter;
+  readonly eventRows: Counter<'path'>;
+  readonly meterParts: Counter;
   readonly retries: Counter<'sqlstate'>;
   readonly rejectedRequests: Counter;
   readonly lost: Counter;
+  readonly usage: UsageMetrics;
 
-  constructor(registry: Registry, queue: () => QueueState) {
+  /** @param columns whether events can be written as columns, as far as is known. */
+  constructor(registry: Registry, queue: () => QueueState, columns: () => boolean) {
     const registers = [registry];
     const counter = (name: string, help: string) => new Counter({ name, help, registers });
     this.stored = counter('tidemark_events_stored_total', 'Events stored for the first time');
@@ -34,11 +39,30 @@ export class IngestMetrics {
       'Requests refused because the database refused one of their rows',
     );
     this.lost = counter('tidemark_events_lost_total', 'Events answered with 202 that could not be stored');
+    this.meterParts = counter(
+      'tidemark_ingest_meter_parts_total',
+      'Rows written for meters: what a batch adds to a series in a window, for a customer and dimension values',
+    );
+    this.usage = new UsageMetrics(registry);
     this.retries = new Counter({
       name: 'tidemark_ingest_retries_total',
       help: 'Batches repeated after an error, by SQLSTATE or "connection"',
       labelNames: ['sqlstate'],
       registers,
+    });
+    this.eventRows = new Counter({
+      name: 'tidemark_ingest_event_rows_total',
+      help: 'Events written, by the way they went: columns (straight into the columnstore), or rows',
+      labelNames: ['path'],
+      registers,
+    });
+    new Gauge({
+      name: 'tidemark_ingest_columns_able',
+      help: '1 while events can be written as columns, 0 while all are written as rows',
+      registers,
+      collect() {
+        this.set(columns() ? 1 : 0);
+      },
     });
     this.batchRows = new Histogram({
       name: 'tidemark_ingest_batch_rows',

@@ -17,6 +17,7 @@ const COMMON = [
   'text_invalid',
   'value_invalid',
   'value_not_positive',
+  'usage_invalid',
   'timestamp_invalid',
   'timestamp_too_old',
   'timestamp_too_new',

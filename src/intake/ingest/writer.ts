@@ -2,8 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
   errorCode,
   INTEREST_CHANGED,
+  LOCK_NOT_AVAILABLE,
   type Remedy,
   remedyFor,
+  UNDEFINED_TABLE,
   UNIQUE_VIOLATION,
   WINDOW_CLOSED,
 } from '../../ground/db/sqlstate.ts';
@@ -87,6 +89,12 @@ export class Writer {
           path = 'claiming';
           continue;
         }
+        if (code === LOCK_NOT_AVAILABLE && path === 'direct') {
+          this.options.metrics.retries.inc({ sqlstate: code });
+          path = 'claiming'; // which may wait, since it claims in one order
+          continue;
+        }
+        if (code === UNDEFINED_TABLE && this.transactions.forgetChunks()) continue;
         if (code === INTEREST_CHANGED && Date.now() < this.until) {
           await this.learnWhoListens();
           continue;

@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { Redis, ReplyError } from 'ioredis';
 import type { RedisStreamConfig } from '../../ground/config/sources.ts';
+import { Redis, ReplyError } from '../../ground/redisClient.ts';
 import type { Rejection, Source, SourceEntry, SourceStatus } from './source.ts';
 
 /** Longest wait for new entries, and so for an orderly stop, in ms. */

@@ -4,14 +4,23 @@ import type { TenantContext } from '../../access/tenancy/tenantContext.ts';
 import { byAge, listByAge } from '../../ground/db/listByAge.ts';
 import type { Page } from '../../ground/db/paging.ts';
 import type { Queryable } from '../../ground/db/queryable.ts';
+import { errorCode, METER_IN_USE } from '../../ground/db/sqlstate.ts';
+import { waitingForBatches } from '../../ground/db/waitingForBatches.ts';
 import { TidemarkError } from '../../model/errors.ts';
-import { changingInterest } from './changingInterest.ts';
-import type { AlertField, UsageMeasure, UsagePeriod } from './messageTypes.ts';
+import { findMeter, type Meter } from '../../sums/meters/catalog/meter.ts';
+import type { Aggregation } from '../../sums/meters/definition/meterDefinition.ts';
+import { type AlertField, METER_AGGREGATIONS, type UsageMeasure, type UsagePeriod } from './messageTypes.ts';
+import { historyOf } from './meterHistory.ts';
 
-/** What is compared: a field of each event, or a sum per customer and period of UTC. */
+/**
+ * What is compared: a field of each event, or what a meter takes for its value; or a sum per customer and period of UTC, or
+ * what a meter says of them. A meter by its slug.
+ */
 export type Comparison =
-  | { kind: 'event'; field: AlertField }
-  | { kind: 'usage'; measure: UsageMeasure; period: UsagePeriod };
+  | { kind: 'event'; field: AlertField; meter?: undefined }
+  | { kind: 'event'; field?: undefined; meter: string }
+  | { kind: 'usage'; measure: UsageMeasure; meter?: undefined; period: UsagePeriod }
+  | { kind: 'usage'; measure?: undefined; meter: string; period: UsagePeriod };
 
 interface Common {
   id: string;
@@ -50,8 +59,8 @@ export interface RuleRow {
   id: string;
   name: string | null;
   kind: 'event' | 'usage';
-  field: AlertField;
-  measure: UsageMeasure;
+  field: AlertField | null;
+  measure: UsageMeasure | null;
   period: UsagePeriod;
   threshold: string;
   customers: string[] | null;
@@ -59,6 +68,8 @@ export interface RuleRow {
 }
 
 interface Row extends RuleRow {
+  /** Its slug. */
+  meter: string | null;
   tenant_id: string;
   active: boolean;
   created_at: Date;
@@ -68,20 +79,25 @@ interface Row extends RuleRow {
 /** What one tenant may have: each is looked at with each of its events. */
 export const MAX_ALERT_RULES = 100;
 
-const COLUMNS = `id, tenant_id, name, kind, field, measure, period, trim_scale(threshold)::text as threshold, customers,
-  event_type, active, created_at, updated_at`;
+/** Of the meter that a rule compares. */
+const SLUG = '(select slug from meter where meter.id = meter_id)';
+
+const COLUMNS = `id, tenant_id, name, kind, field, measure, ${SLUG} as meter, period,
+  trim_scale(threshold)::text as threshold, customers, event_type, active, created_at, updated_at`;
 
 const RULES = byAge('alert-rules');
 
 const state = (row: string) => `jsonb_strip_nulls(jsonb_build_object(
-  'kind', ${row}.kind, 'field', ${row}.field, 'measure', ${row}.measure, 'period', ${row}.period)) || jsonb_build_object(
+  'kind', ${row}.kind, 'field', ${row}.field, 'measure', ${row}.measure, 'meter', ${SLUG.replace('meter_id', `${row}.meter_id`)},
+  'period', ${row}.period)) || jsonb_build_object(
   'name', ${row}.name, 'threshold', trim_scale(${row}.threshold)::text, 'customers', ${row}.customers,
   'eventType', ${row}.event_type, 'active', ${row}.active)`;
 
 /**
  * Makes a rule. It holds from the first batch that enters after this returns.
  *
- * @throws {TidemarkError} `limit_reached`, `overloaded`.
+ * @throws {TidemarkError} `invalid_request` where there is no such meter, or it cannot be compared so; `limit_reached`,
+ * `overloaded`.
  */
 export async function createAlertRule(
   db: Queryable,
@@ -89,12 +105,13 @@ export async function createAlertRule(
   rule: NewAlertRule,
   actor: Actor = COMMAND,
 ): Promise<AlertRule> {
-  const { rows } = await changingInterest(() =>
+  const meter = rule.meter === undefined ? null : await comparableMeter(db, context, rule.kind, rule.meter);
+  const { rows } = await waitingForBatches(() =>
     db.query<Row>(
       `with made as (
          insert into alert_rule
-           (id, tenant_id, name, kind, field, measure, period, threshold, customers, event_type)
-         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
+           (id, tenant_id, name, kind, field, measure, period, threshold, customers, event_type, meter_id, history)
+         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $13, $14
          where (select count(*) from alert_rule where tenant_id = $2) < $11
          returning *
        ), logged as (${writeEntries({
@@ -109,19 +126,58 @@ export async function createAlertRule(
         context.tenantId,
         rule.name ?? null,
         rule.kind,
-        rule.kind === 'event' ? rule.field : null,
-        rule.kind === 'usage' ? rule.measure : null,
+        rule.kind === 'event' ? (rule.field ?? null) : null,
+        rule.kind === 'usage' ? (rule.measure ?? null) : null,
         rule.kind === 'usage' ? rule.period : null,
         rule.threshold,
         rule.customers ? [...new Set(rule.customers)] : null,
         rule.eventType ?? null,
         MAX_ALERT_RULES,
         JSON.stringify(actor),
+        meter?.id ?? null,
+        meter && rule.kind === 'usage' ? historyOf(context.tenantId, meter.definition) : null,
       ],
     ),
-  );
+  ).catch((error) => {
+    if (errorCode(error) !== METER_IN_USE) throw error;
+    throw meterFault('unknown_meter', 'the meter has just been archived', error);
+  });
   if (!rows[0]) throw new TidemarkError('limit_reached', `a tenant may have ${MAX_ALERT_RULES} alert rules`);
   return toRule(rows[0]);
+}
+
+/** @throws {TidemarkError} `invalid_request`. */
+async function comparableMeter(
+  db: Queryable,
+  { tenantId }: TenantContext,
+  kind: AlertRule['kind'],
+  slug: string,
+): Promise<Meter> {
+  const meter = await findMeter(db, tenantId, slug).catch((error) => {
+    if (!(error instanceof TidemarkError && error.code === 'not_found')) throw error;
+    throw meterFault('unknown_meter', `there is no meter ${slug}`, error);
+  });
+  if (meter.archivedAt !== null) throw meterFault('unknown_meter', 'the meter is archived');
+  const { aggregation } = meter.definition;
+  const comparable: readonly string[] = METER_AGGREGATIONS[kind];
+  if (comparable.includes(aggregation)) return meter;
+  throw meterFault(
+    'aggregation_not_comparable',
+    `${aggregation} ${whyNot(kind, aggregation)}: rules of the kind ${kind} take a meter of ${comparable.join(', ')}`,
+  );
+}
+
+function whyNot(kind: AlertRule['kind'], aggregation: Aggregation): string {
+  if (kind === 'event') return 'is no number of a single event';
+  if (aggregation === 'uniqueCount') return 'would need its members kept for each customer and period';
+  return 'is not what events add up to';
+}
+
+function meterFault(code: string, message: string, cause?: unknown): TidemarkError {
+  return new TidemarkError('invalid_request', `meter: ${message}`, {
+    errors: [{ index: 0, pointer: '/meter', code, message }],
+    cause,
+  });
 }
 
 /** Rules by age, oldest first. @throws {TidemarkError} `cursor_invalid`. */
@@ -162,7 +218,7 @@ export async function updateAlertRule(
   actor: Actor = COMMAND,
 ): Promise<AlertRule> {
   const { name, threshold, customers, active } = changes;
-  const { rows } = await changingInterest(() =>
+  const { rows } = await waitingForBatches(() =>
     db.query<Row>(
       `with old as (
          select * from alert_rule where tenant_id = $1 and id = $2 for update
@@ -205,7 +261,7 @@ export async function deleteAlertRule(
   id: string,
   actor: Actor = COMMAND,
 ): Promise<void> {
-  const { rows } = await changingInterest(() =>
+  const { rows } = await waitingForBatches(() =>
     db.query(
       `with gone as (
          delete from alert_rule where tenant_id = $1 and id = $2 returning *
@@ -233,9 +289,8 @@ function found(row: Row | undefined): AlertRule {
 }
 
 function toRule(row: Row): AlertRule {
-  const { kind, field, measure, period } = row;
   return {
-    ...(kind === 'event' ? { kind, field } : { kind, measure, period }),
+    ...comparisonOf(row),
     id: row.id,
     tenantId: row.tenant_id,
     name: row.name,
@@ -246,4 +301,9 @@ function toRule(row: Row): AlertRule {
     createdAt: row.created_at.toISOString(),
     updatedAt: row.updated_at.toISOString(),
   };
+}
+
+function comparisonOf({ kind, field, measure, meter, period }: Row): Comparison {
+  if (meter !== null) return kind === 'event' ? { kind, meter } : { kind, meter, period };
+  return kind === 'event' ? { kind, field: field! } : { kind, measure: measure!, period };
 }

@@ -2,7 +2,7 @@ import { fromUnits, parseDecimal, toUnits } from '../../model/decimal.ts';
 import { formatTimestamp } from '../../model/timestamp.ts';
 import type { UsageEvent } from '../../model/usageEvent.ts';
 import type { EventRule, TenantInterest, UsageRule } from './interest.ts';
-import type { AlertField, UsagePeriod } from './messageTypes.ts';
+import type { UsagePeriod } from './messageTypes.ts';
 
 /** What a batch has to tell, as `write_messages` takes it. `n` is the place of the event in the batch. */
 export interface Facts {
@@ -39,8 +39,8 @@ interface ReadyMessage {
   body: object;
 }
 
-/** A sum while it grows. */
-interface Sum {
+/** What a batch has of a customer in a period, while it is added up, in units of 10⁻¹⁸. */
+interface Tally {
   fact: UsageFact;
   units: bigint;
 }
@@ -56,7 +56,7 @@ export function factsOf(
 ): Facts | null {
   if (tenants.size === 0) return null;
   const facts: Facts = { records: [], usage: [], ready: [] };
-  const sums = new Map<string, Sum>();
+  const tallies = new Map<string, Tally>();
   for (const [n, row] of rows.entries()) {
     const interest = tenants.get(row.tenantId);
     if (interest === undefined) continue;
@@ -64,11 +64,17 @@ export function factsOf(
       facts.records.push(recordOf(row, n));
     }
     for (const rule of interest.eventRules) {
-      if (isAbout(rule, row) && exceeds(rule, row)) facts.ready.push(alertOf(rule, row, n));
+      if (!isAbout(rule, row)) continue;
+      const value = comparedValueOf(rule, row);
+      if (value !== null && exceeds(rule, value)) facts.ready.push(alertOf(rule, row, value, n));
     }
-    for (const rule of interest.usageRules) if (isAbout(rule, row)) addUp(sums, rule, row, n);
+    for (const rule of interest.usageRules) {
+      if (!isAbout(rule, row)) continue;
+      const measured = measuredOf(rule, row);
+      if (measured !== null) addUp(tallies, rule, row, toUnits(measured), n);
+    }
   }
-  for (const { fact, units } of sums.values()) facts.usage.push({ ...fact, add: fromUnits(units) });
+  for (const { fact, units } of tallies.values()) facts.usage.push({ ...fact, add: fromUnits(units) });
   const nothing = facts.records.length === 0 && facts.usage.length === 0 && facts.ready.length === 0;
   return nothing ? null : facts;
 }
@@ -103,37 +109,50 @@ function isAbout(rule: EventRule | UsageRule, row: UsageEvent): boolean {
   );
 }
 
-function exceeds(rule: EventRule, row: UsageEvent): boolean {
-  const measured = row[rule.field];
-  if (measured === null) return false;
-  return toUnits(typeof measured === 'string' ? measured : parseDecimal(measured)!) > rule.thresholdUnits;
+/** What is compared of an event, as it is told; null where there is nothing. */
+function comparedValueOf({ measured }: EventRule, row: UsageEvent): string | number | null {
+  if (typeof measured === 'string') return row[measured];
+  const outcome = measured.rule.evaluate(row);
+  return outcome.matches ? outcome.value : null;
 }
 
-function alertOf(rule: EventRule, row: UsageEvent, n: number): ReadyMessage {
-  const measured: Partial<Record<AlertField, string | number | null>> = { [rule.field]: row[rule.field] };
+function exceeds(rule: EventRule, value: string | number): boolean {
+  return toUnits(typeof value === 'string' ? value : parseDecimal(value)!) > rule.thresholdUnits;
+}
+
+function alertOf(rule: EventRule, row: UsageEvent, value: string | number, n: number): ReadyMessage {
+  const { id, name, threshold, measured } = rule;
+  const ofField = typeof measured === 'string';
   return {
     n,
     tenant: row.tenantId,
     customer: row.customerId,
     type: 'alert.triggered',
     body: {
-      rule: { id: rule.id, name: rule.name, field: rule.field, threshold: rule.threshold },
+      rule: { id, name, ...(ofField ? { field: measured } : { meter: measured.slug }), threshold },
       event: {
         eventId: row.externalId ?? row.eventId,
         customerId: row.customerId,
         timestamp: formatTimestamp(row.tsMicros),
         eventType: row.eventType,
-        ...measured,
+        ...(ofField && { [measured]: value }),
       },
+      ...(!ofField && { value }),
     },
   };
 }
 
-function addUp(sums: Map<string, Sum>, rule: UsageRule, row: UsageEvent, n: number): void {
+function addUp(
+  tallies: Map<string, Tally>,
+  rule: UsageRule,
+  row: UsageEvent,
+  units: bigint,
+  n: number,
+): void {
   const start = startOf(rule.period, row.tsMicros);
   const key = `${rule.id} ${start} ${row.customerId}`;
-  let sum = sums.get(key);
-  if (sum === undefined) {
+  const tally = tallies.get(key);
+  if (tally === undefined) {
     const fact = {
       n,
       rule: rule.id,
@@ -142,21 +161,33 @@ function addUp(sums: Map<string, Sum>, rule: UsageRule, row: UsageEvent, n: numb
       end: new Date(endOf(rule.period, start)).toISOString(),
       add: '',
     };
-    sum = { fact, units: 0n };
-    sums.set(key, sum);
+    tallies.set(key, { fact, units });
+    return;
   }
-  sum.fact.n = n;
-  sum.units += toUnits(measuredOf(rule, row));
+  tally.fact.n = n;
+  if (!isGreatest(rule)) tally.units += units;
+  else if (units > tally.units) tally.units = units;
 }
 
-function measuredOf(rule: UsageRule, row: UsageEvent): string {
-  switch (rule.measure) {
+/** Whether the greatest of its values counts, and not their sum. */
+function isGreatest({ measured }: UsageRule): boolean {
+  return typeof measured !== 'string' && measured.aggregation === 'max';
+}
+
+/** What an event adds; null where a meter counts nothing of it. */
+function measuredOf({ measured }: UsageRule, row: UsageEvent): string | null {
+  switch (measured) {
     case 'calls':
       return '1';
     case 'tokens':
       return String(row.tokens ?? 0);
     case 'value':
       return signedValue(row);
+    default: {
+      const outcome = measured.rule.evaluate(row);
+      if (!outcome.matches) return null;
+      return measured.aggregation === 'count' ? '1' : outcome.value;
+    }
   }
 }
 

@@ -1,7 +1,12 @@
 import type { Queryable } from '../../ground/db/queryable.ts';
 import { toUnits } from '../../model/decimal.ts';
+import { PRICE_COLUMNS } from '../../sums/costs/catalog/price.ts';
+import { type PriceListRow, PricesOfTenants } from '../../sums/costs/rating/pricesOfTenants.ts';
+import { type Aggregation, seriesFromJson } from '../../sums/meters/definition/meterDefinition.ts';
+import { SeriesOfTenants, type SeriesRow } from '../../sums/meters/feed/fedSeries.ts';
+import { SeriesRule } from '../../sums/meters/rules/evaluateEvent.ts';
 import type { RuleRow } from './alertRules.ts';
-import type { AlertField, MessageType, UsageMeasure, UsagePeriod } from './messageTypes.ts';
+import type { AlertField, MessageType, UsageAggregation, UsageMeasure, UsagePeriod } from './messageTypes.ts';
 
 interface Rule {
   id: string;
@@ -13,14 +18,22 @@ interface Rule {
   eventType: string | null;
 }
 
+/** A meter as rules look at events with it. */
+interface ComparedMeter<Of extends Aggregation = Aggregation> {
+  slug: string;
+  aggregation: Of;
+  rule: Pick<SeriesRule, 'evaluate'>;
+}
+
+/** A field of each event is compared, or the value that a meter has of it. */
 export interface EventRule extends Rule {
-  field: AlertField;
+  measured: AlertField | ComparedMeter;
   /** The threshold in units of 10⁻¹⁸. */
   thresholdUnits: bigint;
 }
 
 export interface UsageRule extends Rule {
-  measure: UsageMeasure;
+  measured: UsageMeasure | ComparedMeter<UsageAggregation>;
   period: UsagePeriod;
 }
 
@@ -36,20 +49,37 @@ export interface Listeners {
   version: string;
   /** Only those of whom there is something to tell. */
   tenants: ReadonlyMap<string, TenantInterest>;
+  /** What batches feed beside. */
+  series: SeriesOfTenants;
+  /** What events cost, of the tenants that have a rule for it. */
+  prices: PricesOfTenants;
 }
 
 interface Row {
   version: string;
   subscriptions: { tenant: string; types: MessageType[] }[];
-  rules: (RuleRow & { tenant: string })[];
+  /** Of a meter its series, with its definition as text, whose numbers have all their digits. */
+  rules: (RuleRow & {
+    tenant: string;
+    meter: { slug: string; aggregation: Aggregation; series: string } | null;
+  })[];
+  /** The ids of all series that live, and those of them that were not known. */
+  live: number[];
+  added: SeriesRow[];
+  prices: PriceListRow[];
 }
 
 /**
- * Who listens to what batches have to tell, as last heard from the database. Writers go by it, and the database checks
- * its version (`enter_batch`): a batch whose writer knows less, or more, is refused before it is stored.
+ * Who listens to what batches have to tell, and what they feed of meters, as last heard from the database. Writers go by it, and the database checks
+ * its version (`begin_batch`): a batch whose writer knows less, or more, is refused before it is stored.
  */
 export class Interest {
-  private known: Listeners = { version: '-1', tenants: new Map() };
+  private known: Listeners = {
+    version: '-1',
+    tenants: new Map(),
+    series: SeriesOfTenants.NONE,
+    prices: PricesOfTenants.NONE,
+  };
 
   get current(): Listeners {
     return this.known;
@@ -57,6 +87,7 @@ export class Interest {
 
   /** Asks the database: one statement, so the version is that of what is read. */
   async reload(db: Queryable): Promise<void> {
+    const { series, prices } = this.known;
     const { rows } = await db.query<Row>(
       `select interest_version as version,
          (select coalesce(jsonb_agg(jsonb_build_object('tenant', tenant_id, 'types', message_types)), '[]')
@@ -65,16 +96,33 @@ export class Interest {
          ) as subscriptions,
          (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'tenant', tenant_id, 'name', name, 'kind', kind,
                    'field', field, 'measure', measure, 'period', period, 'threshold', trim_scale(threshold)::text,
-                   'customers', customers, 'event_type', event_type) order by created_at, id), '[]')
+                   'customers', customers, 'event_type', event_type, 'meter', (
+                     select jsonb_build_object('slug', slug, 'aggregation', aggregation, 'series', s.definition::text)
+                     from meter m join meter_series s on s.id = m.series_id where m.id = meter_id))
+                 order by created_at, id), '[]')
           from alert_rule where active
-         ) as rules
+         ) as rules,
+         (select coalesce(jsonb_agg(id), '[]') from meter_series where retired_at is null) as live,
+         (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'tenant', tenant_id, 'definition', definition::text)), '[]')
+          from meter_series where retired_at is null and id > $1
+         ) as added,
+         (select coalesce(jsonb_agg(jsonb_build_object('tenant', l.tenant_id, 'version', l.version, 'prices',
+                   case when ($2::jsonb ->> l.tenant_id)::bigint = l.version then null else (
+                     select coalesce(jsonb_agg(to_jsonb(p)), '[]') from (
+                       select ${PRICE_COLUMNS} from price where tenant_id = l.tenant_id and superseded_in is null) as p)
+                   end)), '[]')
+          from price_list l
+          where exists (select from alert_rule r where r.tenant_id = l.tenant_id and r.active and 'cost' in (r.field, r.measure))
+         ) as prices
        from window_state`,
+      [series.lastId, prices.versions],
     );
-    this.known = listenersOf(rows[0]!);
+    const { live, added, prices: lists } = rows[0]!;
+    this.known = { ...listenersOf(rows[0]!), series: series.next(live, added), prices: prices.next(lists) };
   }
 }
 
-function listenersOf({ version, subscriptions, rules }: Row): Listeners {
+function listenersOf({ version, subscriptions, rules }: Row): Omit<Listeners, 'series' | 'prices'> {
   const heard = new Map<string, Set<MessageType>>();
   for (const { tenant, types } of subscriptions) {
     heard.set(tenant, new Set([...(heard.get(tenant) ?? []), ...types]));
@@ -103,9 +151,18 @@ function ruleOf({ id, name, threshold, customers, event_type }: Row['rules'][num
 }
 
 function eventRule(row: Row['rules'][number]): EventRule {
-  return { ...ruleOf(row), field: row.field, thresholdUnits: toUnits(row.threshold) };
+  const measured = row.meter ? compared(row.meter) : row.field!;
+  return { ...ruleOf(row), measured, thresholdUnits: toUnits(row.threshold) };
 }
 
 function usageRule(row: Row['rules'][number]): UsageRule {
-  return { ...ruleOf(row), measure: row.measure, period: row.period };
+  const measured = row.meter
+    ? (compared(row.meter) as ComparedMeter<UsageAggregation>) // createAlertRule takes no others
+    : row.measure!;
+  return { ...ruleOf(row), measured, period: row.period };
+}
+
+/** Dimensions are not looked at. */
+function compared({ series, ...meter }: NonNullable<Row['rules'][number]['meter']>): ComparedMeter {
+  return { ...meter, rule: new SeriesRule({ ...seriesFromJson(series), paths: [] }) };
 }

@@ -14,5 +14,15 @@ export type AlertField = (typeof ALERT_FIELDS)[number];
 export const USAGE_MEASURES = ['calls', 'tokens', 'value'] as const;
 export type UsageMeasure = (typeof USAGE_MEASURES)[number];
 
+/**
+ * Which meters can be compared of each event: those whose values are numbers; and which over a period per customer: those
+ * that a batch adds to without looking at what was there.
+ */
+export const METER_AGGREGATIONS = {
+  event: ['sum', 'avg', 'min', 'max', 'latest'],
+  usage: ['count', 'sum', 'max'],
+} as const;
+export type UsageAggregation = (typeof METER_AGGREGATIONS)['usage'][number];
+
 export const USAGE_PERIODS = ['hour', 'day', 'month'] as const;
 export type UsagePeriod = (typeof USAGE_PERIODS)[number];

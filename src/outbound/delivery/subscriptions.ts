@@ -4,8 +4,8 @@ import type { TenantContext } from '../../access/tenancy/tenantContext.ts';
 import { byAge, listByAge } from '../../ground/db/listByAge.ts';
 import type { Page } from '../../ground/db/paging.ts';
 import type { Queryable } from '../../ground/db/queryable.ts';
+import { waitingForBatches } from '../../ground/db/waitingForBatches.ts';
 import { TidemarkError } from '../../model/errors.ts';
-import { changingInterest } from './changingInterest.ts';
 import { type EndpointCheck, requireUrl } from './endpointCheck.ts';
 import { fillRecordHistory } from './fillRecordHistory.ts';
 import type { MessageType } from './messageTypes.ts';
@@ -114,7 +114,7 @@ export async function createSubscription(
   if (url !== undefined) await requireEndpoint(url, check);
   else await check({ stream: stream! });
   const secret = url === undefined ? null : generateSecret();
-  const { rows } = await changingInterest(() =>
+  const { rows } = await waitingForBatches(() =>
     db.query<Row>(
       `with made as (
          insert into subscription (id, tenant_id, url, stream, message_types, customers, description, secret)
@@ -205,7 +205,7 @@ export async function updateSubscription(
     if (stream !== null) throw new TidemarkError('invalid_request', 'url: the subscription is to a stream');
     await requireEndpoint(url, check);
   }
-  const { rows } = await changingInterest(() =>
+  const { rows } = await waitingForBatches(() =>
     db.query<Row>(
       `with old as (
          select * from subscription where tenant_id = $1 and id = $2 and deleted_at is null for update
@@ -258,7 +258,7 @@ export async function deleteSubscription(
   id: string,
   actor: Actor = COMMAND,
 ): Promise<void> {
-  const { rows } = await changingInterest(() =>
+  const { rows } = await waitingForBatches(() =>
     db.query(
       `with old as (
          select * from subscription where tenant_id = $1 and id = $2 and deleted_at is null for update

@@ -13,6 +13,16 @@ export interface EventQuery {
   customerId?: string | undefined;
   eventType?: string | undefined;
   reference?: string | undefined;
+  /** Any of them. */
+  customers?: readonly string[] | undefined;
+  sourceId?: string | undefined;
+  /** The id as its client has it: of a CloudEvent, without its source. */
+  eventId?: string | undefined;
+  /** A part of that. */
+  idPart?: string | undefined;
+  /** When it was received: [receivedFrom, receivedTo) in ms since the epoch. */
+  receivedFrom?: number | undefined;
+  receivedTo?: number | undefined;
   cursor?: string | undefined;
   limit: number;
 }
@@ -56,6 +66,10 @@ export interface EventRow {
   metadata: string | null;
 }
 
+/** The id of an event as its client has it: what is kept of a CloudEvent's has its source before it. */
+const CLIENT_ID = `case when starts_with(external_id, source_id || ' ') then substr(external_id, length(source_id) + 2)
+  else coalesce(external_id, event_id::text) end`;
+
 const EVENTS: List = { name: 'events', key: ['micros', 'uuid'] };
 /** When an event happened (µs), and its id. */
 type EventPosition = [micros: number, eventId: string];
@@ -75,6 +89,16 @@ export async function listEvents(
   context: TenantContext,
   query: EventQuery,
 ): Promise<Page<StoredEvent>> {
+  const page = await listEventRows(db, context, query);
+  return { data: page.data.map((row) => toEvent(context.tenantId, row)), nextCursor: page.nextCursor };
+}
+
+/** The same as rows of the table. */
+export async function listEventRows(
+  db: Queryable,
+  context: TenantContext,
+  query: EventQuery,
+): Promise<Page<EventRow>> {
   const after = query.cursor === undefined ? null : (decodeCursor(query.cursor, EVENTS) as EventPosition);
   await requireKept(db, 'event', query.from);
   const most = query.limit + 1;
@@ -88,15 +112,14 @@ export async function listEvents(
     end = from;
     sliceMs = FIRST_SLICE_MS * growth;
   }
-  const page = pageOf(rows, query.limit, EVENTS, (row) => [Number(row.ts_micros), row.event_id]);
-  return { data: page.data.map((row) => toEvent(context.tenantId, row)), nextCursor: page.nextCursor };
+  return pageOf(rows, query.limit, EVENTS, (row) => [Number(row.ts_micros), row.event_id]);
 }
 
 /** At most `most` events of a range that come after a position, newest first. */
 async function readSlice(
   db: Queryable,
   context: TenantContext,
-  { from, to, customerId, eventType, reference }: EventQuery,
+  { from, to, customerId, eventType, reference, ...query }: EventQuery,
   after: EventPosition | null,
   most: number,
 ): Promise<EventRow[]> {
@@ -106,6 +129,13 @@ async function readSlice(
   if (customerId !== undefined) conditions.push(`customer_id = ${parameters.add(customerId)}`);
   if (eventType !== undefined) conditions.push(`event_type = ${parameters.add(eventType)}`);
   if (reference !== undefined) conditions.push(`reference = ${parameters.add(reference)}`);
+  const { customers, sourceId, eventId, idPart, receivedFrom, receivedTo } = query;
+  if (customers !== undefined) conditions.push(`customer_id = any (${parameters.add(customers)})`);
+  if (sourceId !== undefined) conditions.push(`source_id = ${parameters.add(sourceId)}`);
+  if (eventId !== undefined) conditions.push(`${CLIENT_ID} = ${parameters.add(eventId)}`);
+  if (idPart !== undefined) conditions.push(`strpos(${CLIENT_ID}, ${parameters.add(idPart)}) > 0`);
+  if (receivedFrom !== undefined) conditions.push(`received_at >= ${instant(receivedFrom)}`);
+  if (receivedTo !== undefined) conditions.push(`received_at < ${instant(receivedTo)}`);
   if (after) {
     const ts = parameters.add(formatTimestamp(after[0]));
     conditions.push(`ts <= ${ts}::timestamptz`);
@@ -125,7 +155,8 @@ async function readSlice(
   return rows;
 }
 
-function toEvent(tenantId: string, row: EventRow): StoredEvent {
+/** An event as it is answered. */
+export function toEvent(tenantId: string, row: EventRow): StoredEvent {
   return {
     eventId: row.external_id ?? row.event_id,
     timestamp: formatTimestamp(Number(row.ts_micros)),

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { usageEvent } from '../../../test/support/usageEvent.ts';
 import type { UsageEvent } from '../../model/usageEvent.ts';
 import { WINDOW_MS } from '../../model/window.ts';
 import { BatchSums } from './batchSums.ts';
@@ -8,28 +9,7 @@ import { emptySums, type LiveIncrement, type LiveSums } from './liveCounters.ts'
 const WINDOW = Date.UTC(2026, 10, 21, 12, 0, 30);
 const NOW = WINDOW + 12_345;
 
-function event(fields: Partial<UsageEvent> = {}): UsageEvent {
-  return {
-    tenantId: 'tenant',
-    customerId: 'customer',
-    eventId: '019aa3f2-7c1e-7b3a-9d55-3f1c2b4a5e60',
-    externalId: null,
-    tsMicros: NOW * 1_000,
-    eventType: 'api.request',
-    sourceId: null,
-    endpoint: null,
-    model: null,
-    reference: null,
-    unit: null,
-    value: null,
-    tokens: null,
-    inputTokens: null,
-    outputTokens: null,
-    latencyMs: null,
-    metadata: null,
-    ...fields,
-  };
-}
+const event = (fields: Partial<UsageEvent> = {}) => usageEvent({ tsMicros: NOW * 1_000, ...fields });
 
 function sum(events: UsageEvent[]): LiveIncrement[] {
   const sums = new BatchSums(NOW);

@@ -1,4 +1,4 @@
-import { Redis, ReplyError } from 'ioredis';
+import { Redis, ReplyError } from '../../ground/redisClient.ts';
 import {
   emptySums,
   type LiveCounters,

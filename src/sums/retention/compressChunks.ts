@@ -7,29 +7,35 @@ import { errorCode } from '../../ground/db/sqlstate.ts';
 const LOOK_MS = 200;
 const CANCELED = '57014';
 
+/** A chunk, by its quoted name. `unordered`: batches have written columns into it. */
+export interface DueChunk {
+  chunk: string;
+  unordered: boolean;
+}
+
 /**
  * Chunks that are due for the columnstore, or have got rows beside it again; oldest first. One of summaries that are
  * about to be made anew is left until that is done.
  */
-export async function chunksDue(db: Queryable): Promise<string[]> {
-  const { rows } = await db.query<{ chunk: string }>(
+export async function chunksDue(db: Queryable): Promise<DueChunk[]> {
+  const { rows } = await db.query<DueChunk>(
     `with stale as materialized (
        select distinct date_bin('1 day', bucket, 'epoch'::timestamptz) as day from late_window where stale
      )
-     select c.chunk from retention_chunk c join retention r using (relation)
+     select c.chunk, c.state = 3 as unordered from retention_chunk c join retention r using (relation)
      where c.state <> 1 and c.range_end < now() - r.compress_after and c.range_end > r.kept_from
        and (c.relation = 'event'
             or not exists (select from stale s
                            where s.day < c.range_end and s.day + interval '1 day' > c.range_start))
      order by c.range_end, c.relation`,
   );
-  return rows.map((row) => row.chunk);
+  return rows;
 }
 
 export type Compressed = 'done' | 'gave way' | 'busy';
 
 /**
- * Turns the rows of a chunk into columns. Writers of the chunk would have to wait for it, and with them their whole
+ * Turns the rows of a chunk into columns, and merges the small segments that batches have written. Writers of the chunk would have to wait for it, and with them their whole
  * batch: so whoever comes to write is let through, and the work is thrown away and done another time.
  *
  * @param watch another connection, which sees who waits.
@@ -40,7 +46,7 @@ export type Compressed = 'done' | 'gave way' | 'busy';
 export async function compressChunk(
   client: pg.Client,
   watch: Queryable,
-  chunk: string,
+  { chunk, unordered }: DueChunk,
   signal: AbortSignal,
 ): Promise<Compressed> {
   await client.query('begin');
@@ -53,7 +59,8 @@ export async function compressChunk(
       await client.query('rollback');
       return 'busy';
     }
-    const work = client.query('select compress_chunk($1::regclass)', [chunk]);
+    // Rows beside columns are packed by themselves, which leaves columns that are out of order as they are.
+    const work = client.query('select compress_chunk($1::regclass, recompress => $2)', [chunk, unordered]);
     await Promise.all([work, giveWay(work, watch, chunk, rows[0]!.pid, signal)]);
     await client.query('commit');
     return 'done';

@@ -7,11 +7,7 @@ const PAGES_PER_STEP = 128;
 
 /** Tables that no index leads through by time. */
 export function walkedTables(engine: Engine): Retained[] {
-  return [
-    'event_identity',
-    'idempotent_increment',
-    ...(engine === 'postgres' ? (['reference_1d'] as const) : []),
-  ];
+  return ['event_key', 'idempotent_increment', ...(engine === 'postgres' ? (['reference_1d'] as const) : [])];
 }
 
 /**

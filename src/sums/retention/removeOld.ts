@@ -32,12 +32,18 @@ const FOLLOWERS: Partial<Record<Retained, { table: string; only: string }[]>> = 
   })),
 };
 
+/** On the postgres engine: the tables beneath relations that are views (docs/adr/0038). */
+const FOLDED: Partial<Record<Retained, string>> = {
+  usage_1h: 'usage_1h_folded',
+  usage_1d: 'usage_1d_folded',
+};
+
 /** The relations of which something is to be removed, since nobody reads it any more. */
 export async function outdated(db: Queryable, removeAfterMs: number): Promise<Retained[]> {
   const { rows } = await db.query<{ relation: Retained }>(
     `select relation from retention
      where kept_from > removed_to and moved_at <= now() - $1 * interval '1 millisecond'
-       and relation not in ('event_identity', 'idempotent_increment')
+       and relation not in ('event_key', 'event_identity', 'idempotent_increment')
      order by relation`,
     [removeAfterMs],
   );
@@ -75,8 +81,9 @@ async function removeStep(db: Queryable, engine: Engine, relation: Retained): Pr
     const { chunks } = rows[0]!;
     if (chunks > 0) return { rows: 0, chunks, more: true };
   } else if (relation !== 'reference_1d') {
-    const old = relation === 'event' ? OLD_EVENTS : ofTenants(relation, '');
-    const deleted = await deleteRows(db, relation, relation, old);
+    const table = FOLDED[relation] ?? relation;
+    const old = oldRows(relation, table);
+    const deleted = await deleteRows(db, relation, table, old);
     if (deleted > 0) return { rows: deleted, chunks: 0, more: true };
   }
   for (const { table, only } of FOLLOWERS[relation] ?? []) {
@@ -92,12 +99,24 @@ async function removeStep(db: Queryable, engine: Engine, relation: Retained): Pr
   return NOTHING;
 }
 
+function oldRows(relation: Retained, table: string): string {
+  if (relation === 'event') return OLD_EVENTS;
+  return relation.startsWith('meter_') ? ofSeries(table) : ofTenants(table, '');
+}
+
 const OLD_EVENTS = 'select ctid from event where ts < r.kept_from order by ts limit $2';
 
 /** Old rows of each tenant in turn, by the indexes that begin with it. */
 function ofTenants(table: string, only: string): string {
   return `select o.ctid from tenant t cross join lateral (
             select ctid from ${table} where tenant_id = t.id and bucket < r.kept_from ${only} limit $2) as o
+          limit $2`;
+}
+
+/** The same of each series of meters. */
+function ofSeries(table: string): string {
+  return `select o.ctid from meter_series s cross join lateral (
+            select ctid from ${table} where series_id = s.id and bucket < r.kept_from limit $2) as o
           limit $2`;
 }
 

@@ -5,10 +5,13 @@ export const RETAINED = [
   'usage_1h',
   'usage_1d',
   'reference_1d',
-  'event_identity',
+  'meter_30s',
+  'meter_1h',
+  'meter_1d',
+  'event_key',
   'idempotent_increment',
 ] as const;
 export type Retained = (typeof RETAINED)[number];
 
-/** What goes into the columnstore. usage_1d and reference_1d are small, and days are refreshed whole. */
-export const COMPRESSED: readonly Retained[] = ['event', 'usage_30s', 'usage_1h'];
+/** What goes into the columnstore. Days are small, those of usage are refreshed whole, and those of meters change late. */
+export const COMPRESSED: readonly Retained[] = ['event', 'usage_30s', 'usage_1h', 'meter_30s', 'meter_1h'];

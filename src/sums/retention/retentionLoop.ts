@@ -7,6 +7,7 @@ import type { Queryable } from '../../ground/db/queryable.ts';
 import { gaveWay } from '../../ground/db/sqlstate.ts';
 import type { Logger } from '../../ground/telemetry/logger.ts';
 import { chunksDue, compressChunk } from './compressChunks.ts';
+import { moveIdentities } from './moveIdentities.ts';
 import { prunePages, walkedTables } from './prunePages.ts';
 import { outdated, removeOld } from './removeOld.ts';
 import type { RetentionMetrics } from './retentionMetrics.ts';
@@ -22,6 +23,8 @@ export interface RetentionLoopOptions {
 }
 
 const RETRY_MS = 10_000;
+/** How long ids of earlier versions are moved in a round, in ms. */
+const MOVE_MS = 30_000;
 
 /**
  * Removes what is older than it is kept, and brings what is old into the columnstore; in every instance at once. Each
@@ -56,7 +59,7 @@ export class RetentionLoop extends BackgroundLoop {
         }
         if (engine === 'timescale') await compressDue(client, watch, metrics, signal);
         if (!signal.aborted) metrics.lastRun.setToCurrentTime();
-        return config.intervalMs;
+        return (await moveIdentities(client, MOVE_MS, log, signal)) ? 0 : config.intervalMs;
       },
     });
   }

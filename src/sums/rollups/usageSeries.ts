@@ -94,11 +94,8 @@ export async function usageSeries(
   context: TenantContext,
   query: UsageQuery,
 ): Promise<Page<UsagePoint>> {
-  const { granularity, groupBy } = query;
-  const list: List = {
-    name: ['usage', granularity, ...groupBy].join(' '),
-    key: ['ms', ...groupBy.map(() => 'text' as const)],
-  };
+  const { groupBy } = query;
+  const list = usageList(query);
   const after = query.cursor === undefined ? null : decodeCursor(query.cursor, list);
   const statement = await seriesStatement(db, context, query, { after, limit: query.limit + 1 });
   const { rows } = await db.query<SeriesRow>(lastStatement(statement));
@@ -107,6 +104,14 @@ export async function usageSeries(
     Date.parse(point.bucket),
     ...groupBy.map((group) => point[GROUP_FIELD[group]] ?? ''),
   ]);
+}
+
+/** What cursors of a series belong to: their positions are the start of a bucket (ms), and a text for each group, '' for none. */
+export function usageList({ granularity, groupBy }: Pick<UsageQuery, 'granularity' | 'groupBy'>): List {
+  return {
+    name: ['usage', granularity, ...groupBy].join(' '),
+    key: ['ms', ...groupBy.map(() => 'text' as const)],
+  };
 }
 
 /**

@@ -73,9 +73,10 @@ async function refreshLateUsage(client: pg.Client, refresh: Refresh): Promise<Ca
   await refreshAll(client, refresh, 'usage_1d', wider(buckets, days.refreshed, DAY_MS), DAY_MS);
   const caughtUp = await client.query(
     `update late_window set stale = false, updated_at = now()
-     where stale and bucket <= $1 and pg_visible_in_snapshot(changed_by, $2::pg_snapshot)
-       and not (bucket >= $3 and bucket < $4) and not (bucket >= $5 and bucket < $6)`,
+     where stale and bucket between $1 and $2 and pg_visible_in_snapshot(changed_by, $3::pg_snapshot)
+       and not (bucket >= $4 and bucket < $5) and not (bucket >= $6 and bucket < $7)`,
     [
+      new Date(buckets[0]!.start),
       new Date(buckets.at(-1)!.start),
       snapshot,
       ...[hours.refreshed, hours.refreshing, days.refreshed, days.refreshing].map((ms) => new Date(ms)),
@@ -91,20 +92,23 @@ async function refreshLateReferences(client: pg.Client, refresh: Refresh): Promi
   await refreshAll(client, refresh, 'reference_1d', buckets, DAY_MS);
   const caughtUp = await client.query(
     `update late_window set stale_references = false, updated_at = now()
-     where stale_references and bucket < $1 and pg_visible_in_snapshot(changed_by, $2::pg_snapshot)`,
-    [new Date(buckets.at(-1)!.start + DAY_MS), snapshot],
+     where stale_references and bucket >= $1 and bucket < $2 and pg_visible_in_snapshot(changed_by, $3::pg_snapshot)`,
+    [new Date(buckets[0]!.start), new Date(buckets.at(-1)!.start + DAY_MS), snapshot],
   );
   return { windows: caughtUp.rowCount ?? 0, more };
 }
 
-/** The oldest first. The last bucket may have more rows than are counted. */
+/**
+ * The latest first: what lies behind all that has been refreshed TimescaleDB takes for open, and makes rows of its events for
+ * each read, also in the refresh of the levels above. The first bucket may have more rows than are counted.
+ */
 async function lackingUsage(client: pg.Client): Promise<Lacking> {
   const { rows } = await client.query<{ start: string; rows: number; snapshot: string }>(
     `select extract(epoch from bucket) * 1000 as start, count(*)::int as rows, pg_current_snapshot()::text as snapshot
      from (select bucket from late_window
            where stale and bucket < (select refreshed_30s from window_state)
-           order by bucket limit ${ROWS_PER_STEP}) as oldest
-     group by bucket order by bucket limit ${BUCKETS_PER_STEP}`,
+           order by bucket desc limit ${ROWS_PER_STEP}) as latest
+     group by bucket order by bucket desc limit ${BUCKETS_PER_STEP}`,
   );
   return lacking(rows, BUCKETS_PER_STEP);
 }
@@ -118,14 +122,14 @@ async function lackingReferences(client: pg.Client): Promise<Lacking> {
             pg_current_snapshot()::text as snapshot
      from (select bucket from late_window
            where stale_references and bucket < (select refreshed_1d from window_state)
-           order by bucket limit ${ROWS_PER_STEP}) as oldest
-     group by 1 order by 1 limit ${DAYS_PER_STEP}`,
+           order by bucket desc limit ${ROWS_PER_STEP}) as latest
+     group by 1 order by 1 desc limit ${DAYS_PER_STEP}`,
   );
   return lacking(rows, DAYS_PER_STEP);
 }
 
 function lacking(rows: { start: string; rows: number; snapshot: string }[], most: number): Lacking {
-  const buckets = rows.map((row) => ({ start: Number(row.start), rows: row.rows }));
+  const buckets = rows.map((row) => ({ start: Number(row.start), rows: row.rows })).reverse();
   const counted = buckets.reduce((sum, bucket) => sum + bucket.rows, 0);
   const more = buckets.length === most || counted === ROWS_PER_STEP;
   return { buckets, snapshot: rows[0]?.snapshot ?? '', more };
@@ -166,7 +170,7 @@ async function refreshAll(
   buckets: LateBucket[],
   lengthMs: number,
 ): Promise<void> {
-  for (const { from, to } of await rangesOf(client, rollup, buckets, lengthMs)) {
+  for (const { from, to } of (await rangesOf(client, rollup, buckets, lengthMs)).reverse()) {
     await refresh(rollup, new Date(from).toISOString(), new Date(to).toISOString(), 'distrusted');
   }
 }

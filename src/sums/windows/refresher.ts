@@ -8,6 +8,7 @@ import type { Logger } from '../../ground/telemetry/logger.ts';
 import { announceClosed } from './announceClosed.ts';
 import { countPending } from './countPending.ts';
 import { CHANGED_PER_ROUND, coverActivity } from './coverActivity.ts';
+import { foldWindows } from './foldWindows.ts';
 import { refreshClosed } from './refreshClosed.ts';
 import { isAnyLate, refreshLate } from './refreshLate.ts';
 import { RefreshLease } from './refreshLease.ts';
@@ -99,7 +100,7 @@ class RefresherRound {
    */
   async keepUp(): Promise<boolean> {
     const { client, engine, signal } = this;
-    let more = engine === 'timescale' && (await this.refreshClosed());
+    let more = await (engine === 'timescale' ? this.refreshClosed() : this.fold());
     signal.throwIfAborted();
     more = (await this.cover(0)) || more;
     signal.throwIfAborted();
@@ -117,7 +118,7 @@ class RefresherRound {
   async catchUp(): Promise<boolean> {
     const { client, engine, lease, metrics, signal } = this;
     signal.throwIfAborted();
-    if (engine === 'postgres') return this.cover(CHANGED_PER_ROUND); // a trigger keeps the rollups
+    if (engine === 'postgres') return this.cover(CHANGED_PER_ROUND); // late batches change all the rollups themselves
     if (!(await isAnyLate(client))) {
       metrics.pending.set(0);
       return this.cover(CHANGED_PER_ROUND);
@@ -150,6 +151,11 @@ class RefresherRound {
     return this.unlessLeft(() =>
       refreshClosed(client, (...range) => this.refresh(...range), config.stepMinutes),
     );
+  }
+
+  private fold(): Promise<boolean> {
+    const { client, metrics } = this;
+    return this.unlessLeft(() => timed(metrics, 'folding', () => foldWindows(client)));
   }
 
   /** What may be left where it has to give way: all else is done then. */

@@ -32,7 +32,9 @@ describeEngine('the audit log', () => {
     (await t.call('POST', '/v1/keys', { body: { tenantId, scopes: ['ingest', 'read', 'admin'] } })).body;
 
   it('says who changed what, from where and by which request', async () => {
-    const shop = { name: 'Shop', active: true, requestsPerSecond: null, eventsPerSecond: null };
+    const limits = { requestsPerSecond: null, eventsPerSecond: null };
+    const otlp = { otlpCustomerAttributes: null, otlpDefaultCustomerId: null };
+    const shop = { name: 'Shop', active: true, ...limits, ...otlp };
     const id = randomUUID();
     const byPlatform = { kind: 'admin_key', keyId: null, tenantId: null };
     const headers = { 'x-request-id': `request-${id}` };

@@ -48,11 +48,24 @@ const NEEDS: Record<string, { scope: Scope; platform?: true }> = {
   getAlertRule: { scope: 'admin' },
   updateAlertRule: { scope: 'admin' },
   deleteAlertRule: { scope: 'admin' },
+  createMeter: { scope: 'admin' },
+  updateMeter: { scope: 'admin' },
+  archiveMeter: { scope: 'admin' },
+  listMeters: { scope: 'read' },
+  getMeter: { scope: 'read' },
+  queryMeter: { scope: 'read' },
+  dimensionValues: { scope: 'read' },
+  previewMeter: { scope: 'read' },
   listDeliveries: { scope: 'admin' },
   getDelivery: { scope: 'admin' },
   redeliver: { scope: 'admin' },
   redeliverDead: { scope: 'admin' },
   testSubscription: { scope: 'admin' },
+  createPrices: { scope: 'admin' },
+  listPrices: { scope: 'read' },
+  getPrice: { scope: 'read' },
+  endPrice: { scope: 'admin' },
+  listCosts: { scope: 'read' },
 };
 
 let t: TestService;
@@ -62,10 +75,11 @@ let operations: Operation[];
 function valid(operation: Operation, tenantId: string): { path: string; options: CallOptions } {
   const path = operation.path
     .replace(
-      /\{(id|key)\}/,
-      /^\/v1\/(keys|subscriptions|alert-rules)/.test(operation.path) ? randomUUID() : 'somebody',
+      /\{(id|key|slug)\}/,
+      /^\/v1\/(keys|subscriptions|alert-rules|prices)/.test(operation.path) ? randomUUID() : 'somebody',
     )
-    .replace('{deliveryId}', randomUUID());
+    .replace('{deliveryId}', randomUUID())
+    .replace('{dimension}', 'customer');
   const bodies: Record<string, unknown> = {
     postEvents: anEvent(),
     postRecords: {
@@ -82,6 +96,10 @@ function valid(operation: Operation, tenantId: string): { path: string; options:
     createSubscription: { stream: 'messages', messageTypes: ['window.closed'] },
     updateSubscription: { description: 'x' },
     createAlertRule: { kind: 'event', field: 'value', threshold: 1 },
+    createMeter: { slug: `m${randomUUID().replaceAll('-', '')}`, eventType: 'x', aggregation: 'count' },
+    createPrices: { model: randomUUID(), currency: 'USD', unitPrices: { call: 1 } },
+    endPrice: { effectiveTo: '2027-01-01T00:00:00Z' },
+    previewMeter: { definition: { eventType: 'x', aggregation: 'count' } },
   };
   const body = operation.hasBody ? (bodies[operation.id] ?? { name: 'x' }) : undefined;
   return { path, options: { body } };
@@ -308,7 +326,7 @@ describeEngine('who may', () => {
     await t.call('POST', '/increment', { key: other.key, body: { key: marker, value: 1 } });
     const gets = operations.filter(
       ({ id, method, path }) =>
-        method === 'GET' && !NEEDS[id]?.platform && !/(subscriptions|alert-rules)\/\{/.test(path),
+        method === 'GET' && !NEEDS[id]?.platform && !/(subscriptions|alert-rules|prices)\/\{/.test(path),
     );
     for (const { path: template, parameters } of gets) {
       const path = template.replace(/\{\w+\}/, 'shared');

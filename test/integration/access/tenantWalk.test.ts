@@ -25,6 +25,7 @@ interface Pair {
 const HARMLESS = [
   ...['from', 'to', 'limit', 'granularity', 'timezone', 'groupBy', 'percentiles', 'format', 'state'],
   ...['type', 'closedAfter', 'onInvalid', 'prefer', 'content-encoding', 'accept'],
+  ...['meters', 'archived', 'without', 'cost', 'at', 'superseded', 'currency', 'priceVersion'],
 ];
 
 const MARKER = 'marker-of-another-tenant';
@@ -36,6 +37,8 @@ let other: { id: string; key: string };
 let otherKeyId: string;
 let otherSubscriptionId: string;
 let otherRuleId: string;
+let otherMeterId: string;
+let otherPriceId: string;
 let ownSubscription: string;
 let otherDelivery: string;
 const statements: string[] = [];
@@ -51,7 +54,17 @@ function pairs({ name, path }: { name: string; path: string }): Pair[] {
   if (name === 'id' && path.startsWith('/v1/alert-rules')) {
     return [{ foreign: otherRuleId, unknown: randomUUID() }];
   }
+  if (name === 'id' && path.startsWith('/v1/prices'))
+    return [{ foreign: otherPriceId, unknown: randomUUID() }];
   if (name === 'id' && path.startsWith('/v1/tenants')) return tenant;
+  if (name === 'slug') {
+    return [
+      { foreign: 'others_meter', unknown: 'nobodys_meter' },
+      { foreign: otherMeterId, unknown: randomUUID() },
+    ];
+  }
+  if (name === 'filter') return [{ foreign: MARKER, unknown: MARKER.replace('another', 'no other') }];
+  if (name === 'dimension') return [{ foreign: 'others_dimension', unknown: 'nobodys_dimension' }];
   if (name === 'deliveryId') return [{ foreign: otherDelivery, unknown: randomUUID() }];
   const known: Record<string, Pair[]> = {
     'x-tenant-id': tenant,
@@ -61,6 +74,7 @@ function pairs({ name, path }: { name: string; path: string }): Pair[] {
     destinationId: text,
     endpoint: text,
     model: text,
+    provider: text,
     eventType: text,
     type: text,
     reference: text,
@@ -131,6 +145,39 @@ const BODIES: Record<string, { body(id: string): unknown; pair(): Pair }[]> = {
   updateAlertRule: [
     { body: () => ({ threshold: 1 }), pair: () => pairs({ name: 'id', path: '/v1/alert-rules' })[0]! },
   ],
+  createMeter: [
+    {
+      body: (id) => ({
+        slug: `made_${randomUUID().replaceAll('-', '')}`,
+        name: id,
+        eventType: id,
+        aggregation: 'count',
+      }),
+      pair: () => pairs({ name: 'eventType', path: '' })[0]!,
+    },
+  ],
+  updateMeter: [
+    { body: () => ({ name: 'x' }), pair: () => pairs({ name: 'slug', path: '/v1/meters' })[0]! },
+    { body: () => ({ name: 'x' }), pair: () => pairs({ name: 'slug', path: '/v1/meters' })[1]! },
+  ],
+  previewMeter: [
+    {
+      body: (id) => ({ definition: { eventType: id, aggregation: 'count' } }),
+      pair: () => pairs({ name: 'eventType', path: '' })[0]!,
+    },
+  ],
+  createPrices: [
+    {
+      body: (id) => ({ model: 'm', currency: 'USD', unitPrices: { call: 1 }, supersedes: id }),
+      pair: () => pairs({ name: 'id', path: '/v1/prices' })[0]!,
+    },
+  ],
+  endPrice: [
+    {
+      body: () => ({ effectiveTo: '2027-01-01T00:00:00Z' }),
+      pair: () => pairs({ name: 'id', path: '/v1/prices' })[0]!,
+    },
+  ],
   updateCustomer: [{ body: () => ({ name: 'x' }), pair: () => pairs({ name: 'customerId', path: '' })[0]! }],
 };
 const otherEventId = randomUUID();
@@ -176,6 +223,26 @@ describeEngine('a tenant on a walk', () => {
     otherSubscriptionId = made.body.id;
     const rule = { kind: 'event', field: 'value', threshold: 1, name: MARKER };
     otherRuleId = (await t.call('POST', '/v1/alert-rules', { key: other.key, body: rule })).body.id;
+    const meter = {
+      slug: 'others_meter',
+      eventType: MARKER,
+      aggregation: 'count',
+      name: MARKER,
+      dimensions: { others_dimension: '$.model' },
+    };
+    otherMeterId = (await t.call('POST', '/v1/meters', { key: other.key, body: meter })).body.id;
+    const price = { model: MARKER, provider: MARKER, currency: 'USD', unitPrices: { call: 1 } };
+    otherPriceId = (await t.call('POST', '/v1/prices', { key: other.key, body: price })).body.data[0].id;
+    await t.call('POST', '/v1/prices', { key: own.key, body: { ...price, model: 'own', provider: 'own' } });
+    // What a version of prices has is read once.
+    expect((await t.call('GET', '/v1/costs', { key: own.key })).status).toBe(200);
+    const ownMeter = {
+      slug: 'own_meter',
+      eventType: 'api.request',
+      aggregation: 'count',
+      dimensions: { model: '$.model' },
+    };
+    await t.call('POST', '/v1/meters', { key: own.key, body: ownMeter });
     ownSubscription = await subscribe(t.sql, own.id, { url: 'http://127.0.0.1:9/own' });
     for (let i = 0; i < 2; i++) {
       const message = { type: MARKER, customerId: MARKER };
@@ -214,7 +281,8 @@ describeEngine('a tenant on a walk', () => {
       .replaceAll(id, '<id>')
       .replaceAll(/"requestId":"[^"]*"/g, '')
       .replaceAll(/"(as[oO]f|now|closedThrough)":"[^"]*"/g, '')
-      .replaceAll(answer.status === 201 ? /"(id|createdAt|updatedAt)":"[^"]*"/g : /^$/g, ''); // of what was made
+      .replaceAll(answer.status === 201 ? /"(id|createdAt|updatedAt|slug)":"[^"]*"/g : /^$/g, '') // of what was made
+      .replaceAll(/"fill":\{[^}]*\}/g, '');
     return {
       status: answer.status,
       text,
@@ -246,8 +314,10 @@ describeEngine('a tenant on a walk', () => {
     const others: Record<string, string> = { id: ownSubscription, deliveryId: otherDelivery };
     return path.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => {
       if (parameter === name && id !== 'somebody') return encodeURIComponent(id);
+      if (parameter === 'slug') return hasBody ? 'nobodys_meter' : 'own_meter';
+      if (parameter === 'dimension') return 'model';
       if (path.startsWith('/v1/subscriptions') && !hasBody) return others[parameter]!;
-      return /^\/v1\/(keys|subscriptions|alert-rules)/.test(path) ? randomUUID() : id;
+      return /^\/v1\/(keys|subscriptions|alert-rules|prices)/.test(path) ? randomUUID() : id;
     });
   };
   const bodyOf = (operation: Operation) =>

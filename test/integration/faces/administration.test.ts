@@ -60,6 +60,8 @@ describeEngine('administration', () => {
           active: true,
           requestsPerSecond: null,
           eventsPerSecond: null,
+          otlpCustomerAttributes: null,
+          otlpDefaultCustomerId: null,
           createdAt: time,
           updatedAt: time,
         },

@@ -2,6 +2,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeEngine } from '../../support/database.ts';
 import { type Answer, startTestService, type TestService } from '../../support/service.ts';
+import { IDENTITIES } from '../../support/storedEvents.ts';
 import { anEvent } from '../../support/traffic.ts';
 
 const CE = { 'content-type': 'application/cloudevents+json' };
@@ -207,7 +208,7 @@ describeEngine('what only the database refuses', () => {
   const stored = async (tenantId: string): Promise<number> => {
     const { rows } = await t.sql.query(
       `select (select count(*)::int from event where tenant_id = $1) as events,
-         (select count(*)::int from event_identity where tenant_id = $1) as ids`,
+         ${IDENTITIES} as ids`,
       [tenantId],
     );
     expect(rows[0].events).toBe(rows[0].ids);

@@ -1,13 +1,14 @@
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { z } from 'zod';
+import { isClientPath } from '../../../src/faces/http/clients/clientRoutes.ts';
 import { describeEngine } from '../../support/database.ts';
 import { type Description, type Operation, readDescription } from '../../support/description.ts';
 import { deadDelivery, subscribe } from '../../support/messages.ts';
 import { type Answer, startTestService, type TestService } from '../../support/service.ts';
 import { anEvent } from '../../support/traffic.ts';
 
-/** Of the description itself. */
+/** Of the description itself; what clients of others call is described by these, and in docs/clients.md. */
 const UNDESCRIBED = ['/openapi.json', '/docs', '/docs/init.js', '/docs/assets/{asset}'];
 
 // biome-ignore lint/suspicious/noExplicitAny: JSON Schema
@@ -19,6 +20,7 @@ describeEngine('the description', () => {
   let description: Description;
   let subscriptionId: string;
   let deliveryId: string;
+  let meters = 0;
   beforeAll(async () => {
     t = await startTestService();
     const tenant = await t.tenant();
@@ -48,7 +50,7 @@ describeEngine('the description', () => {
     const routes = t.service.app.routes
       .filter(({ method }) => method !== 'ALL')
       .map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`)
-      .filter((route) => !UNDESCRIBED.includes(route.split(' ')[1]!));
+      .filter((route) => !UNDESCRIBED.includes(route.split(' ')[1]!) && !isClientPath(route.split(' ')[1]!));
     expect([...new Set(routes)].sort()).toEqual(described.sort());
   });
 
@@ -87,12 +89,39 @@ describeEngine('the description', () => {
           },
         ]),
       ),
+      ...Object.fromEntries(
+        ['getMeter', 'updateMeter', 'archiveMeter', 'queryMeter', 'dimensionValues'].map((id) => [
+          id,
+          async () => {
+            const slug = `meter_${++meters}`;
+            const body = {
+              slug,
+              eventType: 'api.request',
+              aggregation: 'sum',
+              value: '$.tokens',
+              dimensions: { model: '$.model' },
+            };
+            await t.call('POST', '/v1/meters', { key, body });
+            return slug;
+          },
+        ]),
+      ),
+      ...Object.fromEntries(
+        ['getPrice', 'endPrice'].map((id) => [
+          id,
+          async () => {
+            const body = { model: `model-${++meters}`, currency: 'USD', unitPrices: { call: 1 } };
+            return (await t.call('POST', '/v1/prices', { key, body })).body.data[0].id;
+          },
+        ]),
+      ),
       revokeKey: async () => (await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } })).body.id,
     };
     const idOf = ids[operation.id] ?? (async () => subscriptionId);
     const path = operation.path
-      .replace(/\{(id|key)\}/, operation.path.includes('{') ? await idOf() : '')
-      .replace('{deliveryId}', deliveryId);
+      .replace(/\{(id|key|slug)\}/, operation.path.includes('{') ? await idOf() : '')
+      .replace('{deliveryId}', deliveryId)
+      .replace('{dimension}', 'model');
     const ofTenant = operation.parameters.some(({ name }) => name === 'x-tenant-id');
     return t.call(operation.method, path, {
       ...(operation.secured ? ofTenant && { key } : { key: null }),
@@ -157,6 +186,36 @@ describeEngine('the description', () => {
     expectDescribed(of('usageSeries'), groups);
     const csv = await t.call('GET', '/v1/usage', { key, headers: { accept: 'text/csv' } });
     expectDescribed(of('usageSeries'), csv);
+    const meter = {
+      slug: 'described',
+      eventType: 'api.request',
+      aggregation: 'avg',
+      value: '$.latencyMs',
+      dimensions: { model: '$.model' },
+    };
+    await t.call('POST', '/v1/meters', { key, body: meter });
+    const rows = await t.call('GET', '/v1/meters/described/query?groupBy=model,customer&granularity=1m', {
+      key,
+    });
+    expect(rows.body.data.length).toBeGreaterThan(0);
+    expectDescribed(of('queryMeter'), rows);
+    const meterCsv = await t.call('GET', '/v1/meters/described/query', {
+      key,
+      headers: { accept: 'text/csv' },
+    });
+    expectDescribed(of('queryMeter'), meterCsv);
+    expectDescribed(of('listEvents'), await t.call('GET', '/v1/events?meters=true', { key }));
+    const price = { model: 'gpt-4', currency: 'USD', unitPrices: { input: '0.5' } };
+    expectDescribed(of('createPrices'), await t.call('POST', '/v1/prices', { key, body: [price] }));
+    for (const [id, path] of [
+      ['listCosts', '/v1/costs?groupBy=customer,model,provider,endpoint,eventType'],
+      ['usageSeries', '/v1/usage?cost=true&groupBy=model'],
+    ] as const) {
+      const answer = await t.call('GET', path, { key });
+      expect([id, answer.body.data.length]).toEqual([id, expect.toSatisfy((rows: number) => rows > 1)]);
+      expectDescribed(of(id), answer);
+      expectDescribed(of(id), await t.call('GET', path, { key, headers: { accept: 'text/csv' } }));
+    }
     const skipped = await t.call('POST', '/v1/events?onInvalid=skip', { key, body: [anEvent(), 5] });
     expectDescribed(of('postEvents'), skipped);
     const headers = { prefer: 'respond-async' };

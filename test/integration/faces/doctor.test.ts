@@ -122,6 +122,7 @@ describeEngine('doctor', () => {
           'outbox',
           'dead letters',
           'redis',
+          ...(timescale() ? ['columns'] : []),
         ],
       ]),
     );
@@ -197,6 +198,21 @@ describeEngine('doctor', () => {
       ]);
     });
 
+    test.runIf(timescale())('a table of events whose batches cannot be written as columns', async () => {
+      await plant(
+        'columns',
+        'warn',
+        /all events are written as rows: the table event has the trigger mine/,
+        [
+          `create function note() returns trigger language plpgsql as 'begin return null; end'`,
+          'create trigger mine after insert on event for each row execute function note()',
+        ],
+        ['drop trigger mine on event', 'drop function note'],
+      );
+      const unwanted = await look({ INGEST_COLUMNS_FROM_ROWS: '0' });
+      expect(unwanted.find(({ check }) => check === 'columns')).toMatchObject({ status: 'ok' });
+    });
+
     test('roles that may too much, or too little', async () => {
       await plant(
         'roles',
@@ -238,7 +254,11 @@ describeEngine('doctor', () => {
     test('windows that nobody closes', async () => {
       const set = (ago: string) =>
         `update window_state set closed_until = date_bin('30 seconds', now() - interval '${ago}', 'epoch')`;
-      const level = 'update window_state set refreshed_30s = closed_until';
+      const behind = (by: string) =>
+        timescale()
+          ? `update window_state set refreshed_30s = closed_until - interval '${by}'`
+          : `update usage_fold set folded_until = (select closed_until - interval '${by}' from window_state)`;
+      const level = behind('0');
       const covered = 'update window_coverage set covered_until = (select closed_until from window_state)';
       const back = [set('30 seconds'), level, covered];
       await sql.query(back.join(';'));
@@ -258,14 +278,7 @@ describeEngine('doctor', () => {
         `update window_coverage set covered_until = (select closed_until from window_state) - interval '30 minutes'`,
         covered,
       );
-      if (!timescale()) return;
-      await plant(
-        'closing',
-        'fail',
-        /the rollups are 30 min behind/,
-        `update window_state set refreshed_30s = closed_until - interval '30 minutes'`,
-        level,
-      );
+      await plant('closing', 'fail', /the rollups are 30 min behind/, behind('30 minutes'), level);
     });
 
     test('a late window that no refresh takes up', async () => {
@@ -337,7 +350,7 @@ describeEngine('doctor', () => {
 
     test('no room for connections', async () => {
       const tight = await faults('connections', { READ_POOL_SIZE: '100' });
-      expect(tight).toMatchObject([{ status: 'fail', message: expect.stringContaining('takes up to 112') }]);
+      expect(tight).toMatchObject([{ status: 'fail', message: expect.stringContaining('takes up to 113') }]);
       const clients = Array.from({ length: 45 }, () => new pg.Client(cluster.url));
       try {
         await Promise.all(clients.map((client) => client.connect()));
@@ -429,7 +442,7 @@ describeEngine('doctor', () => {
       expect(await faults('policies', { IDENTITY_HORIZON_DAYS: '60' })).toMatchObject([
         {
           status: 'warn',
-          message: expect.stringContaining('event_identity is kept 35 days, and should be 60 days'),
+          message: expect.stringContaining('event_key is kept 35 days, and should be 60 days'),
         },
       ]);
     });

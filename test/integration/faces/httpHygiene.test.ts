@@ -216,7 +216,7 @@ describeEngine('HTTP', () => {
       const closed = new Promise((resolve) => socket.once('close', resolve));
       socket.write(head);
       const started = Date.now();
-      while (!socket.destroyed && Date.now() - started < 5_000 && socket.bytesWritten < 256 * MIB) {
+      while (!socket.destroyed && Date.now() - started < 20_000 && socket.bytesWritten < 256 * MIB) {
         if (!socket.write(chunk))
           await Promise.race([once(socket, 'drain').catch(() => undefined), closed, sleep(500)]);
         await sleep(0);

@@ -40,6 +40,10 @@ describeEngine('query parameters', () => {
       await t.call('POST', '/v1/subscriptions', { key, body: subscription });
       const rule = { kind: 'event', field: 'value', threshold: i };
       await t.call('POST', '/v1/alert-rules', { key, body: rule });
+      const meter = { slug: `meter_${i}`, eventType: 'api.request', aggregation: 'count' };
+      await t.call('POST', '/v1/meters', { key, body: meter });
+      const price = { model: `model-${i}`, currency: 'USD', unitPrices: { call: 1 } };
+      await t.call('POST', '/v1/prices', { key, body: price });
       await t.tenant();
       await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } });
     }

@@ -30,6 +30,7 @@ describeEngine('seeds', () => {
     keys: (await t.call('GET', `/v1/keys?tenantId=${encodeURIComponent(tenant)}`)).body.data,
     customers: await list('/v1/customers', tenant),
     rules: await list('/v1/alert-rules', tenant),
+    meters: (await list('/v1/meters', tenant)).map(({ fill: _, ...meter }) => meter),
     log: await auditLog(tenant),
   });
 
@@ -55,7 +56,7 @@ describeEngine('seeds', () => {
 
     it('makes the tenant with its customers, alert rules and key, as the work of a program', async () => {
       await start();
-      const { tenants, keys, customers, rules, log } = await stateOf(tenant.id);
+      const { tenants, keys, customers, rules, meters, log } = await stateOf(tenant.id);
       expect(tenants).toMatchObject([{ id: tenant.id, name: 'Demo', active: true }]);
       expect(keys).toMatchObject([{ scopes: tenant.keyScopes, revokedAt: null }]);
       expect(customers.map(({ customerId, name }) => ({ id: customerId, name }))).toEqual(
@@ -64,10 +65,12 @@ describeEngine('seeds', () => {
       // One transaction has one time, so their order is any.
       const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1);
       expect(rules.toSorted(byName)).toMatchObject(tenant.alertRules.toSorted(byName));
+      expect(meters).toMatchObject(tenant.meters);
       expect(log.map(({ action }) => action).toSorted()).toEqual([
         ...tenant.alertRules.map(() => 'alert_rule.created'),
         ...tenant.customers.map(() => 'customer.updated'),
         'key.created',
+        ...tenant.meters.map(() => 'meter.created'),
         'tenant.created',
       ]);
       for (const entry of log) {
@@ -110,13 +113,14 @@ describeEngine('seeds', () => {
 
     it('of several instances at once makes each thing once', async () => {
       await Promise.all(Array.from({ length: 6 }, () => start()));
-      const { keys, customers, rules, log } = await stateOf(tenant.id);
-      expect([keys.length, customers.length, rules.length]).toEqual([
+      const { keys, customers, rules, meters, log } = await stateOf(tenant.id);
+      expect([keys.length, customers.length, rules.length, meters.length]).toEqual([
         1,
         tenant.customers.length,
         tenant.alertRules.length,
+        tenant.meters.length,
       ]);
-      expect(log).toHaveLength(2 + tenant.customers.length + tenant.alertRules.length);
+      expect(log).toHaveLength(2 + tenant.customers.length + tenant.alertRules.length + tenant.meters.length);
     });
 
     it('that fails half way leaves nothing of the tenant', async () => {

@@ -177,7 +177,7 @@ describeEngine('metrics', () => {
 
   it('tell how old the queue is while nothing can be written', async () => {
     const holder = await t.sql.connect();
-    await holder.query('begin; lock table event_identity in access exclusive mode');
+    await holder.query('begin; lock table event_key in access exclusive mode');
     const answers = [post(anEvent())];
     try {
       await until(async () => (await valueAt('tidemark_ingest_batches_running')) > 0);

@@ -91,7 +91,7 @@ describeEngine('JIT', () => {
         create table jit_seen (jit text);
         create or replace function see_jit() returns trigger language plpgsql security definer as
           $$ begin insert into public.jit_seen values (current_setting('jit')); return null; end $$;
-        create or replace trigger see_jit after insert on event_identity for each statement execute function see_jit();
+        create or replace trigger see_jit after insert on event_key for each statement execute function see_jit();
       `);
       const t = await startServiceOn(database, { DATABASE_POOLER: pooler }, { url: url() });
       try {
@@ -105,7 +105,7 @@ describeEngine('JIT', () => {
       } finally {
         await t.service.close();
         await t.sql.end();
-        await admin.query('drop trigger see_jit on event_identity');
+        await admin.query('drop trigger see_jit on event_key');
       }
     });
   });

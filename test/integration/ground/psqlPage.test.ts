@@ -4,7 +4,7 @@ import { CLOSED_BY_HAND, closedUntil, closeUpTo } from '../../support/closing.ts
 import { describeEngine } from '../../support/database.ts';
 import { blocksOf, readMarkdown } from '../../support/markdown.ts';
 import { deadDelivery, subscribe, writeMessages } from '../../support/messages.ts';
-import { startTestService, type TestService } from '../../support/service.ts';
+import { startTestService, type TestService, until } from '../../support/service.ts';
 import { anEvent } from '../../support/traffic.ts';
 
 const blocks = blocksOf(await readMarkdown('docs/psql.md')).filter(({ language }) => language === 'sql');
@@ -39,7 +39,10 @@ describeEngine('docs/psql.md', () => {
     const answer = await t.call('POST', '/v1/events', { headers, body });
     expect(answer.status).toBe(200);
     await t.call('POST', '/v1/counters/increment', { headers, body: { key: 'calls', value: 3 } });
+    const price = { model: 'gpt-4', currency: 'USD', per: 'million', unitPrices: { input: 2, output: 8 } };
+    expect((await t.call('POST', '/v1/prices', { headers, body: price })).status).toBe(201);
     await closeUpTo(t.sql, closed + 30_000);
+    await until(async () => (await t.sql.query('select from meter_1d limit 1')).rowCount === 1);
     const subscription = await subscribe(t.sql, 'demo', { url: 'http://127.0.0.1:9/' });
     await deadDelivery(t.sql, 'demo', subscription);
     await t.sql.query(`insert into endpoint_health (subscription_id, failures) values ($1, 3)`, [

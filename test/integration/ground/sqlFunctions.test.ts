@@ -199,12 +199,12 @@ describeEngine('the functions of the database', () => {
 
     it('are replaced under batches of instances of the version before, which wait for nothing', async () => {
       const batch = await connect(shared);
-      const enter = `select closed_until from enter_batch('infinity', (select interest_version from window_state))`;
+      const enter = `select closed_until from begin_batch('infinity', (select interest_version from window_state))`;
       await batch.query('begin');
       await batch.query(enter);
-      await revise('enter_batch', (text) => text.replace('a window of this batch', 'a window of the batch'));
+      await revise('begin_batch', (text) => text.replace('a window of this batch', 'a window of the batch'));
       await client.query(`set lock_timeout = '1s'`);
-      expect(await migrate(client, next)).toEqual(['function enter_batch']);
+      expect(await migrate(client, next)).toEqual(['function begin_batch']);
       await batch.query(enter);
       await batch.query('commit');
       await batch.end();

@@ -28,12 +28,15 @@ const at = (day: number) => new Date(Date.UTC(2018, 0, 1) + day * DAY_MS).toISOS
 const shuffled = (from: number, days: number) =>
   Array.from({ length: days }, (_, i) => at(from + ((i * 7_919) % days)));
 
-/** By their identities, which are stored with them: events themselves take a lock for each day. Once there is room for it. */
-async function count(tenantId: string): Promise<number> {
-  const text = 'select count(*)::int as n from event_identity where tenant_id = $1';
+/**
+ * Of all tenants, by their identities, which are stored with them: events themselves take a lock for each day. Once
+ * there is room for it.
+ */
+async function count(): Promise<number> {
+  const text = 'select count(*)::int as n from counted_key';
   let counted: number | undefined;
   await until(async () => {
-    counted = await sql.query(text, [tenantId]).then(
+    counted = await sql.query(text).then(
       ({ rows }) => rows[0].n,
       (error) => {
         if (error.code !== '53200') throw error;
@@ -81,7 +84,7 @@ describe.skipIf(timescale && inject('timescaleUrl') === null)('sparse history', 
     const options = { url: cluster.url, path, tenantId: 'sparse', map: 'timestamp=time,value=n' };
     const first = await importInto(options);
     expect(first).toMatchObject({ stop: null, counts: { rows: 240, stored: 240, badLines: 0 } });
-    expect(await count('sparse')).toBe(240);
+    expect(await count()).toBe(240);
     expect((await importInto(options)).counts).toMatchObject({ stored: 0, duplicates: 240 });
   }, 300_000);
 
@@ -114,6 +117,7 @@ describe.skipIf(timescale && inject('timescaleUrl') === null)('sparse history', 
 
     test('a request of too many days is refused by itself, with what to do about it, and nothing stands still', async (ctx) => {
       if (!cluster || !timescale) return ctx.skip();
+      const before = await count();
       const answers = await Promise.all([
         post(shuffled(1_000, 5)),
         post(shuffled(2_000, 240)),
@@ -122,12 +126,12 @@ describe.skipIf(timescale && inject('timescaleUrl') === null)('sparse history', 
       expect(answers.map(({ status }) => status)).toEqual([200, 413, 200]);
       expect(answers[1]!.body).toMatchObject({ code: 'transaction_too_large' });
       expect(answers[1]!.body.detail).toContain('send fewer events, or events of fewer days');
-      expect(await count(tenant.id)).toBe(10);
+      expect(await count()).toBe(before + 10);
       for (let from = 2_000; from < 2_250; from += 50) {
         // What refreshes the days before has locks of its own meanwhile.
         await until(async () => (await post(shuffled(from, 50))).status === 200, 60_000);
       }
-      expect(await count(tenant.id)).toBe(260);
+      expect(await count()).toBe(before + 260);
     }, 300_000);
 
     test('where there are no chunks, it is taken', async (ctx) => {

@@ -40,7 +40,7 @@ describeEngine('what POST /v1/events refuses', () => {
 
   const rows = async () => {
     const { rows } = await t.sql.query(
-      `select (select count(*) from event) + (select count(*) from event_identity) + (select count(*) from customer) as n`,
+      `select (select count(*) from event) + (select count(*) from counted_key) + (select count(*) from customer) as n`,
     );
     return Number(rows[0].n);
   };

@@ -1,10 +1,12 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { makeChunks } from '../../support/chunks.ts';
 import { CLOSED_BY_HAND, closedUntil, closeUpTo } from '../../support/closing.ts';
 import { describeEngine } from '../../support/database.ts';
 import { Gate } from '../../support/gate.ts';
 import { READS, type Read } from '../../support/reads.ts';
-import { startTestService, type TestService, until } from '../../support/service.ts';
+import { startServiceOn, startTestService, type TestService, until } from '../../support/service.ts';
 import { anEvent, type ClientEvent } from '../../support/traffic.ts';
 
 const MINUTE = 60_000;
@@ -22,28 +24,60 @@ const at = (ms: number): ClientEvent =>
 class Site {
   readonly t: TestService;
   readonly gate: Gate;
+  /** Another instance, which writes columns whatever a batch has; the first one writes rows. */
+  private readonly columns: TestService;
 
-  private constructor(t: TestService, gate: Gate) {
+  private constructor(t: TestService, columns: TestService, gate: Gate) {
     this.t = t;
+    this.columns = columns;
     this.gate = gate;
   }
 
   static async make(): Promise<Site> {
-    const t = await startTestService(CLOSED_BY_HAND);
+    const t = await startTestService({ ...CLOSED_BY_HAND, INGEST_COLUMNS_FROM_ROWS: '0' });
     if (t.database.engine === 'timescale') {
       await t.sql.query(`select set_chunk_time_interval('event', interval '1 hour')`);
     }
-    return new Site(t, await Gate.build(t.sql, t.database.url));
+    const columns = await startServiceOn(t.database, { ...CLOSED_BY_HAND, INGEST_COLUMNS_FROM_ROWS: '1' });
+    return new Site(t, columns, await Gate.build(t.sql, t.database.url));
   }
 
   async end(): Promise<void> {
     await this.gate.end();
+    await this.columns.service.close();
+    await this.columns.sql.end();
     await this.t.stop();
   }
 
   async post(key: string, ...moments: number[]): Promise<void> {
     const { status, body } = await this.t.call('POST', '/v1/events', { key, body: moments.map(at) });
     expect(status, JSON.stringify(body)).toBe(200);
+  }
+
+  /** The same as columns. Two at least. */
+  async postColumns(key: string, ...moments: number[]): Promise<void> {
+    const { status, body } = await this.columns.call('POST', '/v1/events', { key, body: moments.map(at) });
+    expect(status, JSON.stringify(body)).toBe(200);
+  }
+
+  /** Makes a chunk without an event. */
+  async makeChunk(ms: number): Promise<void> {
+    await makeChunks(this.t.sql, ms);
+  }
+
+  /** Has the instance that writes columns ask which chunks there are before its next batch. @param ms of no chunk. */
+  async learnChunks(ms: number): Promise<void> {
+    await this.postColumns((await this.t.tenant()).key, ms, ms); // lacks a chunk
+    await sleep(110);
+  }
+
+  /** How the events of a moment are stored: `state` of retention_chunk. */
+  async stateAt(ms: number): Promise<number> {
+    const { rows } = await this.t.sql.query(
+      `select state from retention_chunk where relation = 'event' and $1 >= range_start and $1 < range_end`,
+      [new Date(ms)],
+    );
+    return rows[0].state;
   }
 
   /** Nothing is left to be brought into the rollups and the activity. */
@@ -114,6 +148,7 @@ describeEngine('a batch that comes while a read is planned', () => {
     key: string,
     range: { from: number; to: number },
     batch: number[],
+    post: 'post' | 'postColumns' = 'post',
   ) => {
     const read = async () => {
       const { status, body } = await site.t.call('GET', path(iso(range.from), iso(range.to)), { key });
@@ -121,7 +156,7 @@ describeEngine('a batch that comes while a read is planned', () => {
       return shown(body);
     };
     expect(await read()).toBe(BEFORE);
-    const seen = await site.gate.hold('tenant_data', read, () => site.post(key, ...batch));
+    const seen = await site.gate.hold('tenant_data', read, () => site[post](key, ...batch));
     expect([BEFORE, BEFORE + 2]).toContain(seen);
     expect(await read()).toBe(BEFORE + 2);
   };
@@ -162,6 +197,31 @@ describeEngine('a batch that comes while a read is planned', () => {
       await site.post(key, first, first, second, second);
       await site.refreshed();
       await site.pack(second);
+      await race(read, key, between(second, first), [first, second]);
+    });
+
+    it('and brings the first columns beside rows', async (context) => {
+      context.skip(site.t.database.engine !== 'timescale', 'chunks are TimescaleDB');
+      const { key } = await site.t.tenant();
+      const [first, second] = [newHour('behind'), newHour('behind')];
+      await site.post(key, first, first, second, second);
+      await site.learnChunks(newHour('behind'));
+      await site.refreshed();
+      expect(await site.stateAt(second)).toBe(0);
+      await race(read, key, between(second, first), [first, second], 'postColumns');
+      expect(await site.stateAt(second)).toBe(3);
+    });
+
+    it('and brings the first rows beside columns', async (context) => {
+      context.skip(site.t.database.engine !== 'timescale', 'chunks are TimescaleDB');
+      const { key } = await site.t.tenant();
+      const [first, second] = [newHour('behind'), newHour('behind')];
+      await site.post(key, first, first);
+      await site.makeChunk(second);
+      await site.learnChunks(newHour('behind'));
+      await site.postColumns(key, second, second);
+      await site.refreshed();
+      expect(await site.stateAt(second)).toBe(3);
       await race(read, key, between(second, first), [first, second]);
     });
   });

@@ -73,7 +73,7 @@ describeEngine('plans of reads', () => {
       `select p.proname as name, coalesce('plan_cache_mode=force_custom_plan' = any (p.proconfig), false) as planned
        from pg_proc p join pg_language l on l.oid = p.prolang
        where p.pronamespace = 'public'::regnamespace and l.lanname = 'plpgsql'
-         and p.prosrc ~ '\\m(event|usage_30s|usage_1h|usage_1d|reference_1d)\\M'`,
+         and p.prosrc ~ '\\m(event|usage_30s|usage_1h|usage_1d|reference_1d|meter_30s|meter_1h|meter_1d)\\M'`,
     );
     expect(rows.length).toBeGreaterThan(0);
     expect(rows.filter(({ planned }) => !planned)).toEqual([]);

@@ -17,7 +17,11 @@ const READS = `
 describeEngine('late batches of somebody who listens to window.revised', () => {
   let t: TestService;
   beforeAll(async () => {
-    t = await startTestService();
+    t = await startTestService(
+      {},
+      // As in life: what is so far apart is rows.
+      { configure: ({ ingest }) => Object.assign(ingest, { columnsSpanMs: 120_000 }) },
+    );
     // As long as they are unknown, any plan looks as good as any other.
     await t.sql.query('alter table late_window set (autovacuum_enabled = off)');
     await t.sql.query('alter table event set (autovacuum_enabled = off)');

@@ -57,7 +57,7 @@ describe.runIf(inject('engine') === 'timescale')('on timescale', () => {
       const relationsDue = async () => {
         const { rows } = await t.sql.query(
           'select distinct relation from retention_chunk where chunk = any ($1) order by 1',
-          [await chunksDue(t.sql)],
+          [(await chunksDue(t.sql)).map(({ chunk }) => chunk)],
         );
         return rows.map(({ relation }) => relation);
       };
@@ -82,7 +82,7 @@ describe.runIf(inject('engine') === 'timescale')('on timescale', () => {
       };
       // Whatever is due and not: the two meet as often as they can.
       const chunks = await t.sql.query(
-        `select chunk from retention_chunk where relation like 'usage%' and relation <> 'usage_1d' order by range_end desc`,
+        `select chunk, false as unordered from retention_chunk where relation like 'usage%' and relation <> 'usage_1d' order by range_end desc`,
       );
       const refreshing = (async () => {
         const client = new pg.Client(t.database.url);
@@ -100,7 +100,7 @@ describe.runIf(inject('engine') === 'timescale')('on timescale', () => {
       })();
       const packing = (async () => {
         for (let round = 0; round < ROUNDS; round++)
-          for (const { chunk } of chunks.rows)
+          for (const chunk of chunks.rows)
             await compressChunk(packer, t.sql, chunk, new AbortController().signal).catch(note);
       })();
       await Promise.all([refreshing, packing]);

@@ -204,10 +204,11 @@ describeEngine(`records (SEED=${seed})`, () => {
          set local role tidemark_read; select set_config('tidemark.tenant_id', '${id}', true)`,
       );
       const year = { from: now - 300 * DAY };
+      // Of what a batch has written as columns, the segments that may hold it are found by their Bloom filters.
       for (const [query, index] of [
         [{}, /Index Cond: .*ts/],
-        [{ ...year, destinationId: 'c7' }, /Index Cond: .*customer_id/],
-        [{ ...year, reference: 'r7' }, /Index Cond: .*reference/],
+        [{ ...year, destinationId: 'c7' }, /Index Cond: .*customer_id|bloomh_\w*customer_id/],
+        [{ ...year, reference: 'r7' }, /Index Cond: .*reference|bloomh_\w*reference/],
       ] as const) {
         const found = await plan(query);
         expect(found).toMatch(index);

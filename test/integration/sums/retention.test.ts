@@ -319,7 +319,7 @@ describeEngine('what is older than it is kept', () => {
           (row) => [row.relation, row.days],
         ),
       );
-    expect(await days()).toMatchObject({ event: 90, usage_30s: null, event_identity: 35 });
+    expect(await days()).toMatchObject({ event: 90, usage_30s: null, event_key: 35 });
     const started = await Promise.all([1, 2, 3].map(() => startServiceOn(t.database, SHORT)));
     more.push(...started);
     expect(await days()).toMatchObject({
@@ -330,7 +330,7 @@ describeEngine('what is older than it is kept', () => {
       reference_1d: null,
     });
     more.push(await startServiceOn(t.database, { IDENTITY_HORIZON_DAYS: '0' }));
-    expect(await days()).toMatchObject({ event: null, usage_30s: null, event_identity: null });
+    expect(await days()).toMatchObject({ event: null, usage_30s: null, event_key: null });
 
     const { relations, foreign } = await policyReport(t.sql, t.database.engine, started[0]!.config.retention);
     expect(foreign).toEqual([]);
@@ -351,7 +351,7 @@ describeEngine('what is older than it is kept', () => {
       headers: { 'Idempotency-Key': 'young' },
     });
     for (const [table, columns] of [
-      ['event_identity', `(event_id, tenant_id, received_at) select gen_random_uuid(), 'x'`],
+      ['event_key', `(key_3, key_5, received_at) select gen_random_uuid(), gen_random_uuid()`],
       [
         'idempotent_increment',
         `(tenant_id, event_id, key, value, received_at) select 'x', gen_random_uuid(), 'k', 1`,
@@ -363,14 +363,14 @@ describeEngine('what is older than it is kept', () => {
       );
     }
     await restart({});
-    for (const table of ['event_identity', 'idempotent_increment']) {
+    for (const table of ['event_key', 'idempotent_increment']) {
       await until(async () => (await count(t.sql, table, 'received_at', Date.now() - 35 * DAY)).older === 0);
       expect((await count(t.sql, table, 'received_at', Date.now() - 35 * DAY)).younger).toBeGreaterThan(
         10_000,
       );
     }
     const { body: metrics } = await t.call('GET', '/metrics');
-    expect(metrics).toMatch(/^tidemark_retention_rows_removed_total\{relation="event_identity"\} 40000$/m);
+    expect(metrics).toMatch(/^tidemark_retention_rows_removed_total\{relation="event_key"\} 40000$/m);
     await until(async () =>
       /^tidemark_retention_last_run_timestamp_seconds 1/m.test((await t.call('GET', '/metrics')).body),
     );

@@ -1,12 +1,11 @@
 import { Command, Option } from 'commander';
 import type pg from 'pg';
 import { type TenantContext, tenantContext } from '../../../access/tenancy/tenantContext.ts';
-import { TenantDirectory } from '../../../access/tenancy/tenantDirectory.ts';
 import type { Config } from '../../../ground/config/loadConfig.ts';
 import { namesOf } from '../../../ground/zones/zoneNames.ts';
 import { firstShown, type ZoneOffset } from '../../../ground/zones/zoneOffset.ts';
 import { Zones } from '../../../ground/zones/zones.ts';
-import { StartupError, TidemarkError, UsageError } from '../../../model/errors.ts';
+import { TidemarkError, UsageError } from '../../../model/errors.ts';
 import { ExportCounts, type ExportFormat } from '../../../outbound/exporting/exportCounts.ts';
 import { exportEvents } from '../../../outbound/exporting/exportEvents.ts';
 import { exportUsage } from '../../../outbound/exporting/exportUsage.ts';
@@ -16,6 +15,7 @@ import { GRANULARITIES, type Granularity } from '../../../sums/rollups/granulari
 import { GROUPINGS, type Grouping } from '../../../sums/rollups/usageSeries.ts';
 import { joined, type WrittenMoment, writtenMoment } from '../arguments.ts';
 import { EXIT_CODES, INTERRUPTED } from '../exitCodes.ts';
+import { requireTenant } from '../requireTenant.ts';
 import { interruption, runCommand } from '../runCommand.ts';
 import { showProgress } from '../showProgress.ts';
 import { withSchema } from '../withSchema.ts';
@@ -207,11 +207,6 @@ async function rangeOf(
 /** What is wrong with a zone's name, told as what is wrong with the option. */
 function zoneFault(error: unknown): unknown {
   return error instanceof TidemarkError ? new UsageError(`--timezone: ${error.message}`) : error;
-}
-
-async function requireTenant(client: pg.Client, tenantId: string): Promise<void> {
-  const state = await new TenantDirectory(client).stateOf(tenantId);
-  if (state === 'unknown') throw new StartupError(`there is no tenant ${tenantId}`);
 }
 
 /** Rows come in order of time, so the time that is reached says how much is left; of an even flow, exactly. */

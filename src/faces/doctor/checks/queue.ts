@@ -1,5 +1,5 @@
-import type { Redis } from 'ioredis';
 import type { RedisStreamConfig } from '../../../ground/config/sources.ts';
+import type { Redis } from '../../../ground/redisClient.ts';
 import { ok, type Verdict, warn } from '../finding.ts';
 
 /** What is in the streams that events come from, and in those for what could not be stored. */

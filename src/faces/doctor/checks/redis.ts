@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { Redis } from '../../../ground/redisClient.ts';
 import { fail, ok, type Verdict, warn } from '../finding.ts';
 import { isAtLeast, parseInfo } from '../redisInfo.ts';
 import { judgeSkew, measureSkew } from './clock.ts';

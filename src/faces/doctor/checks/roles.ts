@@ -5,14 +5,31 @@ import type { Patient } from '../patient.ts';
 /** Tables of tenants' data, which the reading role must see through the views only. */
 const TENANT_TABLES = [
   'event',
+  'event_key',
   'event_identity',
   'usage_30s',
   'usage_1h',
   'usage_1d',
   'reference_1d',
   'late_window',
+  'meter_part',
+  'meter_30s',
+  'meter_1h',
+  'meter_1d',
 ];
-const VIEWS = ['event', 'usage_30s', 'usage_1h', 'usage_1d', 'reference_1d', 'late_window', 'window_state'];
+const VIEWS = [
+  'event',
+  'usage_30s',
+  'usage_1h',
+  'usage_1d',
+  'reference_1d',
+  'late_window',
+  'window_state',
+  'meter_part',
+  'meter_30s',
+  'meter_1h',
+  'meter_1d',
+];
 
 /** Whether the login may take the roles it works with, and whether those may do what they must and no more. */
 export async function checkRoles({ db }: Patient): Promise<Verdict[]> {
@@ -34,7 +51,8 @@ export async function checkRoles({ db }: Patient): Promise<Verdict[]> {
                   where c.relnamespace = 'tenant_data'::regnamespace and c.relkind = 'v'
                     and not coalesce(c.reloptions @> '{security_barrier=true}', false)) as open,
             has_table_privilege('tidemark_ingest', 'event', 'insert')
-              and has_table_privilege('tidemark_ingest', 'event_identity', 'insert') as writes,
+              and has_table_privilege('tidemark_ingest', 'event_key', 'insert')
+              and has_table_privilege('tidemark_ingest', 'meter_part', 'insert') as writes,
             array(select rolname::text from pg_roles
                   where rolname in ('tidemark_read', 'tidemark_ingest') and (rolsuper or rolbypassrls)) as super`,
     [TENANT_TABLES, VIEWS],
@@ -74,10 +92,7 @@ export async function checkRoles({ db }: Patient): Promise<Verdict[]> {
   }
   if (!writes) {
     verdicts.push(
-      fail(
-        'tidemark_ingest may not write events',
-        'grant insert on event, event_identity to tidemark_ingest;',
-      ),
+      fail('tidemark_ingest may not write events', 'grant insert on event, event_key to tidemark_ingest;'),
     );
   }
   return verdicts.length > 0 ? verdicts : [ok(`${login} may take each role, and each may do what it must`)];

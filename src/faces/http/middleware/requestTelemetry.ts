@@ -3,7 +3,7 @@ import type { Logger } from '../../../ground/telemetry/logger.ts';
 import type { AppEnv } from '../appEnv.ts';
 import type { HttpMetrics } from '../httpMetrics.ts';
 import { knownMethod, type OperationNames } from '../operationNames.ts';
-import { requestFacts } from '../requestFacts.ts';
+import { type RequestFacts, requestFacts } from '../requestFacts.ts';
 
 /** From how long on a request has its line at the level `info`, in ms. */
 const SLOW_MS = 1_000;
@@ -25,10 +25,20 @@ export function requestTelemetry(operations: () => OperationNames, metrics: Http
     const route = operations().of(c);
     const { status } = c.res;
     metrics.answered(knownMethod(c.req.method), route, status, durationMs / 1_000);
-    const slow = durationMs >= SLOW_MS;
-    if (!log.isLevelEnabled(slow ? 'info' : 'debug')) return;
-    const facts = { ...requestFacts(c, route), status, durationMs: Math.round(durationMs * 1_000) / 1_000 };
-    if (slow) log.info(facts, 'slow request');
-    else log.debug(facts, 'request');
+    tellAnswered(log, status, durationMs, () => requestFacts(c, route));
   });
+}
+
+/** The line of a request that has been answered, where it has one. */
+export function tellAnswered(
+  log: Logger,
+  status: number,
+  durationMs: number,
+  facts: () => RequestFacts,
+): void {
+  const slow = durationMs >= SLOW_MS;
+  if (!log.isLevelEnabled(slow ? 'info' : 'debug')) return;
+  const line = { ...facts(), status, durationMs: Math.round(durationMs * 1_000) / 1_000 };
+  if (slow) log.info(line, 'slow request');
+  else log.debug(line, 'request');
 }

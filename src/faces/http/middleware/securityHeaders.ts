@@ -11,11 +11,15 @@ export const SECURITY_HEADERS: readonly (readonly [name: string, value: string])
 ];
 
 /** @param hstsSeconds Strict-Transport-Security (RFC 6797), for instances behind TLS; 0: not sent. */
+export function securityHeadersOf(hstsSeconds: number): readonly (readonly [name: string, value: string])[] {
+  return hstsSeconds > 0
+    ? [...SECURITY_HEADERS, ['Strict-Transport-Security', `max-age=${hstsSeconds}`]]
+    : SECURITY_HEADERS;
+}
+
+/** Sets them, with `hstsSeconds` as above. */
 export function securityHeaders(hstsSeconds: number) {
-  const headers =
-    hstsSeconds > 0
-      ? [...SECURITY_HEADERS, ['Strict-Transport-Security', `max-age=${hstsSeconds}`] as const]
-      : SECURITY_HEADERS;
+  const headers = securityHeadersOf(hstsSeconds);
   return createMiddleware<AppEnv>((c, next) => {
     for (const [name, value] of headers) setResponseHeader(c, name, value);
     return next();
@@ -23,7 +27,9 @@ export function securityHeaders(hstsSeconds: number) {
 }
 
 /** Answers under /v1 are of one caller and one moment. */
+export const NO_STORE = ['Cache-Control', 'no-store'] as const;
+
 export const noStore = createMiddleware<AppEnv>((c, next) => {
-  setResponseHeader(c, 'Cache-Control', 'no-store');
+  setResponseHeader(c, ...NO_STORE);
   return next();
 });

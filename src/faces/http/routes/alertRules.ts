@@ -6,6 +6,7 @@ import {
   deleteAlertRule,
   getAlertRule,
   listAlertRules,
+  type NewAlertRule,
   updateAlertRule,
 } from '../../../outbound/delivery/alertRules.ts';
 import { ALERT_FIELDS, USAGE_MEASURES, USAGE_PERIODS } from '../../../outbound/delivery/messageTypes.ts';
@@ -36,10 +37,18 @@ const measure = z.enum(USAGE_MEASURES).openapi({
 });
 const period = z.enum(USAGE_PERIODS).openapi({ description: 'Of UTC.' });
 
+const meter = text(64)
+  .optional()
+  .openapi({
+    description:
+      'The slug of a meter, in place of a field or a measure. Of each event: one of sum, avg, min, max or latest; per customer ' +
+      'and period: one of count, sum or max. See docs/meters.md.',
+  });
+
 const AlertRule = z
   .union([
-    z.object({ kind: z.literal('event'), field, ...common }),
-    z.object({ kind: z.literal('usage'), measure, period, ...common }),
+    z.object({ kind: z.literal('event'), field: field.optional(), meter, ...common }),
+    z.object({ kind: z.literal('usage'), measure: measure.optional(), meter, period, ...common }),
   ])
   .openapi('AlertRule');
 
@@ -58,6 +67,10 @@ const eventType = text(MAX_EVENT_TYPE)
   .optional()
   .openapi({ description: 'Only events of this type; null or left out: of all.' });
 
+function fieldOrMeasureOf(body: { kind: 'event'; field?: unknown } | { kind: 'usage'; measure?: unknown }) {
+  return body.kind === 'event' ? body.field : body.measure;
+}
+
 const postAlertRule = createRoute({
   path: '/v1/alert-rules',
   operationId: 'createAlertRule',
@@ -69,10 +82,19 @@ const postAlertRule = createRoute({
   ...createOfTenant(
     z
       .discriminatedUnion('kind', [
-        z.strictObject({ kind: z.literal('event'), field, threshold, name, customers, eventType }),
+        z.strictObject({
+          kind: z.literal('event'),
+          field: field.optional(),
+          meter,
+          threshold,
+          name,
+          customers,
+          eventType,
+        }),
         z.strictObject({
           kind: z.literal('usage'),
-          measure,
+          measure: measure.optional(),
+          meter,
           period,
           threshold,
           name,
@@ -80,6 +102,13 @@ const postAlertRule = createRoute({
           eventType,
         }),
       ])
+      .refine((body) => (body.meter === undefined) !== (fieldOrMeasureOf(body) === undefined), {
+        error: 'give a field or a measure, as the kind has it, or a meter: one of the two',
+      })
+      .refine(({ meter, eventType }) => meter === undefined || eventType == null, {
+        path: ['eventType'],
+        error: 'a meter has a type of its own',
+      })
       .openapi({
         example: {
           name: 'quota',
@@ -143,7 +172,7 @@ export function alertRuleRoutes(app: App, services: Services): void {
   app.openapi(postAlertRule, async (c) => {
     const { context, actor } = await administer(c, services);
     const body = c.req.valid('json');
-    const rule = { ...body, threshold: parseDecimal(body.threshold)! };
+    const rule = { ...body, threshold: parseDecimal(body.threshold)! } as NewAlertRule; // refined to have one of the two
     return c.json(await createAlertRule(admin, context, rule, actor), 201);
   });
 

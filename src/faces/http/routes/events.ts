@@ -3,11 +3,13 @@ import { CloudEvent } from '../../../intake/events/dialects/cloudEvent.ts';
 import { NativeEvent } from '../../../intake/events/nativeEvent.ts';
 import { stringifyJson } from '../../../model/json.ts';
 import { listEvents } from '../../../sums/listing/listEvents.ts';
+import { listMeteredEvents } from '../../../sums/meters/reading/listMeteredEvents.ts';
 import { answerEvents } from '../answerEvents.ts';
 import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
 import { eventFormat } from '../eventFormat.ts';
 import { ingestRequest, ingestResponses } from '../ingestSchemas.ts';
+import { verdict } from '../meterSchemas.ts';
 import { rangeOfTenant } from '../ofTenant.ts';
 import { parseRange } from '../range.ts';
 import { id, jsonPage, security, tenantFailures } from '../schemas.ts';
@@ -63,6 +65,10 @@ const StoredEvent = z
     unit: z.string().optional(),
     value: z.string().optional(),
     metadata: z.record(z.string(), z.unknown()),
+    meters: z
+      .array(z.object({ slug: z.string(), ...verdict }))
+      .optional()
+      .openapi({ description: 'With meters=true: what the event is to each meter of its type.' }),
   })
   .openapi('StoredEvent');
 
@@ -123,6 +129,10 @@ const getEvents = createRoute({
     customerId: id.optional(),
     eventType: id.optional(),
     reference: id.optional(),
+    meters: z
+      .enum(['true', 'false'])
+      .default('false')
+      .openapi({ description: 'true: with what each event is to each meter of its type, and why.' }),
   }),
   responses: { 200: jsonPage(StoredEvent, 'EventPage', 'Events'), ...tenantFailures },
 });
@@ -134,14 +144,16 @@ export function eventRoutes(app: App, services: Services): void {
 
   app.openapi(getEvents, async (c) => {
     const context = await tenantOf(c, services, 'read');
-    const query = c.req.valid('query');
+    const { meters, ...query } = c.req.valid('query');
     const range = parseRange(query, {
       lengthMs: DAY_MS,
       aheadMs: services.config.ingest.acceptAheadMs,
       maxMs: 31 * DAY_MS,
     });
     const page = await services.reads.inOneMoment(context, (db) =>
-      listEvents(db, context, { ...query, ...range }),
+      meters === 'true'
+        ? listMeteredEvents(db, context, { ...query, ...range })
+        : listEvents(db, context, { ...query, ...range }),
     );
     // As c.json(page) would, but for numbers that are not to become doubles.
     return c.body(stringifyJson(page), 200, { 'Content-Type': 'application/json' }) as never;

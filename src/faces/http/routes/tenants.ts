@@ -26,6 +26,13 @@ const Tenant = z
       description: 'Its requests/s; null: the default of the service; 0: without limit.',
     }),
     eventsPerSecond: z.int().nullable().openapi({ description: 'The same for events/s.' }),
+    otlpCustomerAttributes: z.array(z.string()).nullable().openapi({
+      description:
+        'Attributes of spans, or of their resource, in which its customers are, the first one that is there; null: the usual ones.',
+    }),
+    otlpDefaultCustomerId: z.string().nullable().openapi({
+      description: 'The customer of calls received by OTLP that name none; null: those are refused.',
+    }),
     createdAt: z.string(),
     updatedAt: z.string(),
   })
@@ -33,7 +40,12 @@ const Tenant = z
 
 /** As a tenant may be given them. */
 const rate = z.int().min(0).max(1_000_000_000).nullable().optional();
-const limits = { requestsPerSecond: rate, eventsPerSecond: rate };
+const settings = {
+  requestsPerSecond: rate,
+  eventsPerSecond: rate,
+  otlpCustomerAttributes: z.array(id).min(1).max(20).nullable().optional(),
+  otlpDefaultCustomerId: id.nullable().optional(),
+};
 
 const postTenant = createRoute({
   method: 'post',
@@ -45,7 +57,7 @@ const postTenant = createRoute({
   request: {
     body: jsonBody(
       z
-        .strictObject({ id, name: id, ...limits })
+        .strictObject({ id, name: id, ...settings })
         .openapi({ example: { id: 'acme', name: 'Acme Inc.', eventsPerSecond: 5_000 } }),
     ),
   },
@@ -81,7 +93,7 @@ const patchTenant = createRoute({
     params: z.object({ id }),
     body: jsonBody(
       z
-        .strictObject({ name: id.optional(), active: z.boolean().optional(), ...limits })
+        .strictObject({ name: id.optional(), active: z.boolean().optional(), ...settings })
         .openapi({ example: { active: false } }),
     ),
   },

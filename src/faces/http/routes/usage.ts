@@ -1,37 +1,20 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import type { KeptDays } from '../../../ground/config/retention.ts';
-import type { ZoneOffset } from '../../../ground/zones/zoneOffset.ts';
-import { TidemarkError } from '../../../model/errors.ts';
+import type { Context } from 'hono';
+import type { TenantContext } from '../../../access/tenancy/tenantContext.ts';
+import { stringifyJson } from '../../../model/json.ts';
+import { usageCostCsv } from '../../../outbound/exporting/costCsv.ts';
 import { usageCsv } from '../../../outbound/exporting/usageCsv.ts';
-import { coarsestBetween } from '../../../sums/rollups/buckets.ts';
-import {
-  bucketEdges,
-  GRANULARITIES,
-  GRANULARITY_MS,
-  type Granularity,
-} from '../../../sums/rollups/granularity.ts';
+import { usageWithCosts } from '../../../sums/costs/reading/usageWithCosts.ts';
+import { GRANULARITIES } from '../../../sums/rollups/granularity.ts';
 import { PRECISIONS } from '../../../sums/rollups/latencySummary.ts';
-import { GROUPINGS, type Grouping, type UsageQuery, usageSeries } from '../../../sums/rollups/usageSeries.ts';
-import type { App } from '../appEnv.ts';
+import { GROUPINGS, type UsageQuery, usageSeries } from '../../../sums/rollups/usageSeries.ts';
+import type { App, AppEnv } from '../appEnv.ts';
+import { bucketRange } from '../bucketRange.ts';
 import { tenantOf } from '../context.ts';
-import { parseRange } from '../range.ts';
-import {
-  id,
-  pageQuery,
-  pageSchema,
-  rangeQuery,
-  security,
-  tenantFailures,
-  tenantHeader,
-  text,
-} from '../schemas.ts';
+import { costFields, costsJson, priceVersionFields } from '../costSchemas.ts';
+import { groupingsOf } from '../groupings.ts';
+import { id, pageQuery, rangeQuery, security, tenantFailures, tenantHeader, text } from '../schemas.ts';
 import type { Services } from '../services.ts';
-
-const DAY_MS = 86_400_000;
-/** Buckets a range may have. */
-const MAX_BUCKETS = 10_000;
-/** Buckets of the default range. */
-const DEFAULT_BUCKETS = 120;
 
 const Point = z
   .object({
@@ -62,8 +45,21 @@ const Point = z
           'version, in the 14 classes of a histogram, and percentiles are estimates inside of these.',
       }),
     }),
+    cost: z
+      .object(costFields)
+      .optional()
+      .openapi({ description: 'Where cost=true: of the AI calls among the usage.' }),
   })
   .openapi('UsagePoint');
+
+const UsagePage = z
+  .object({
+    priceVersion: priceVersionFields.priceVersion.optional(),
+    pricesChangedAt: priceVersionFields.pricesChangedAt.optional(),
+    data: z.array(Point),
+    nextCursor: z.string().nullable(),
+  })
+  .openapi('UsagePage', { description: 'nextCursor is null on the last page.' });
 
 const getUsage = createRoute({
   method: 'get',
@@ -108,6 +104,10 @@ const getUsage = createRoute({
       endpoint: text(1_024).optional(),
       model: id.optional(),
       eventType: id.optional(),
+      cost: z
+        .enum(['true', 'false'])
+        .default('false')
+        .openapi({ description: 'With what the AI calls among the usage cost, as /v1/costs has it.' }),
       ...pageQuery(1_000, 10_000),
     }),
   },
@@ -115,7 +115,7 @@ const getUsage = createRoute({
     200: {
       description: 'The series',
       content: {
-        'application/json': { schema: pageSchema(Point, 'UsagePage') },
+        'application/json': { schema: UsagePage },
         'text/csv': { schema: z.string() },
       },
     },
@@ -126,12 +126,13 @@ const getUsage = createRoute({
 export function usageRoutes(app: App, services: Services): void {
   app.openapi(getUsage, async (c) => {
     const context = await tenantOf(c, services, 'read');
-    const { from, to, groupBy, timezone, ...query } = c.req.valid('query');
+    const { from, to, groupBy, timezone, cost, ...query } = c.req.valid('query');
     const series: UsageQuery = {
       ...query,
-      groupBy: parseGroupings(groupBy),
-      ...(await usageRange({ from, to }, query.granularity, timezone, services)),
+      groupBy: groupingsOf(groupBy, GROUPINGS),
+      ...(await bucketRange({ from, to }, query.granularity, timezone, services)),
     };
+    if (cost === 'true') return withCosts(c, context, series, services);
     const page = await services.reads.inOneMoment(context, (db) => usageSeries(db, context, series));
     if (!/\btext\/csv\b/i.test(c.req.header('accept') ?? '')) return c.json(page, 200);
     if (page.nextCursor) c.header('X-Next-Cursor', page.nextCursor);
@@ -139,40 +140,18 @@ export function usageRoutes(app: App, services: Services): void {
   });
 }
 
-async function usageRange(
-  query: { from: string | undefined; to: string | undefined },
-  granularity: Granularity,
-  timezone: string,
-  { zones, config }: Pick<Services, 'zones' | 'config'>,
-): Promise<{ from: number; to: number; offsets: readonly ZoneOffset[] }> {
-  const bucketMs = GRANULARITY_MS[granularity];
-  const { from, to } = parseRange(query, {
-    lengthMs: Math.min(DEFAULT_BUCKETS * bucketMs, 366 * DAY_MS),
-    aheadMs: config.ingest.acceptAheadMs,
-    maxMs: Math.min(MAX_BUCKETS * bucketMs, 3_660 * DAY_MS),
-  });
-  const offsets = await zones.offsets(timezone, from, to);
-  if (query.from !== undefined) return { from, to, offsets };
-  const edges = bucketEdges(granularity, offsets, from, to).slice(0, -1);
-  return { from: firstKept(granularity, edges, to, config.retention.days), to, offsets };
-}
-
-/** Where a range of our own making begins: at the first of these buckets that is kept whole. */
-function firstKept(granularity: Granularity, edges: number[], to: number, days: KeptDays): number {
-  const level = coarsestBetween(granularity, edges);
-  const kept = level === 'raw' ? days.event : days[`usage_${level}`];
-  if (kept === null) return edges[0]!;
-  const earliest = (Math.floor(Date.now() / DAY_MS) - kept + 1) * DAY_MS;
-  if (earliest >= to) return edges[0]!; // nothing is: the reading refuses it
-  return edges.find((edge) => edge >= earliest) ?? earliest;
-}
-
-function parseGroupings(groupBy: string | undefined): Grouping[] {
-  if (groupBy === undefined || groupBy === '') return [];
-  const groups = groupBy.split(',').map((group) => group.trim());
-  const unknown = groups.find((group) => !GROUPINGS.includes(group as Grouping));
-  if (unknown !== undefined || new Set(groups).size !== groups.length) {
-    throw new TidemarkError('invalid_request', `groupBy: each of ${GROUPINGS.join(', ')} at most once`);
+async function withCosts(c: Context<AppEnv>, context: TenantContext, series: UsageQuery, services: Services) {
+  const page = await services.reads.inOneMoment(context, (db) =>
+    usageWithCosts(db, context, series, services.priceBooks),
+  );
+  if (/\btext\/csv\b/i.test(c.req.header('accept') ?? '')) {
+    if (page.nextCursor) c.header('X-Next-Cursor', page.nextCursor);
+    c.header('X-Price-Version', String(page.priceVersion));
+    const csv = usageCostCsv(page.data, series.groupBy);
+    return c.body(csv, 200, { 'Content-Type': 'text/csv; charset=utf-8' }) as never;
   }
-  return groups as Grouping[];
+  const { data, nextCursor, ...version } = page;
+  const points = data.map(({ cost, ...point }) => ({ ...point, cost: costsJson(cost) }));
+  const json = stringifyJson({ ...version, data: points, nextCursor });
+  return c.body(json, 200, { 'Content-Type': 'application/json' }) as never;
 }

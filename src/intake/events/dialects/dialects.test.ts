@@ -19,7 +19,7 @@ const RULES: EventRules = {
 const EMPTY = {
   ...{ tenantId: 't', externalId: null, sourceId: null, endpoint: null, model: null, reference: null },
   ...{ unit: null, value: null, tokens: null, inputTokens: null, outputTokens: null, latencyMs: null },
-  metadata: null,
+  ...{ metadata: null, document: null },
 };
 
 describe('a record', () => {
@@ -112,6 +112,7 @@ describe('a CloudEvent', () => {
       outputTokens: 2,
       latencyMs: 0.5,
       metadata: '{"customerId":"kept","nested":{"a":[1]},"note":"n"}',
+      document: { customerId: 'kept', nested: { a: [1] }, note: 'n' }, // the metadata that are kept
     });
   });
 

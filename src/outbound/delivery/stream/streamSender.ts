@@ -1,4 +1,4 @@
-import { Redis } from 'ioredis';
+import { Redis } from '../../../ground/redisClient.ts';
 import type { AttemptResult, Message } from '../relay/outgoing.ts';
 
 export interface StreamSenderOptions {

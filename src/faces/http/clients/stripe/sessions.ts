@@ -1,0 +1,53 @@
+import { contextFor, requireScope } from '../../../../access/tenancy/caller.ts';
+import { createKey } from '../../../../access/tenancy/keys.ts';
+import { actorOf } from '../../actor.ts';
+import type { App } from '../../appEnv.ts';
+import { requestedTenant } from '../../nodeHttp.ts';
+import type { Services } from '../../services.ts';
+import { jsonAnswer } from '../answers.ts';
+
+/** How long a session is good for, and how long at least one that is handed out again, in ms. */
+const SESSION_MS = 15 * 60_000;
+const LEFT_MS = 5 * 60_000;
+/** Callers whose session is remembered. */
+const MOST_REMEMBERED = 1_000;
+
+interface Session {
+  id: string;
+  authentication_token: string;
+  created: number;
+  expires: number;
+}
+
+/**
+ * Sessions for the stream: a key of the caller's tenant that may do nothing but send events, and ends by itself. Callers
+ * that ask again soon get the same, so that keys do not pile up.
+ */
+export function sessionRoutes(app: App, services: Services): void {
+  const sessions = new Map<string, Session>();
+  app.post('/v2/billing/meter_event_session', async (c) => {
+    const caller = c.get('caller');
+    requireScope(caller, 'ingest');
+    const { tenantId } = await contextFor(caller, requestedTenant(c), services.tenants);
+    const whose = JSON.stringify([caller.keyId, tenantId]);
+    const now = Date.now();
+    let session = sessions.get(whose);
+    if (!session || session.expires - now < LEFT_MS) {
+      const expires = now + SESSION_MS;
+      const wanted = { tenantId, scopes: ['ingest' as const], expiresAt: new Date(expires) };
+      const { id, key } = await createKey(services.admin, wanted, actorOf(c, services));
+      session = { id, authentication_token: key, created: now, expires };
+      if (sessions.size >= MOST_REMEMBERED) sessions.clear();
+      sessions.set(whose, session);
+    }
+    const { id, authentication_token, created, expires } = session;
+    return jsonAnswer(c, {
+      object: 'v2.billing.meter_event_session',
+      id,
+      authentication_token,
+      created: new Date(created).toISOString(),
+      expires_at: new Date(expires).toISOString(),
+      livemode: true,
+    });
+  });
+}

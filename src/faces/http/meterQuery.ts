@@ -1,0 +1,144 @@
+import { z } from '@hono/zod-openapi';
+import { TidemarkError } from '../../model/errors.ts';
+import { isStorableText } from '../../model/text.ts';
+import { MAX_DIMENSIONS, type MeterDefinition } from '../../sums/meters/definition/meterDefinition.ts';
+import { CUSTOMER, type MeterQuery } from '../../sums/meters/reading/meterQuery.ts';
+import { GRANULARITIES } from '../../sums/rollups/granularity.ts';
+import { bucketRange, MAX_RANGE_MS } from './bucketRange.ts';
+import { invalidRequest } from './invalidRequest.ts';
+import { momentOf, parseRange } from './range.ts';
+import { id, pageQuery, rangeQuery } from './schemas.ts';
+import type { Services } from './services.ts';
+
+const DAY_MS = 86_400_000;
+/** Customers, and values of one dimension, that one query may name. */
+const MOST_VALUES = 100;
+
+const Query = z.strictObject({
+  ...rangeQuery,
+  granularity: z.enum(GRANULARITIES).optional(),
+  timezone: z.string().max(64).default('UTC'),
+  groupBy: z.string().max(1_024).default(''),
+  customerId: z.array(id).max(MOST_VALUES).optional(),
+  without: z.string().max(1_024).default(''),
+  ...pageQuery(1_000, 10_000),
+});
+type Query = z.infer<typeof Query>;
+
+const FILTER = /^filter\[(.*)\]$/s;
+/** May be given several times. */
+const REPEATED = 'customerId';
+
+/**
+ * What is asked of a meter, from the parameters of a URL: `from`, `to`, `granularity`, `timezone`, `groupBy`,
+ * `customerId`, `filter[NAME]`, `without`, `cursor`, `limit`.
+ *
+ * @throws {TidemarkError} `invalid_request` with pointers, `granularity_invalid`, `range_invalid`, `range_too_large`,
+ * `timezone_invalid`.
+ */
+export async function meterQueryOf(
+  asked: URLSearchParams,
+  definition: MeterDefinition,
+  services: Pick<Services, 'zones' | 'config'>,
+): Promise<MeterQuery> {
+  const plain: Record<string, unknown> = Object.create(null);
+  const filters: Record<string, (string | null)[]> = Object.create(null);
+  for (const name of new Set(asked.keys())) {
+    const values = asked.getAll(name);
+    const dimension = FILTER.exec(name)?.[1];
+    if (dimension !== undefined) filters[dimension] = filterValues(name, values);
+    else plain[name] = name === REPEATED || values.length > 1 ? values : values[0];
+  }
+  const parsed = Query.safeParse({ ...plain });
+  if (!parsed.success) throw invalidRequest(parsed.error.issues);
+  const { granularity, customerId, cursor, limit } = parsed.data;
+  for (const dimension of listed('without', parsed.data.without, definition)) {
+    filters[dimension] = [...(filters[dimension] ?? []), null];
+  }
+  for (const dimension of Object.keys(filters)) requireDimension('filter', dimension, definition);
+  const groupBy = listed('groupBy', parsed.data.groupBy, definition, [CUSTOMER]);
+  const range = await rangeOf(parsed.data, services);
+  return {
+    ...range,
+    granularity: granularity ?? null,
+    groupBy,
+    customers: customerId ?? null,
+    filters,
+    cursor,
+    limit,
+  };
+}
+
+/** The range, and what the zone's clock is ahead of UTC around it: a zone that is named must be one. */
+async function rangeOf(
+  { from, to, granularity, timezone }: Query,
+  services: Pick<Services, 'zones' | 'config'>,
+): Promise<Pick<MeterQuery, 'fromMicros' | 'toMicros' | 'offsets'>> {
+  if (granularity !== undefined) {
+    const { offsets, ...range } = await bucketRange({ from, to }, granularity, timezone, services, momentOf);
+    return { ...microsOf(range), offsets };
+  }
+  const range = meterRange({ from, to }, services);
+  const offsets = await services.zones.offsets(timezone, range.fromMicros / 1_000, range.toMicros / 1_000);
+  return { ...range, offsets };
+}
+
+/** The range of a query without windows, by default the last day. @throws {TidemarkError} `range_invalid`, `range_too_large`. */
+export function meterRange(
+  range: { from: string | undefined; to: string | undefined },
+  { config }: Pick<Services, 'config'>,
+): { fromMicros: number; toMicros: number } {
+  const defaults = { lengthMs: DAY_MS, aheadMs: config.ingest.acceptAheadMs, maxMs: MAX_RANGE_MS };
+  return microsOf(parseRange(range, defaults, momentOf));
+}
+
+function microsOf({ from, to }: { from: number; to: number }): { fromMicros: number; toMicros: number } {
+  return { fromMicros: Math.round(from * 1_000), toMicros: Math.round(to * 1_000) };
+}
+
+function filterValues(name: string, values: string[]): string[] {
+  if (values.length > MOST_VALUES) throw refused(name, 'too_many', `at most ${MOST_VALUES} values`);
+  const unstorable = values.some((value) => !isStorableText(value));
+  if (unstorable) throw refused(name, 'text_invalid', 'must not contain NUL or unpaired surrogates');
+  return values;
+}
+
+/** Names separated by commas, each once. */
+function listed(
+  parameter: string,
+  text: string,
+  definition: MeterDefinition,
+  besides: string[] = [],
+): string[] {
+  if (text === '') return [];
+  const names = text.split(',').map((name) => name.trim());
+  if (new Set(names).size < names.length || names.length > MAX_DIMENSIONS + besides.length) {
+    throw refused(parameter, 'repeated', 'each name at most once');
+  }
+  for (const name of names) {
+    if (!besides.includes(name)) requireDimension(parameter, name, definition, besides);
+  }
+  return names;
+}
+
+function requireDimension(
+  parameter: string,
+  name: string,
+  { dimensions }: MeterDefinition,
+  besides: string[] = [],
+): void {
+  if (Object.hasOwn(dimensions, name)) return;
+  const known = [...besides, ...Object.keys(dimensions)].join(', ');
+  throw refused(
+    parameter,
+    'unknown_dimension',
+    known === '' ? 'the meter has no dimensions' : `the meter has no dimension of this name: ${known}`,
+  );
+}
+
+function refused(parameter: string, code: string, message: string): TidemarkError {
+  const pointer = `/${parameter.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+  return new TidemarkError('invalid_request', `${parameter}: ${message}`, {
+    errors: [{ index: 0, pointer, code, message }],
+  });
+}

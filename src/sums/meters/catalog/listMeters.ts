@@ -1,0 +1,30 @@
+import type { TenantContext } from '../../../access/tenancy/tenantContext.ts';
+import { byAge, listByAge } from '../../../ground/db/listByAge.ts';
+import type { Page } from '../../../ground/db/paging.ts';
+import type { Queryable } from '../../../ground/db/queryable.ts';
+import { METER_COLUMNS, METERS, type Meter, type MeterRow, toMeter } from './meter.ts';
+
+const LIST = byAge('meters');
+
+export interface MeterListQuery {
+  /** Also those that are archived. */
+  archived?: boolean | undefined;
+  cursor?: string | undefined;
+  limit: number;
+}
+
+/** Meters by age, oldest first. @throws {TidemarkError} `cursor_invalid`. */
+export async function listMeters(
+  db: Queryable,
+  context: TenantContext,
+  { archived = false, ...query }: MeterListQuery,
+): Promise<Page<Meter>> {
+  const rows = {
+    columns: METER_COLUMNS,
+    table: METERS,
+    condition: 'tenant_id = $4 and (archived_at is null or $5)',
+    values: [context.tenantId, archived],
+  };
+  const page = await listByAge<MeterRow>(db, LIST, rows, query);
+  return { data: page.data.map(toMeter), nextCursor: page.nextCursor };
+}

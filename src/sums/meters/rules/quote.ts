@@ -1,0 +1,16 @@
+import pg from 'pg';
+import type { SqlParameters } from '../../../ground/db/sqlParameters.ts';
+
+/** Types of the values that stand in the expressions of a series. */
+export type SqlType = 'text' | 'jsonb' | 'jsonpath' | 'numeric' | 'timestamptz';
+
+/** Puts a value into SQL. */
+export type Quote = (value: string, type: SqlType) => string;
+
+/** As literals, for SQL that takes no parameters. */
+export const literals: Quote = (value, type) => `${pg.escapeLiteral(value)}::${type}`;
+
+/** As parameters, which it adds to those that there are. */
+export function parametersInto(parameters: SqlParameters): Quote {
+  return (value, type) => `${parameters.add(value)}::${type}`;
+}

@@ -1,0 +1,209 @@
+import { randomUUID } from 'node:crypto';
+import Stripe from 'stripe';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { createKey } from '../../../../src/access/tenancy/keys.ts';
+import { describeEngine } from '../../../support/database.ts';
+import { type ListeningService, startListeningService } from '../../../support/listening.ts';
+
+const HOUR = 3_600;
+
+describeEngine('the client of Stripe', () => {
+  let t: ListeningService;
+  beforeAll(async () => {
+    t = await startListeningService();
+  });
+  afterAll(() => t.stop());
+
+  const clientOf = (key: string) => {
+    const { hostname, port } = new URL(t.server.address);
+    return new Stripe(key, { host: hostname, port, protocol: 'http', telemetry: false });
+  };
+  const client = async () => {
+    const { id, key } = await t.tenant();
+    return { id, key, stripe: clientOf(key) };
+  };
+  const failing = async (work: Promise<unknown>) => {
+    const error = (await work.then(
+      () => undefined,
+      (caught: unknown) => caught,
+    )) as Stripe.errors.StripeError | undefined;
+    return { type: error?.type, code: error?.code, statusCode: error?.statusCode, param: error?.param };
+  };
+  const payload = (value: string, customer = 'cus_1') => ({ stripe_customer_id: customer, value });
+  const countOf = async (id: string) =>
+    (await t.sql.query('select count(*)::int as n from event where tenant_id = $1', [id])).rows[0].n;
+
+  it('sends events by v1 and v2, each once', async () => {
+    const { id, stripe } = await client();
+    const timestamp = Math.floor(Date.now() / 1_000) - 60;
+    const event = { event_name: 'tokens', payload: payload('25'), identifier: 'id-1', timestamp };
+    const first = await stripe.billing.meterEvents.create(event);
+    expect(first).toMatchObject({
+      object: 'billing.meter_event',
+      created: expect.any(Number),
+      event_name: 'tokens',
+      identifier: 'id-1',
+      livemode: true,
+      payload: payload('25'),
+      timestamp,
+    });
+    await stripe.billing.meterEvents.create({ ...event, timestamp: timestamp + 5 });
+    expect(await countOf(id)).toBe(1);
+
+    const second = await stripe.v2.billing.meterEvents.create({
+      event_name: 'tokens',
+      payload: payload('5'),
+      identifier: 'id-2',
+      timestamp: new Date(timestamp * 1_000).toISOString(),
+    });
+    expect(second).toMatchObject({
+      object: 'v2.billing.meter_event',
+      identifier: 'id-2',
+      timestamp: new Date(timestamp * 1_000).toISOString(),
+    });
+    // Without an identifier, a request that is repeated counts once by the key that the client repeats with it.
+    const idempotencyKey = randomUUID();
+    const unnamed = { event_name: 'tokens', payload: payload('1') };
+    await stripe.billing.meterEvents.create(unnamed, { idempotencyKey });
+    await stripe.billing.meterEvents.create(unnamed, { idempotencyKey });
+    await stripe.billing.meterEvents.create(unnamed);
+    expect(await countOf(id)).toBe(4);
+  });
+
+  it('sends many by a session, whose token does nothing else and ends', async () => {
+    const { id, stripe } = await client();
+    const session = await stripe.v2.billing.meterEventSession.create();
+    const left = new Date(session.expires_at).getTime() - Date.now();
+    expect([left > 14 * 60_000, left <= 15 * 60_000]).toEqual([true, true]);
+    expect((await stripe.v2.billing.meterEventSession.create()).authentication_token).toBe(
+      session.authentication_token,
+    );
+    const streaming = clientOf(session.authentication_token);
+    const events = Array.from({ length: 100 }, (_, i) => ({
+      event_name: 'tokens',
+      payload: payload(String(i)),
+    }));
+    await streaming.v2.billing.meterEventStream.create({ events });
+    expect(await countOf(id)).toBe(100);
+    expect(await failing(streaming.billing.meters.list())).toMatchObject({ statusCode: 403 });
+    const { rows } = await t.sql.query('select scopes, tenant_id from api_key where id = $1', [session.id]);
+    expect(rows).toEqual([{ scopes: ['ingest'], tenant_id: id }]);
+    // One that has ended, and that this instance does not remember.
+    const ended = await createKey(t.sql, {
+      tenantId: id,
+      scopes: ['ingest'],
+      expiresAt: new Date(Date.now() - 1_000),
+    });
+    const late = clientOf(ended.key).v2.billing.meterEventStream.create({ events: events.slice(0, 1) });
+    expect(await failing(late)).toMatchObject({ type: 'TemporarySessionExpiredError', statusCode: 401 });
+  });
+
+  it('makes, reads and lists meters, and reads their summaries', async () => {
+    const { stripe } = await client();
+    const made = await stripe.billing.meters.create({
+      display_name: 'Tokens used',
+      event_name: 'tokens.used',
+      default_aggregation: { formula: 'sum' },
+      customer_mapping: { event_payload_key: 'stripe_customer_id', type: 'by_id' },
+      value_settings: { event_payload_key: 'amount' },
+    });
+    expect(made).toMatchObject({
+      object: 'billing.meter',
+      display_name: 'Tokens used',
+      event_name: 'tokens.used',
+      default_aggregation: { formula: 'sum' },
+      value_settings: { event_payload_key: 'amount' },
+      status: 'active',
+    });
+    expect(await stripe.billing.meters.retrieve(made.id)).toEqual(made);
+    for (const formula of ['count', 'last'] as const) {
+      await stripe.billing.meters.create({
+        display_name: formula,
+        event_name: formula,
+        default_aggregation: { formula },
+      });
+    }
+    const names: string[] = [];
+    for await (const { event_name } of stripe.billing.meters.list({ limit: 2 })) names.push(event_name);
+    expect(names).toEqual(['last', 'count', 'tokens.used']);
+    expect((await stripe.billing.meters.list({ status: 'inactive' })).data).toEqual([]);
+
+    const hour = Math.floor(Date.now() / 1_000 / HOUR) * HOUR - 5 * HOUR;
+    for (const [after, amount, customer] of [
+      [60, '0.1', 'cus_1'],
+      [120, '0.2', 'cus_1'],
+      [HOUR, '7', 'cus_1'],
+      [60, '100', 'cus_2'],
+      [60, 'none', 'cus_1'],
+    ] as const) {
+      await stripe.billing.meterEvents.create({
+        event_name: 'tokens.used',
+        payload: { stripe_customer_id: customer, amount },
+        timestamp: hour + after,
+      });
+    }
+    const range = { customer: 'cus_1', start_time: hour, end_time: hour + 3 * HOUR };
+    const total = await stripe.billing.meters.listEventSummaries(made.id, range);
+    expect(total.data).toEqual([
+      expect.objectContaining({
+        object: 'billing.meter_event_summary',
+        aggregated_value: 7.3,
+        start_time: hour,
+        end_time: hour + 3 * HOUR,
+        meter: made.id,
+      }),
+    ]);
+    expect(total.data[0]).toMatchObject({ aggregated_value_decimal: '7.3' });
+    const byHour: [number, number][] = [];
+    const grouped = { ...range, value_grouping_window: 'hour', limit: 1 } as const;
+    for await (const summary of stripe.billing.meters.listEventSummaries(made.id, grouped)) {
+      byHour.push([summary.start_time - hour, summary.aggregated_value]);
+    }
+    expect(byHour).toEqual([
+      [HOUR, 7],
+      [0, 0.3],
+    ]);
+    const none = await stripe.billing.meters.listEventSummaries(made.id, { ...range, customer: 'cus_9' });
+    expect(none.data.map(({ aggregated_value }) => aggregated_value)).toEqual([0]);
+    const odd = stripe.billing.meters.listEventSummaries(made.id, { ...range, start_time: hour + 1 });
+    expect(await failing(odd)).toMatchObject({ type: 'StripeInvalidRequestError', statusCode: 400 });
+  });
+
+  it('is told what is wrong in the errors that it has', async () => {
+    const { id, stripe } = await client();
+    const noCustomer = { event_name: 'tokens', payload: { value: '1' } };
+    expect(await failing(stripe.billing.meterEvents.create(noCustomer))).toEqual({
+      type: 'StripeInvalidRequestError',
+      code: 'invalid_events',
+      statusCode: 400,
+      param: 'payload[stripe_customer_id]',
+    });
+    expect(await failing(stripe.v2.billing.meterEvents.create(noCustomer))).toMatchObject({
+      type: 'StripeInvalidRequestError',
+    });
+    expect(await countOf(id)).toBe(0);
+    const stranger = clientOf('tm_wrong').billing.meters.list();
+    expect(await failing(stranger)).toMatchObject({ type: 'StripeAuthenticationError', statusCode: 401 });
+    expect(await failing(stripe.billing.meters.retrieve(randomUUID()))).toMatchObject({ statusCode: 404 });
+    const meter = { display_name: 'A', event_name: 'a', default_aggregation: { formula: 'sum' } } as const;
+    await stripe.billing.meters.create(meter);
+    const began = Date.now();
+    expect(await failing(stripe.billing.meters.create(meter))).toMatchObject({
+      code: 'meter_exists',
+      statusCode: 409,
+    });
+    const adjustment = { event_name: 'tokens', type: 'cancel' as const, cancel: { identifier: 'id-1' } };
+    for (const cancel of [
+      () => stripe.billing.meterEventAdjustments.create(adjustment),
+      () => stripe.v2.billing.meterEventAdjustments.create(adjustment),
+    ]) {
+      expect(await failing(cancel())).toMatchObject({ code: 'not_implemented', statusCode: 501 });
+    }
+    expect(Date.now() - began).toBeLessThan(30_000);
+    const byDay = { ...meter, event_name: 'b', event_time_window: 'day' as const };
+    expect(await failing(stripe.billing.meters.create(byDay))).toMatchObject({
+      statusCode: 400,
+      param: 'event_time_window',
+    });
+  });
+});

@@ -1,0 +1,3 @@
+import { describeCosts } from './describeCosts.ts';
+
+describeCosts(12, 40);

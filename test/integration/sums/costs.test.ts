@@ -1,0 +1,3 @@
+import { describeCosts } from './describeCosts.ts';
+
+describeCosts(2, 6);

@@ -1,0 +1,3 @@
+import { describeMeterRules } from './describeMeterRules.ts';
+
+describeMeterRules(2_000);

@@ -1,0 +1,3 @@
+import { describeMeters } from './describeMeters.ts';
+
+describeMeters(2, 25);
