@@ -11,10 +11,15 @@ const integration = [
 /** Tests in which the rollup engine has no part: they run once. */
 const services = [
   'test/integration/**/*.contract.test.ts',
-  'test/integration/*/{administration,alertRules,auditLog,delivery,description,endpoints}.test.ts',
-  'test/integration/*/{httpHygiene,keys,limits,queryValidation,receiverInDocs,subscriptions,telemetryLogs}.test.ts',
-  'test/integration/faces/clients/{clientKeys,ingestOnly}.test.ts',
-  'test/faults/{deliveryKills,limitsRedis,queueAway,redisFaults}.test.ts',
+  'test/integration/access/{auditLog,keys,limits,security}.test.ts',
+  'test/integration/faces/{administeredNumbers,administration,clientBodies,decodedText,description}.test.ts',
+  'test/integration/faces/{halfClosed,httpHygiene,loadScenarios,metersFile,queryValidation,seeds}.test.ts',
+  'test/integration/faces/{telemetryLogs,tracing,unnamedTypes}.test.ts',
+  'test/integration/faces/clients/{clientKeys,ingestOnly,lago,openMeter,stripe}.test.ts',
+  'test/integration/intake/{cloudEvents,importMeaning,otlpEmitters,redisStream,rejectedEvents}.test.ts',
+  'test/integration/intake/{timeForms,validation}.test.ts',
+  'test/integration/outbound/{alertRules,delivery,endpoints,receiverInDocs,secretRotation,subscriptions}.test.ts',
+  'test/faults/{databaseAway,deliveryKills,limitsRedis,otlpAway,queueAway,redisFaults}.test.ts',
 ];
 /** Those that take longest, which would otherwise be left for the end, one worker idle. */
 const LONGEST = /\/test\/(oracle|reliability|process)\/|\/(queueAway|retention)(\.long)?\.test\.ts$/;

@@ -1,3 +1,3 @@
 import { describeQueueKills } from './describeQueueKills.ts';
 
-describeQueueKills(14);
+describeQueueKills(8);

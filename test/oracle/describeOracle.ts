@@ -11,7 +11,7 @@ const TENANTS = 2;
 const SEQUENCES_PER_WORLD = 40;
 
 /** What is planned by number ends after so many minutes all the same: a slow machine has run fewer by then. */
-const MOST_MINUTES = 9;
+const MOST_MINUTES = 3;
 /** Sequences that are run beyond those planned until a batch has gone both ways, which few of them may have missed. */
 const MORE_SEQUENCES = 30;
 

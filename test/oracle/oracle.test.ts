@@ -1,3 +1,3 @@
 import { describeOracle } from './describeOracle.ts';
 
-describeOracle(6);
+describeOracle(3);

@@ -13,6 +13,8 @@ export interface FaultOn<Trial> {
   name: string;
   /** For the table: what is done. */
   description: string;
+  /** Whether the rollup engine has no part in it: once is then enough for both. */
+  engineFree?: boolean;
   /** How often it has to happen to be tried at all, where that is more than once. */
   once?: number;
   short: Extent;

@@ -116,7 +116,9 @@ export async function seedForPlans(sql: pg.ClientBase, events: number): Promise<
   `);
   if (engine === 'timescale') {
     for (const rollup of ['usage_30s', 'usage_1h', 'usage_1d', 'reference_1d']) {
-      await sql.query(`call refresh_continuous_aggregate('${rollup}', '${iso(start)}', '${iso(end)}')`);
+      await sql.query(
+        `call refresh_continuous_aggregate('${rollup}', '${iso(start)}', '${iso(end)}', options => '{"buckets_per_batch": 0}')`,
+      );
     }
   }
   await sql.query('vacuum analyze');

@@ -2,4 +2,4 @@
 import { parseCommandLine } from './parseCommandLine.ts';
 import { tidemarkProgram } from './program.ts';
 
-await parseCommandLine(tidemarkProgram());
+await parseCommandLine(await tidemarkProgram(process.argv[2]));

@@ -1,3 +1,3 @@
 import { describeCosts } from './describeCosts.ts';
 
-describeCosts(12, 40);
+describeCosts(4, 20);

@@ -105,7 +105,7 @@ describe.runIf(inject('engine') === 'timescale')('on timescale', () => {
         [new Date(from)],
       );
       await t.sql.query(
-        `call refresh_continuous_aggregate('usage_30s', $1::timestamptz, $2::timestamptz)`
+        `call refresh_continuous_aggregate('usage_30s', $1::timestamptz, $2::timestamptz, options => '{"buckets_per_batch": 0}')`
           .replace('$1', `'${iso(from)}'`)
           .replace('$2', `'${iso(from + DAY)}'`),
       );

@@ -1,3 +1,3 @@
 import { describeMeterRules } from './describeMeterRules.ts';
 
-describeMeterRules(2_000);
+describeMeterRules(600);

@@ -1,3 +1,3 @@
 import { describeMeters } from './describeMeters.ts';
 
-describeMeters(12, 150);
+describeMeters(5, 100);

@@ -1,3 +1,3 @@
 import { describePaging } from './describePaging.ts';
 
-describePaging(120);
+describePaging(60);

@@ -17,7 +17,7 @@ export async function runCommandHere(args: string[], env: Record<string, string>
   process.env = { PATH: before.env.PATH, HOME: before.env.HOME, ...env };
   process.exitCode = undefined;
   try {
-    await parseCommandLine(tidemarkProgram(), [process.execPath, 'tidemark', ...args]);
+    await parseCommandLine(await tidemarkProgram(args[0]), [process.execPath, 'tidemark', ...args]);
     return { code: Number(process.exitCode ?? 0), out: out.text(), err: err.text() };
   } finally {
     process.env = before.env;

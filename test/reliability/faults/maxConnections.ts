@@ -45,6 +45,7 @@ class Crowd {
 export const maxConnections: Fault = {
   name: 'maxConnections',
   description: "others take all of the server's connections",
+  engineFree: true,
   short: { times: 1, holdMs: 2_500 },
   long: { times: 5, holdMs: 15_000 },
   async run(trial, { times, holdMs }) {

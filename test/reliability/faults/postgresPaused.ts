@@ -3,6 +3,7 @@ import type { Fault } from '../trial.ts';
 export const postgresPaused: Fault = {
   name: 'postgresPaused',
   description: 'all processes of PostgreSQL paused (SIGSTOP)',
+  engineFree: true,
   short: { times: 1, holdMs: 4_000 },
   long: { times: 3, holdMs: 30_000 },
   readiness: 'away',

@@ -3,6 +3,7 @@ import type { Fault } from '../trial.ts';
 export const redisBlackHoled: Fault = {
   name: 'redisBlackHoled',
   description: 'Redis paused (SIGSTOP): it takes what is sent and never answers',
+  engineFree: true,
   short: { times: 1, holdMs: 2_500 },
   long: { times: 3, holdMs: 30_000 },
   unnoticed: true,

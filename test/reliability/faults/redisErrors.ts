@@ -20,6 +20,7 @@ const REFUSALS: { error: string; on: string[]; off: string[] }[] = [
 export const redisErrors: Fault = {
   name: 'redisErrors',
   description: `Redis answers errors (${REFUSALS.map(({ error }) => error).join(', ')})`,
+  engineFree: true,
   short: { times: 1, holdMs: 700 },
   long: { times: 5, holdMs: 5_000 },
   unnoticed: true,

@@ -3,6 +3,7 @@ import type { Fault } from '../trial.ts';
 export const redisKilled: Fault = {
   name: 'redisKilled',
   description: 'Redis killed (SIGKILL), started again empty',
+  engineFree: true,
   short: { times: 2, holdMs: 600 },
   long: { times: 20, holdMs: 2_000 },
   unnoticed: true,

@@ -3,6 +3,7 @@ import type { Fault } from '../trial.ts';
 export const rollingRestart: Fault = {
   name: 'rollingRestart',
   description: 'two instances restarted in turn (SIGTERM)',
+  engineFree: true,
   once: 2, // either instance
   short: { times: 2, holdMs: 0 },
   long: { times: 20, holdMs: 0 },

@@ -5,6 +5,7 @@ const DELAY_MS = 2_000;
 export const slowDatabase: Fault = {
   name: 'slowDatabase',
   description: 'every answer of the database 2 s late',
+  engineFree: true,
   short: { times: 1, holdMs: 4_000 },
   long: { times: 3, holdMs: 30_000 },
   proxied: true,
