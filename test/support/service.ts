@@ -73,7 +73,7 @@ export async function startServiceOn(
     DATABASE_URL: url,
     ADMIN_KEY,
     LOG_LEVEL: 'silent',
-    CLOSER_INTERVAL_MS: '100',
+    CLOSER_INTERVAL_MS: '250',
     AUTH_FAILURES_PER_MINUTE: '1000000',
     INGEST_COLUMNS_FROM_ROWS: '5', // batches are small here, and are to go either way
     ...env,
