@@ -75,6 +75,7 @@ export async function startServiceOn(
     LOG_LEVEL: 'silent',
     CLOSER_INTERVAL_MS: '250',
     AUTH_FAILURES_PER_MINUTE: '1000000',
+    INGEST_DEADLINE_MS: '30000', // a machine may be slow
     INGEST_COLUMNS_FROM_ROWS: '5', // batches are small here, and are to go either way
     ...env,
   });

@@ -1,3 +1,3 @@
 import { describeHotCounter } from './describeHotCounter.ts';
 
-describeHotCounter(10_000);
+describeHotCounter(5_000);
