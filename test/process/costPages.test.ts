@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { expect, it, onTestFinished } from 'vitest';
+import { beforeAll, expect, it, onTestFinished } from 'vitest';
 import { describeEngine } from '../support/database.ts';
 import { FakeOpenAi } from '../support/fakeOpenAi.ts';
 import { type ListeningService, startListeningService } from '../support/listening.ts';
 import { blockNamed, ROOT, readMarkdown } from '../support/markdown.ts';
+import { installedProgram } from '../support/program.ts';
 
 const run = promisify(execFile);
 
@@ -12,6 +13,8 @@ const run = promisify(execFile);
 const ONE_A_LINE = 'set -eo pipefail; curl() { command curl -sS "$@"; echo; }\n';
 
 describeEngine('the pages about AI usage and its costs', () => {
+  beforeAll(() => installedProgram('curl'), 300_000);
+
   const begin = async (path: string) => {
     const t = await startListeningService();
     onTestFinished(() => t.stop());
