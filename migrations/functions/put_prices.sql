@@ -1,4 +1,4 @@
--- revision 1, 52909a2f49d6
+-- revision 2, e84ead0132c1
 /*
  * Adds prices to a tenant's list, as its next version: wanted is a JSON array of rows of price, each with an id of its own.
  * What one supersedes is in no version from this one on. expected: the version that the caller went by; null: whichever. With the
@@ -8,8 +8,9 @@
  * price_superseded are of what is to be superseded, price_overlaps of what is in force as long as another one of the same
  * model, match, provider and currency; list_changed and too_many are of the list.
  *
- * One at a time for each tenant. Batches that enter after this transaction know of it (begin_batch). Raises 55P03 when a
- * batch takes too long.
+ * One at a time for each tenant. Batches that enter after this transaction know of it (begin_batch), and what alert rules have
+ * summed up of costs in these currencies begins anew with the next event, by the prices of then (write_messages): what is told
+ * stays told. Raises 55P03 when a batch takes too long.
  */
 create or replace function put_prices(
   tenant text, wanted jsonb, actor jsonb, usage jsonb, usage_key bytea, most integer, expected bigint default null
@@ -56,6 +57,9 @@ begin
   select id, tenant, model, match, provider, currency, effective_from, effective_to,
     input, output, cached_input, reasoning, cache_write, audio_input, audio_output, call, supersedes, list.version
   from jsonb_populate_recordset(null::price, wanted);
+  update alert_rule set epoch = epoch + 1, counted_from = (select latest_time())
+    where tenant_id = tenant and measure = 'cost' and active and currency in (
+      select p.currency from price p where p.tenant_id = tenant and (p.version = list.version or p.id = any (gone)));
   update window_state set interest_version = interest_version + 1;
 
   insert into audit_log

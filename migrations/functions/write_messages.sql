@@ -1,4 +1,4 @@
--- revision 2, 298c2150e290
+-- revision 3, bf4d1edc6f3d
 /*
  * Writes what a batch has to tell, in the order of its events, before the events themselves are stored: so whatever
  * is stored here of a key is of others. 'quiet': tallies are kept and nobody is told.
@@ -17,6 +17,8 @@
  * Those of a meter are read as planMeter (meterSegments.ts) has it: where a series is filled, levels and parts; before
  * that events, by the text in alert_rule.history; and what has no events any more from the series before it. Levels have
  * no more than what is filled, so that they are read whole. A fill in between would count twice, so it is read again.
+ * What was spent is rated by stored_costs, by the prices of now: put_prices has each tally begin anew, and no batch goes by
+ * others.
  *
  * Raises 40001 for a batch that began before records were history, and entered after: it has to begin anew.
  */
@@ -135,7 +137,7 @@ begin
           (n integer, rule uuid, customer text, start timestamptz, "end" timestamptz, add numeric)
         join alert_rule r on r.id = u.rule
         join usage_tally t on t.rule_id = u.rule and t.customer_id = u.customer and t.period_start = u.start
-        where t.begun_by = me and t.period_start <= r.counted_from and r.meter_id is null
+        where t.begun_by = me and t.period_start <= r.counted_from and r.measure <> 'cost'
       ) as begun
       group by unit, near
     loop
@@ -200,6 +202,29 @@ begin
         from unnest(sum_of, sums) as parts (n, total) group by n
       ) as before
       where t.rule_id = before.rule_id and t.customer_id = before.customer_id and t.period_start = before.period_start;
+    end loop;
+
+    -- The same of costs, a rule at a time.
+    for span in
+      select rule_id, tenant_id, currency, event_type, history, unit,
+        array_agg(customer_id) as customers, array_agg(period_start) as starts, array_agg(period_end) as ends
+      from (
+        select t.rule_id, t.customer_id, t.period_start, u."end" as period_end, r.tenant_id, r.currency, r.event_type, r.history,
+          case r.period when 'hour' then interval '1 hour' else interval '1 day' end as unit,
+          date_bin(case r.period when 'month' then interval '32 days' else interval '8 days' end,
+                   t.period_start, 'epoch'::timestamptz) as near
+        from jsonb_to_recordset(coalesce(facts -> 'usage', '[]')) as u
+          (n integer, rule uuid, customer text, start timestamptz, "end" timestamptz, add numeric)
+        join alert_rule r on r.id = u.rule
+        join usage_tally t on t.rule_id = u.rule and t.customer_id = u.customer and t.period_start = u.start
+        where t.begun_by = me and t.period_start <= r.counted_from and r.measure = 'cost'
+      ) as begun
+      group by rule_id, tenant_id, currency, event_type, history, unit, near
+    loop
+      update usage_tally t set total = t.total + before.total
+      from stored_costs(span.tenant_id, span.currency, span.event_type, span.history, span.unit,
+        span.customers, span.starts, span.ends) as before
+      where t.rule_id = span.rule_id and t.customer_id = span.customers[before.n] and t.period_start = span.starts[before.n];
     end loop;
 
     -- The same of meters, a rule at a time.
@@ -308,8 +333,8 @@ begin
     left join meter m on m.id = r.meter_id
     where t.rule_id = u.rule and t.customer_id = u.customer and t.period_start = u.start
       and t.epoch = r.epoch and t.total > r.threshold and t.crossed is distinct from r.threshold
-    returning u.n, u.customer, u.start, u."end", t.total, r.id, r.tenant_id, r.name, r.measure, r.period, r.threshold,
-      r.event_type, m.slug, m.aggregation
+    returning u.n, u.customer, u.start, u."end", t.total, r.id, r.tenant_id, r.name, r.measure, r.currency, r.period,
+      r.threshold, r.event_type, m.slug, m.aggregation
   ), message as (
     select n, 0 as rank, 'record.processed' as type, tenant, customer, jsonb_build_object(
       'record', body,
@@ -335,10 +360,14 @@ begin
     union all
     select n, 2, 'usage.threshold', tenant_id, customer, jsonb_build_object(
       'rule', jsonb_build_object('id', id, 'name', name, 'period', period, 'threshold', trim_scale(threshold)::text)
-        || case when slug is null then jsonb_build_object('measure', measure, 'eventType', event_type)
-                else jsonb_build_object('meter', slug, 'aggregation', aggregation) end,
+        || case when slug is not null then jsonb_build_object('meter', slug, 'aggregation', aggregation)
+                when currency is null then jsonb_build_object('measure', measure, 'eventType', event_type)
+                else jsonb_build_object('measure', measure, 'currency', currency, 'eventType', event_type) end,
       'customerId', customer, 'periodStart', iso8601(start), 'periodEnd', iso8601("end"),
-      'total', trim_scale(total)::text, 'threshold', trim_scale(threshold)::text), null
+      'total', trim_scale(total)::text, 'threshold', trim_scale(threshold)::text)
+        || case when currency is null then '{}'
+                else jsonb_build_object('priceVersion', (
+                  select version from price_list where price_list.tenant_id = crossed.tenant_id)) end, null
     from crossed
   )
   insert into outbox (type, tenant_id, customer_id, payload, awaits)

@@ -46,18 +46,22 @@ export function addDecimals(a: string, b: string): string {
   return fromUnits(toUnits(a) + toUnits(b));
 }
 
-/** A decimal as `parseDecimal` returns it, in units of the last digit that one may have. */
-export function toUnits(value: string): bigint {
+/**
+ * A plain decimal in units of its last digit.
+ *
+ * @param digits that it may have after the point; left out: those of one that `parseDecimal` returns.
+ */
+export function toUnits(value: string, digits = FRACTION_DIGITS): bigint {
   const point = value.indexOf('.');
-  if (point < 0) return BigInt(value) * 10n ** BigInt(FRACTION_DIGITS);
+  if (point < 0) return BigInt(value) * 10n ** BigInt(digits);
   const fraction = value.slice(point + 1);
-  return BigInt(value.slice(0, point) + fraction.padEnd(FRACTION_DIGITS, '0'));
+  return BigInt(value.slice(0, point) + fraction.padEnd(digits, '0'));
 }
 
 /** The inverse of `toUnits`. */
-export function fromUnits(units: bigint): string {
-  const digits = (units < 0n ? -units : units).toString().padStart(FRACTION_DIGITS + 1, '0');
-  const fraction = digits.slice(-FRACTION_DIGITS).replace(/0+$/, '');
-  const text = digits.slice(0, -FRACTION_DIGITS) + (fraction && `.${fraction}`);
+export function fromUnits(units: bigint, digits = FRACTION_DIGITS): string {
+  const all = (units < 0n ? -units : units).toString().padStart(digits + 1, '0');
+  const fraction = all.slice(-digits).replace(/0+$/, '');
+  const text = all.slice(0, -digits) + (fraction && `.${fraction}`);
   return units < 0n ? `-${text}` : text;
 }

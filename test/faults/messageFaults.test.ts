@@ -4,6 +4,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Step, WriteCutter } from '../reliability/writeCutter.ts';
 import { describeEngine } from '../support/database.ts';
+import { messagesOf } from '../support/messages.ts';
 import { startServiceOn, startTestService, type TestService, until } from '../support/service.ts';
 import { TcpProxy } from '../support/tcpProxy.ts';
 import { anEvent } from '../support/traffic.ts';
@@ -89,13 +90,7 @@ describeEngine('messages under many writers', () => {
     );
     return rows;
   };
-  const messages = async (tenantId: string, type: string) => {
-    const { rows } = await one.sql.query(
-      'select payload from outbox where tenant_id = $1 and type = $2 order by id',
-      [tenantId, type],
-    );
-    return rows.map(({ payload }) => payload);
-  };
+  const messages = (tenantId: string, type: string) => messagesOf(one.sql, tenantId, type);
   const units = (decimal: string) => {
     const [whole = '', fraction = ''] = decimal.split('.');
     const value = BigInt(whole.replace('-', '') + fraction.padEnd(18, '0'));

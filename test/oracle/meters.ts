@@ -12,6 +12,7 @@ import {
 import { randomMeter, withDimension } from '../support/randomMeters.ts';
 import { randomFrom } from '../support/traffic.ts';
 import type { Instance } from '../support/world.ts';
+import { readPages } from './readPages.ts';
 
 /** Most events of the oracle are of the first. */
 const EVENT_TYPES = ['api.request', 'api.request', 'api.request', 'click', 'positive'];
@@ -95,20 +96,10 @@ export class TenantMeters {
     const known = new MeterModel();
     known.add([...this.model.events.values()]);
     const most = new MeterModel();
-    const rows: ServedPoint[] = [];
-    let cursor: string | null = null;
-    do {
-      const search = new URLSearchParams(asked.parameters);
-      if (cursor !== null) search.set('cursor', cursor);
-      const answer = await instance.call('GET', `/v1/meters/${slug}/query?${search}`, this.key);
-      if (answer?.status === 404 && this.busy.has(slug)) return; // it is being archived
-      if (answer?.status !== 200) {
-        if (answer) expect(answer.status, JSON.stringify(answer.body)).toBe(503);
-        return;
-      }
-      rows.push(...answer.body.data);
-      cursor = answer.body.nextCursor;
-    } while (cursor !== null);
+    const path = `/v1/meters/${slug}/query?${new URLSearchParams(asked.parameters)}`;
+    const isArchived = () => this.busy.has(slug); // by this very step
+    const rows = await readPages<ServedPoint>(instance, path, this.key, isArchived);
+    if (rows === null) return;
     for (const [i, event] of posted().entries()) most.events.set(String(i), event);
     const keyOf = ({ windowStart, customerId, dimensions }: Partial<ServedPoint>) =>
       JSON.stringify([windowStart, customerId, groupBy.map((name) => dimensions?.[name])]);

@@ -27,6 +27,10 @@ export type Operation =
   | { do: 'add dimension'; instance: number; tenant: number; seed: number; afterMs: number }
   | { do: 'archive meter'; instance: number; tenant: number; seed: number; afterMs: number }
   | { do: 'read meter'; instance: number; tenant: number; seed: number; afterMs: number }
+  /** One for each seed, in one request. */
+  | { do: 'put prices'; instance: number; tenant: number; seeds: number[]; afterMs: number }
+  | { do: 'end price'; instance: number; tenant: number; seed: number; afterMs: number }
+  | { do: 'read costs'; instance: number; tenant: number; seed: number; afterMs: number }
   | { do: 'fold'; instance: number; parts: number; afterMs: number }
   /** Steps of so much time at most. */
   | { do: 'fill'; instance: number; windows: number; steps: number }
@@ -116,6 +120,17 @@ function operation(instances: number, tenants: number): fc.Arbitrary<Operation> 
     { weight: 2, arbitrary: how('add dimension', { instance, tenant, seed: fc.nat(), afterMs }) },
     { weight: 2, arbitrary: how('archive meter', { instance, tenant, seed: fc.nat(), afterMs }) },
     { weight: 4, arbitrary: how('read meter', { instance, tenant, seed: fc.nat(), afterMs }) },
+    {
+      weight: 6,
+      arbitrary: how('put prices', {
+        instance,
+        tenant,
+        seeds: fc.array(fc.nat(), { minLength: 1, maxLength: 4 }),
+        afterMs,
+      }),
+    },
+    { weight: 1, arbitrary: how('end price', { instance, tenant, seed: fc.nat(), afterMs }) },
+    { weight: 3, arbitrary: how('read costs', { instance, tenant, seed: fc.nat(), afterMs }) },
     {
       weight: 6,
       arbitrary: how('fold', {

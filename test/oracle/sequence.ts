@@ -2,15 +2,19 @@ import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { createKey } from '../../src/access/tenancy/keys.ts';
+import type { BruteEvent } from '../support/bruteCosts.ts';
 import { BruteForce } from '../support/bruteForce.ts';
 import { type Ask, allPages, expectExact, USAGE_VIEWS } from '../support/compareSummaries.ts';
-import { type MeterEvent, randomDocument } from '../support/meterModel.ts';
+import { type MeterEvent, microsOf, randomDocument } from '../support/meterModel.ts';
+import { randomUsage } from '../support/randomCosts.ts';
 import type { Answer } from '../support/service.ts';
 import { type ClientEvent, randomEvent, randomFrom } from '../support/traffic.ts';
 import type { World } from '../support/world.ts';
+import { TenantCosts } from './costs.ts';
 import { expectMessages } from './messages.ts';
 import { TenantMeters } from './meters.ts';
 import type { EventPlan, Operation, Step } from './operations.ts';
+import { readPages } from './readPages.ts';
 
 const WINDOW = 30_000;
 const HOUR = 3_600_000;
@@ -47,6 +51,9 @@ class Tenant {
   /** Every event posted, in order. */
   readonly posted: ClientEvent[] = [];
   readonly meters: TenantMeters;
+  readonly costs: TenantCosts;
+  /** The events of the model, as costs see them. */
+  readonly usage: BruteEvent[] = [];
   /** Windows as they were last served while closed, by start and customer. */
   readonly closed = new Map<string, Window>();
   /** What a client that polls for closed windows has. */
@@ -63,11 +70,16 @@ class Tenant {
     this.subscribed = subscribed;
     this.polledThrough = polledThrough;
     this.meters = new TenantMeters(key, span);
+    this.costs = new TenantCosts(key, span);
   }
 
   /** These are stored. */
   add(events: ClientEvent[]): void {
-    this.model.add(events);
+    for (const event of events) {
+      if (this.model.events.has(event.eventId)) continue;
+      this.model.add([event]);
+      this.usage.push(usageOf(event));
+    }
     this.meters.model.add(events.map(meteredOf));
   }
 
@@ -91,6 +103,17 @@ class Tenant {
 /** An event as meters see it. */
 function meteredOf(event: ClientEvent): MeterEvent {
   return { ...event, eventType: event.eventType ?? 'api.request' };
+}
+
+/** An event as costs see it. */
+function usageOf({
+  timestamp,
+  customerId,
+  eventType = 'api.request',
+  apiEndpoint,
+  metadata,
+}: ClientEvent): BruteEvent {
+  return { micros: microsOf(timestamp), customerId, eventType, apiEndpoint, metadata };
 }
 
 function keyOf(window: Window): string {
@@ -148,7 +171,10 @@ export class Sequence {
       await Promise.all(step.map((operation) => this.perform(operation)));
       await this.world.settled();
       await this.settleUnsure();
-      for (const { meters } of this.tenants) await meters.settle(this.ask());
+      for (const { meters, costs } of this.tenants) {
+        await meters.settle(this.ask());
+        await costs.settle(this.ask());
+      }
       await this.compare(this.tenants[Math.floor(this.random() * this.tenants.length)]!, 2);
     }
     await this.end();
@@ -200,6 +226,19 @@ export class Sequence {
         const { meters, posted } = this.tenants[operation.tenant]!;
         return meters.readMeanwhile(this.instance(operation.instance), operation.seed, () =>
           posted.map(meteredOf),
+        );
+      }
+      case 'put prices':
+        await sleep(operation.afterMs);
+        return this.tenants[operation.tenant]!.costs.put(this.instance(operation.instance), operation.seeds);
+      case 'end price':
+        await sleep(operation.afterMs);
+        return this.tenants[operation.tenant]!.costs.end(this.instance(operation.instance), operation.seed);
+      case 'read costs': {
+        await sleep(operation.afterMs);
+        const { costs, posted, usage } = this.tenants[operation.tenant]!;
+        return costs.readMeanwhile(this.instance(operation.instance), operation.seed, [...usage], () =>
+          posted.map(usageOf),
         );
       }
       case 'fold':
@@ -258,7 +297,8 @@ export class Sequence {
       plan.at === 'start' ? '000' : plan.at === 'end' ? '999' : String(plan.seed % 1_000).padStart(3, '0');
     const random = randomFrom(plan.seed);
     const event = randomEvent(random, start, start + WINDOW);
-    const document = JSON.parse(JSON.stringify(randomDocument(random)));
+    const usage = random() < 0.6 ? randomUsage(random) : {};
+    const document = JSON.parse(JSON.stringify({ ...randomDocument(random), ...usage }));
     // The same plan is another event each time.
     const id = createHash('sha256').update(`${plan.seed} ${Math.random()}`).digest('hex');
     return {
@@ -273,18 +313,9 @@ export class Sequence {
   /** While others write and close: nothing acknowledged before is missing, and nothing is there that nobody posted. */
   private async read(instance: number, tenant: Tenant): Promise<void> {
     const acknowledged = [...tenant.model.events.values()];
-    const windows: Window[] = [];
-    let cursor: string | null = null;
-    do {
-      const path: string = `/v1/windows?${this.range()}&limit=1000${cursor ? `&cursor=${cursor}` : ''}`;
-      const answer: Answer | null = await this.instance(instance).call('GET', path, tenant.key);
-      if (answer?.status !== 200) {
-        if (answer) expect(answer.status, JSON.stringify(answer.body)).toBe(503);
-        return;
-      }
-      windows.push(...answer.body.data);
-      cursor = answer.body.nextCursor;
-    } while (cursor);
+    const path = `/v1/windows?${this.range()}&limit=1000`;
+    const windows = await readPages<Window>(this.instance(instance), path, tenant.key);
+    if (windows === null) return;
     const least = countsOf(acknowledged);
     const most = countsOf([...acknowledged, ...tenant.posted]);
     const found = new Map(windows.map((window) => [keyOf(window), window.aggregations.totalCalls]));
@@ -342,6 +373,7 @@ export class Sequence {
     await this.poll(tenant);
     const closed = await this.world.closedUntil();
     await tenant.meters.compare(this.ask(), this.random, views, windows, closed);
+    await tenant.costs.compare(this.ask(), this.random, views, tenant.usage);
   }
 
   /** As a client that keeps a copy of every closed window. */
@@ -399,6 +431,7 @@ export class Sequence {
       expect(windows.length, 'a late window was not polled').toBe(mine.length);
       await expectMessages(world.sql, tenant, windows);
       await tenant.meters.expectLevels(world.sql);
+      await tenant.costs.expectLevels(world.sql, tenant.id, tenant.usage);
     }
   }
 

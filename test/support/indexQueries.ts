@@ -175,6 +175,11 @@ where tenant_id = 'tenant-1' and level = '1h' and bucket >= ':day' and bucket < 
     as: 'read',
     sql: `select model, input from tenant_data.price where tenant_id = 'tenant-1' and version <= 7 and (superseded_in is null or superseded_in > 7)`,
   },
+  {
+    index: 'price_model',
+    serves: 'what a model costs now, when a sum of an alert rule begins',
+    sql: `select model, input from price where tenant_id = 'tenant-1' and superseded_in is null and model = any ('{m,mo,model,model-7}')`,
+  },
   { index: 'price_list_pkey', serves: 'the version of the list of prices that an answer is by' },
   {
     index: 'meter_series_of',

@@ -46,6 +46,16 @@ export async function writeMessages(
   return rows.map(({ message_id }) => message_id);
 }
 
+/** What messages of a type say that were written for a tenant, in order. */
+// biome-ignore lint/suspicious/noExplicitAny: as written
+export async function messagesOf(sql: pg.Pool, tenantId: string, type: string): Promise<any[]> {
+  const { rows } = await sql.query(
+    'select payload from outbox where tenant_id = $1 and type = $2 order by id',
+    [tenantId, type],
+  );
+  return rows.map(({ payload }) => payload);
+}
+
 /** A delivery that is dead, and nothing will be sent. @returns its id. */
 export async function deadDelivery(
   sql: pg.Pool,

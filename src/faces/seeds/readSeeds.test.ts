@@ -144,6 +144,17 @@ describe('one line says what is wrong: the file, the place, the reason', () => {
     ['alert-rules.json', { '/alertRules/3/field': 'tokens' }, '/alertRules/3/field: there is no such field'],
     [
       'alert-rules.json',
+      { '/alertRules/3/measure': 'cost' },
+      '/alertRules/3/currency: is required with cost',
+    ],
+    ['alert-rules.json', { '/alertRules/3/currency': 'USD' }, '/alertRules/3/currency: goes with cost alone'],
+    [
+      'alert-rules.json',
+      { '/alertRules/3/currency': 'usd' },
+      '/alertRules/3/currency: must be three capital',
+    ],
+    [
+      'alert-rules.json',
       { '/alertRules/3/threshold': 'much' },
       '/alertRules/3/threshold: must be a decimal of',
     ],

@@ -3,7 +3,13 @@ import { SCOPES } from '../../access/tenancy/caller.ts';
 import { MAX_ENDPOINT, MAX_EVENT_TYPE, MAX_ID, MAX_LATENCY_MS } from '../../intake/events/nativeEvent.ts';
 import { parseDecimal } from '../../model/decimal.ts';
 import { isStorableText } from '../../model/text.ts';
-import { ALERT_FIELDS, USAGE_MEASURES, USAGE_PERIODS } from '../../outbound/delivery/messageTypes.ts';
+import {
+  ALERT_FIELDS,
+  currencyFault,
+  USAGE_MEASURES,
+  USAGE_PERIODS,
+} from '../../outbound/delivery/messageTypes.ts';
+import { CURRENCY } from '../../sums/costs/catalog/price.ts';
 import { MAX_DESCRIPTION, MAX_NAME, MAX_SLUG } from '../../sums/meters/catalog/newMeter.ts';
 import { AGGREGATIONS } from '../../sums/meters/definition/meterDefinition.ts';
 
@@ -76,6 +82,7 @@ const ofRule = {
       'must be a decimal of at most 38 digits, 18 of them after the point',
     )
     .overwrite((sent) => parseDecimal(sent) ?? sent),
+  currency: z.string().regex(CURRENCY, 'must be three capital letters, as in USD').optional(),
   customers: some(id, MAX_RULE_CUSTOMERS).nullable().optional(),
   eventType: text(MAX_EVENT_TYPE).nullable().optional(),
 };
@@ -85,15 +92,20 @@ const AlertRules = z.strictObject({
   /** Each is what `POST /v1/alert-rules` takes, and whose it is. */
   alertRules: z
     .array(
-      z.discriminatedUnion('kind', [
-        z.strictObject({ kind: z.literal('event'), field: z.enum(ALERT_FIELDS), ...ofRule }),
-        z.strictObject({
-          kind: z.literal('usage'),
-          measure: z.enum(USAGE_MEASURES),
-          period: z.enum(USAGE_PERIODS),
-          ...ofRule,
+      z
+        .discriminatedUnion('kind', [
+          z.strictObject({ kind: z.literal('event'), field: z.enum(ALERT_FIELDS), ...ofRule }),
+          z.strictObject({
+            kind: z.literal('usage'),
+            measure: z.enum(USAGE_MEASURES),
+            period: z.enum(USAGE_PERIODS),
+            ...ofRule,
+          }),
+        ])
+        .superRefine((rule, context) => {
+          const fault = currencyFault(rule.kind === 'event' ? rule.field : rule.measure, rule.currency);
+          if (fault !== null) context.addIssue({ code: 'custom', path: ['currency'], message: fault });
         }),
-      ]),
     )
     .max(MAX_ROWS),
 });

@@ -1,6 +1,7 @@
 import { JsonNumber } from '../../model/json.ts';
 import type { PriceTerms } from '../../sums/costs/catalog/price.ts';
 import { type Priced, parsePrice } from '../../sums/costs/rating/unitPrices.ts';
+import { providerNameOf } from '../events/providerNames.ts';
 
 /*
  * The public price map of LiteLLM, model_prices_and_context_window.json of BerriAI/litellm, as of its commit 00035b69: an object
@@ -19,19 +20,17 @@ const UNITS: Record<string, Priced> = {
   input_cost_per_request: 'call',
 };
 
-/** Names of providers as events have them: those of OpenTelemetry (gen_ai.provider.name) where it has one. */
-const PROVIDERS: [litellm: RegExp, provider: string][] = [
-  [/^(openai|text-completion-openai)$/, 'openai'],
-  [/^(bedrock|bedrock_converse|bedrock_mantle|amazon_nova)$/, 'aws.bedrock'],
-  [/^vertex_ai/, 'gcp.vertex_ai'],
-  [/^gemini$/, 'gcp.gemini'],
-  [/^(azure|azure_text)$/, 'azure.ai.openai'],
-  [/^azure_ai$/, 'azure.ai.inference'],
-  [/^(cohere|cohere_chat)$/, 'cohere'],
-  [/^mistral$/, 'mistral_ai'],
-  [/^xai$/, 'x_ai'],
-  [/^watsonx$/, 'ibm.watsonx.ai'],
+/** LiteLLM's names that are of one provider, and which; others are what they are elsewhere (providerNames.ts). */
+const FAMILIES: [litellm: RegExp, provider: string][] = [
+  [/^text-completion-openai$/, 'openai'],
+  [/^(bedrock_converse|bedrock_mantle|amazon_nova)$/, 'aws.bedrock'],
+  [/^vertex_ai-/, 'gcp.vertex_ai'],
+  [/^azure_text$/, 'azure.ai.openai'],
+  [/^cohere_chat$/, 'cohere'],
 ];
+
+/** Names by which events that do not know any better have the same provider: their prices are its prices. */
+const VAGUE_NAMES: Readonly<Record<string, string>> = { 'gcp.gemini': 'gcp.gen_ai' };
 
 /** What a map of prices has that can be taken. */
 export interface MappedPrices {
@@ -73,29 +72,46 @@ export function liteLlmPrices(
     }
     if (Object.keys(entry).some((member) => /_above_\d+k?_tokens/.test(member))) mapped.tiered++;
     const named = String(entry.litellm_provider ?? '');
-    const provider = PROVIDERS.find(([litellm]) => litellm.test(named))?.[1] ?? named;
-    const model = name.startsWith(`${named}/`) ? name.slice(named.length + 1) : name;
-    const isAny = provider === '' || anyProvider.has(provider) || anyProvider.has(named);
-    const terms: PriceTerms = {
-      model,
-      match: 'exact',
-      provider: isAny ? null : provider,
-      currency: 'USD',
-      fromMicros: null,
-      toMicros: null,
-      unitPrices,
-    };
-    const key = JSON.stringify([model, terms.provider]);
-    const other = taken.get(key);
+    const providers = providersOf(named);
+    const model = modelOf(name, named);
     const isPlain = model === name;
-    if (other && JSON.stringify(other.terms.unitPrices) !== JSON.stringify(unitPrices))
-      mapped.repeated.push(name);
-    if (other && (other.isPlain || !isPlain)) continue;
-    const place = other?.place ?? mapped.prices.length;
-    mapped.prices[place] = terms;
-    taken.set(key, { terms, isPlain, place });
+    const isAny = named === '' || [named, ...providers].some((provider) => anyProvider.has(provider));
+    let isRepeated = false;
+    for (const provider of isAny ? [null] : providers) {
+      const key = JSON.stringify([model, provider]);
+      const other = taken.get(key);
+      isRepeated ||= other !== undefined && !hasSame(other.terms.unitPrices, unitPrices);
+      if (other && (other.isPlain || !isPlain)) continue;
+      const place = other?.place ?? mapped.prices.length;
+      const dates = { fromMicros: null, toMicros: null };
+      const terms: PriceTerms = { model, match: 'exact', provider, currency: 'USD', ...dates, unitPrices };
+      mapped.prices[place] = terms;
+      taken.set(key, { terms, isPlain, place });
+    }
+    if (isRepeated) mapped.repeated.push(name);
   }
   return mapped;
+}
+
+/** The names that events have for a provider of LiteLLM's. */
+function providersOf(named: string): string[] {
+  const provider = FAMILIES.find(([litellm]) => litellm.test(named))?.[1] ?? providerNameOf(named);
+  const vague = VAGUE_NAMES[provider];
+  return vague === undefined ? [provider] : [provider, vague];
+}
+
+/**
+ * The name that events have for a model: without the route that LiteLLM may have before it, which is its provider, or what the
+ * providers of a family have in common (`vertex_ai/…` of vertex_ai-anthropic_models).
+ */
+function modelOf(name: string, named: string): string {
+  const route = name.slice(0, Math.max(0, name.indexOf('/')));
+  const isRoute = route !== '' && (named === route || /^[-_]/.test(named.slice(route.length)));
+  return isRoute && named.startsWith(route) ? name.slice(route.length + 1) : name;
+}
+
+function hasSame(a: PriceTerms['unitPrices'], b: PriceTerms['unitPrices']): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 /** Null where there is none that is more than 0, and something else that costs; or none at all. */

@@ -9,18 +9,25 @@ import { waitingForBatches } from '../../ground/db/waitingForBatches.ts';
 import { TidemarkError } from '../../model/errors.ts';
 import { findMeter, type Meter } from '../../sums/meters/catalog/meter.ts';
 import type { Aggregation } from '../../sums/meters/definition/meterDefinition.ts';
+import { costHistoryOf } from './costHistory.ts';
 import { type AlertField, METER_AGGREGATIONS, type UsageMeasure, type UsagePeriod } from './messageTypes.ts';
 import { historyOf } from './meterHistory.ts';
 
 /**
  * What is compared: a field of each event, or what a meter takes for its value; or a sum per customer and period of UTC, or
- * what a meter says of them. A meter by its slug.
+ * what a meter says of them. A meter by its slug; a cost has a currency, a code of ISO 4217.
  */
 export type Comparison =
-  | { kind: 'event'; field: AlertField; meter?: undefined }
-  | { kind: 'event'; field?: undefined; meter: string }
-  | { kind: 'usage'; measure: UsageMeasure; meter?: undefined; period: UsagePeriod }
-  | { kind: 'usage'; measure?: undefined; meter: string; period: UsagePeriod };
+  | { kind: 'event'; field: AlertField; meter?: undefined; currency?: string | undefined }
+  | { kind: 'event'; field?: undefined; meter: string; currency?: undefined }
+  | {
+      kind: 'usage';
+      measure: UsageMeasure;
+      meter?: undefined;
+      currency?: string | undefined;
+      period: UsagePeriod;
+    }
+  | { kind: 'usage'; measure?: undefined; meter: string; currency?: undefined; period: UsagePeriod };
 
 interface Common {
   id: string;
@@ -61,6 +68,8 @@ export interface RuleRow {
   kind: 'event' | 'usage';
   field: AlertField | null;
   measure: UsageMeasure | null;
+  /** Of a cost. */
+  currency: string | null;
   period: UsagePeriod;
   threshold: string;
   customers: string[] | null;
@@ -82,14 +91,14 @@ export const MAX_ALERT_RULES = 100;
 /** Of the meter that a rule compares. */
 const SLUG = '(select slug from meter where meter.id = meter_id)';
 
-const COLUMNS = `id, tenant_id, name, kind, field, measure, ${SLUG} as meter, period,
+const COLUMNS = `id, tenant_id, name, kind, field, measure, currency, ${SLUG} as meter, period,
   trim_scale(threshold)::text as threshold, customers, event_type, active, created_at, updated_at`;
 
 const RULES = byAge('alert-rules');
 
 const state = (row: string) => `jsonb_strip_nulls(jsonb_build_object(
-  'kind', ${row}.kind, 'field', ${row}.field, 'measure', ${row}.measure, 'meter', ${SLUG.replace('meter_id', `${row}.meter_id`)},
-  'period', ${row}.period)) || jsonb_build_object(
+  'kind', ${row}.kind, 'field', ${row}.field, 'measure', ${row}.measure, 'currency', ${row}.currency,
+  'meter', ${SLUG.replace('meter_id', `${row}.meter_id`)}, 'period', ${row}.period)) || jsonb_build_object(
   'name', ${row}.name, 'threshold', trim_scale(${row}.threshold)::text, 'customers', ${row}.customers,
   'eventType', ${row}.event_type, 'active', ${row}.active)`;
 
@@ -110,8 +119,8 @@ export async function createAlertRule(
     db.query<Row>(
       `with made as (
          insert into alert_rule
-           (id, tenant_id, name, kind, field, measure, period, threshold, customers, event_type, meter_id, history)
-         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $13, $14
+           (id, tenant_id, name, kind, field, measure, period, threshold, customers, event_type, meter_id, history, currency)
+         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $13, $14, $15
          where (select count(*) from alert_rule where tenant_id = $2) < $11
          returning *
        ), logged as (${writeEntries({
@@ -135,7 +144,8 @@ export async function createAlertRule(
         MAX_ALERT_RULES,
         JSON.stringify(actor),
         meter?.id ?? null,
-        meter && rule.kind === 'usage' ? historyOf(context.tenantId, meter.definition) : null,
+        historyFor(context, rule, meter),
+        rule.currency ?? null,
       ],
     ),
   ).catch((error) => {
@@ -144,6 +154,13 @@ export async function createAlertRule(
   });
   if (!rows[0]) throw new TidemarkError('limit_reached', `a tenant may have ${MAX_ALERT_RULES} alert rules`);
   return toRule(rows[0]);
+}
+
+/** What reads the single events that a sum begins with; null where the rollups have all that it needs, or nothing is summed. */
+function historyFor({ tenantId }: TenantContext, rule: NewAlertRule, meter: Meter | null): string | null {
+  if (rule.kind === 'event') return null;
+  if (meter) return historyOf(tenantId, meter.definition);
+  return rule.measure === 'cost' ? costHistoryOf(tenantId) : null;
 }
 
 /** @throws {TidemarkError} `invalid_request`. */
@@ -303,7 +320,10 @@ function toRule(row: Row): AlertRule {
   };
 }
 
-function comparisonOf({ kind, field, measure, meter, period }: Row): Comparison {
+function comparisonOf({ kind, field, measure, currency, meter, period }: Row): Comparison {
   if (meter !== null) return kind === 'event' ? { kind, meter } : { kind, meter, period };
-  return kind === 'event' ? { kind, field: field! } : { kind, measure: measure!, period };
+  const ofCost = currency === null ? {} : { currency };
+  return kind === 'event'
+    ? { kind, field: field!, ...ofCost }
+    : { kind, measure: measure!, ...ofCost, period };
 }

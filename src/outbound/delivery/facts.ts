@@ -1,6 +1,8 @@
-import { fromUnits, parseDecimal, toUnits } from '../../model/decimal.ts';
+import { parseDecimal } from '../../model/decimal.ts';
 import { formatTimestamp } from '../../model/timestamp.ts';
 import type { UsageEvent } from '../../model/usageEvent.ts';
+import { rateEvent } from '../../sums/costs/rating/rateEvent.ts';
+import { amountOf, priceUnits } from '../../sums/costs/rating/unitPrices.ts';
 import type { EventRule, TenantInterest, UsageRule } from './interest.ts';
 import type { UsagePeriod } from './messageTypes.ts';
 
@@ -39,7 +41,10 @@ interface ReadyMessage {
   body: object;
 }
 
-/** What a batch has of a customer in a period, while it is added up, in units of 10⁻¹⁸. */
+/** What a rule goes by that is about costs. */
+type CostMeasure = Extract<UsageRule['measured'], { currency: string }>;
+
+/** What a batch has of a customer in a period, while it is added up, in units of 10⁻²⁴: costs have the most digits. */
 interface Tally {
   fact: UsageFact;
   units: bigint;
@@ -71,10 +76,10 @@ export function factsOf(
     for (const rule of interest.usageRules) {
       if (!isAbout(rule, row)) continue;
       const measured = measuredOf(rule, row);
-      if (measured !== null) addUp(tallies, rule, row, toUnits(measured), n);
+      if (measured !== null) addUp(tallies, rule, row, priceUnits(measured), n);
     }
   }
-  for (const { fact, units } of tallies.values()) facts.usage.push({ ...fact, add: fromUnits(units) });
+  for (const { fact, units } of tallies.values()) facts.usage.push({ ...fact, add: amountOf(units) });
   const nothing = facts.records.length === 0 && facts.usage.length === 0 && facts.ready.length === 0;
   return nothing ? null : facts;
 }
@@ -112,34 +117,55 @@ function isAbout(rule: EventRule | UsageRule, row: UsageEvent): boolean {
 /** What is compared of an event, as it is told; null where there is nothing. */
 function comparedValueOf({ measured }: EventRule, row: UsageEvent): string | number | null {
   if (typeof measured === 'string') return row[measured];
+  if ('currency' in measured) return costOf(measured, row);
   const outcome = measured.rule.evaluate(row);
   return outcome.matches ? outcome.value : null;
 }
 
 function exceeds(rule: EventRule, value: string | number): boolean {
-  return toUnits(typeof value === 'string' ? value : parseDecimal(value)!) > rule.thresholdUnits;
+  return priceUnits(typeof value === 'string' ? value : parseDecimal(value)!) > rule.thresholdUnits;
+}
+
+/** What an event costs; null where it has no price in the currency, or its tokens are unknown and the price is of them. */
+function costOf({ book, currency }: CostMeasure, row: UsageEvent): string | null {
+  return rateEvent(row, book, currency)?.amount ?? null;
 }
 
 function alertOf(rule: EventRule, row: UsageEvent, value: string | number, n: number): ReadyMessage {
   const { id, name, threshold, measured } = rule;
-  const ofField = typeof measured === 'string';
+  const { of, field, beside } = toldOf(measured, value);
   return {
     n,
     tenant: row.tenantId,
     customer: row.customerId,
     type: 'alert.triggered',
     body: {
-      rule: { id, name, ...(ofField ? { field: measured } : { meter: measured.slug }), threshold },
+      rule: { id, name, ...of, threshold },
       event: {
         eventId: row.externalId ?? row.eventId,
         customerId: row.customerId,
         timestamp: formatTimestamp(row.tsMicros),
         eventType: row.eventType,
-        ...(ofField && { [measured]: value }),
+        ...field,
       },
-      ...(!ofField && { value }),
+      ...beside,
     },
   };
+}
+
+/** How a message tells what is compared, and the value: as a field of the event, or beside it. */
+function toldOf(
+  measured: EventRule['measured'],
+  value: string | number,
+): Record<'of' | 'field' | 'beside', object> {
+  if (typeof measured === 'string') {
+    return { of: { field: measured }, field: { [measured]: value }, beside: {} };
+  }
+  if ('currency' in measured) {
+    const { currency, version: priceVersion } = measured;
+    return { of: { field: 'cost', currency }, field: { cost: value }, beside: { priceVersion } };
+  }
+  return { of: { meter: measured.slug }, field: {}, beside: { value } };
 }
 
 function addUp(
@@ -171,10 +197,10 @@ function addUp(
 
 /** Whether the greatest of its values counts, and not their sum. */
 function isGreatest({ measured }: UsageRule): boolean {
-  return typeof measured !== 'string' && measured.aggregation === 'max';
+  return typeof measured !== 'string' && 'aggregation' in measured && measured.aggregation === 'max';
 }
 
-/** What an event adds; null where a meter counts nothing of it. */
+/** What an event adds; null where a meter counts nothing of it, or it has no cost that is known. */
 function measuredOf({ measured }: UsageRule, row: UsageEvent): string | null {
   switch (measured) {
     case 'calls':
@@ -184,6 +210,7 @@ function measuredOf({ measured }: UsageRule, row: UsageEvent): string | null {
     case 'value':
       return signedValue(row);
     default: {
+      if ('currency' in measured) return costOf(measured, row);
       const outcome = measured.rule.evaluate(row);
       if (!outcome.matches) return null;
       return measured.aggregation === 'count' ? '1' : outcome.value;

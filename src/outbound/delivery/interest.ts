@@ -1,7 +1,7 @@
 import type { Queryable } from '../../ground/db/queryable.ts';
-import { toUnits } from '../../model/decimal.ts';
 import { PRICE_COLUMNS } from '../../sums/costs/catalog/price.ts';
-import { type PriceListRow, PricesOfTenants } from '../../sums/costs/rating/pricesOfTenants.ts';
+import { type PriceListRow, PricesOfTenants, type RatedBy } from '../../sums/costs/rating/pricesOfTenants.ts';
+import { priceUnits } from '../../sums/costs/rating/unitPrices.ts';
 import { type Aggregation, seriesFromJson } from '../../sums/meters/definition/meterDefinition.ts';
 import { SeriesOfTenants, type SeriesRow } from '../../sums/meters/feed/fedSeries.ts';
 import { SeriesRule } from '../../sums/meters/rules/evaluateEvent.ts';
@@ -25,15 +25,20 @@ interface ComparedMeter<Of extends Aggregation = Aggregation> {
   rule: Pick<SeriesRule, 'evaluate'>;
 }
 
-/** A field of each event is compared, or the value that a meter has of it. */
+/** What events cost in a currency, by the prices of their tenant. */
+interface ComparedCost extends RatedBy {
+  currency: string;
+}
+
+/** A field of each event is compared, what it costs, or the value that a meter has of it. */
 export interface EventRule extends Rule {
-  measured: AlertField | ComparedMeter;
-  /** The threshold in units of 10⁻¹⁸. */
+  measured: Exclude<AlertField, 'cost'> | ComparedCost | ComparedMeter;
+  /** The threshold in units of 10⁻²⁴, the last digit that a cost may have. */
   thresholdUnits: bigint;
 }
 
 export interface UsageRule extends Rule {
-  measured: UsageMeasure | ComparedMeter<UsageAggregation>;
+  measured: Exclude<UsageMeasure, 'cost'> | ComparedCost | ComparedMeter<UsageAggregation>;
   period: UsagePeriod;
 }
 
@@ -95,8 +100,8 @@ export class Interest {
           where active and message_types && array['record.processed', 'alert.triggered', 'usage.threshold']
          ) as subscriptions,
          (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'tenant', tenant_id, 'name', name, 'kind', kind,
-                   'field', field, 'measure', measure, 'period', period, 'threshold', trim_scale(threshold)::text,
-                   'customers', customers, 'event_type', event_type, 'meter', (
+                   'field', field, 'measure', measure, 'currency', currency, 'period', period,
+                   'threshold', trim_scale(threshold)::text, 'customers', customers, 'event_type', event_type, 'meter', (
                      select jsonb_build_object('slug', slug, 'aggregation', aggregation, 'series', s.definition::text)
                      from meter m join meter_series s on s.id = m.series_id where m.id = meter_id))
                  order by created_at, id), '[]')
@@ -118,11 +123,15 @@ export class Interest {
       [series.lastId, prices.versions],
     );
     const { live, added, prices: lists } = rows[0]!;
-    this.known = { ...listenersOf(rows[0]!), series: series.next(live, added), prices: prices.next(lists) };
+    const rated = prices.next(lists);
+    this.known = { ...listenersOf(rows[0]!, rated), series: series.next(live, added), prices: rated };
   }
 }
 
-function listenersOf({ version, subscriptions, rules }: Row): Omit<Listeners, 'series' | 'prices'> {
+function listenersOf(
+  { version, subscriptions, rules }: Row,
+  prices: PricesOfTenants,
+): Omit<Listeners, 'series' | 'prices'> {
   const heard = new Map<string, Set<MessageType>>();
   for (const { tenant, types } of subscriptions) {
     heard.set(tenant, new Set([...(heard.get(tenant) ?? []), ...types]));
@@ -133,10 +142,10 @@ function listenersOf({ version, subscriptions, rules }: Row): Omit<Listeners, 's
     const interest: TenantInterest = {
       records: types.has('record.processed'),
       eventRules: types.has('alert.triggered')
-        ? own.filter(({ kind }) => kind === 'event').map(eventRule)
+        ? own.filter(({ kind }) => kind === 'event').map((row) => eventRule(row, prices))
         : [],
       usageRules: types.has('usage.threshold')
-        ? own.filter(({ kind }) => kind === 'usage').map(usageRule)
+        ? own.filter(({ kind }) => kind === 'usage').map((row) => usageRule(row, prices))
         : [],
     };
     if (interest.records || interest.eventRules.length > 0 || interest.usageRules.length > 0) {
@@ -150,19 +159,27 @@ function ruleOf({ id, name, threshold, customers, event_type }: Row['rules'][num
   return { id, name, threshold, customers: customers && new Set(customers), eventType: event_type };
 }
 
-function eventRule(row: Row['rules'][number]): EventRule {
-  const measured = row.meter ? compared(row.meter) : row.field!;
-  return { ...ruleOf(row), measured, thresholdUnits: toUnits(row.threshold) };
+function eventRule(row: Row['rules'][number], prices: PricesOfTenants): EventRule {
+  const { field, meter } = row;
+  const measured = meter ? compared(meter) : field === 'cost' ? costOf(row, prices) : field!;
+  return { ...ruleOf(row), measured, thresholdUnits: priceUnits(row.threshold) };
 }
 
-function usageRule(row: Row['rules'][number]): UsageRule {
-  const measured = row.meter
-    ? (compared(row.meter) as ComparedMeter<UsageAggregation>) // createAlertRule takes no others
-    : row.measure!;
-  return { ...ruleOf(row), measured, period: row.period };
+function usageRule(row: Row['rules'][number], prices: PricesOfTenants): UsageRule {
+  const { measure, meter, period } = row;
+  const measured = meter
+    ? (compared(meter) as ComparedMeter<UsageAggregation>) // createAlertRule takes no others
+    : measure === 'cost'
+      ? costOf(row, prices)
+      : measure!;
+  return { ...ruleOf(row), measured, period };
 }
 
 /** Dimensions are not looked at. */
 function compared({ series, ...meter }: NonNullable<Row['rules'][number]['meter']>): ComparedMeter {
   return { ...meter, rule: new SeriesRule({ ...seriesFromJson(series), paths: [] }) };
+}
+
+function costOf({ tenant, currency }: Row['rules'][number], prices: PricesOfTenants): ComparedCost {
+  return { currency: currency!, ...prices.of(tenant) };
 }

@@ -8,10 +8,10 @@ export const MESSAGE_TYPES = [
 ] as const;
 export type MessageType = (typeof MESSAGE_TYPES)[number];
 
-export const ALERT_FIELDS = ['value', 'tokens', 'latencyMs'] as const;
+export const ALERT_FIELDS = ['value', 'tokens', 'latencyMs', 'cost'] as const;
 export type AlertField = (typeof ALERT_FIELDS)[number];
 
-export const USAGE_MEASURES = ['calls', 'tokens', 'value'] as const;
+export const USAGE_MEASURES = ['calls', 'tokens', 'value', 'cost'] as const;
 export type UsageMeasure = (typeof USAGE_MEASURES)[number];
 
 /**
@@ -26,3 +26,12 @@ export type UsageAggregation = (typeof METER_AGGREGATIONS)['usage'][number];
 
 export const USAGE_PERIODS = ['hour', 'day', 'month'] as const;
 export type UsagePeriod = (typeof USAGE_PERIODS)[number];
+
+/** Why a rule that compares this cannot have this currency, or cannot go without one; null: it can. */
+export function currencyFault(
+  compared: AlertField | UsageMeasure | undefined,
+  currency: string | undefined,
+): string | null {
+  if (compared === 'cost') return currency === undefined ? 'is required with cost, as in USD' : null;
+  return currency === undefined ? null : 'goes with cost alone';
+}

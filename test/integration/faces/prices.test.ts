@@ -354,25 +354,19 @@ describeEngine('prices', () => {
     await interest.reload(t.sql);
     const before = interest.current;
     const call = ['gpt-4o', 'openai', 'USD', Date.now() * 1_000] as const;
-    expect(before.prices.of(id).find(...call)).toBeUndefined();
-    await t.sql.query('alter table alert_rule drop constraint if exists alert_rule_check');
-    const { rows } = await t.sql.query<{ name: string }>(
-      `select conname as name from pg_constraint where conrelid = 'alert_rule'::regclass and contype = 'c'`,
-    );
-    for (const { name } of rows) await t.sql.query(`alter table alert_rule drop constraint ${name}`);
-    await t.sql.query(
-      `insert into alert_rule (id, tenant_id, kind, measure, period, threshold) values ($1, $2, 'usage', 'cost', 'day', 1)`,
-      [randomUUID(), id],
-    );
+    expect(before.prices.of(id)).toMatchObject({ version: 0, book: { size: 0 } });
+    const rule = { kind: 'usage', measure: 'cost', currency: 'USD', period: 'day', threshold: 1 };
+    expect((await t.call('POST', '/v1/alert-rules', { key, body: rule })).status).toBe(201);
     await interest.reload(t.sql);
-    expect(interest.current.prices.of(id).find(...call)?.call).toBe(0n);
     const known = interest.current.prices.of(id);
+    expect([known.version, known.book.find(...call)?.call]).toEqual([1, 0n]);
     await interest.reload(t.sql);
-    expect(interest.current.prices.of(id)).toBe(known);
+    expect(interest.current.prices.of(id).book).toBe(known.book);
     const { version } = interest.current;
     await made({ ...PRICE, unitPrices: { call: 1 }, supersedes: price.id });
     await interest.reload(t.sql);
     expect(Number(interest.current.version)).toBeGreaterThan(Number(version));
-    expect(interest.current.prices.of(id).find(...call)?.call).toBe(10n ** 24n);
+    const now = interest.current.prices.of(id);
+    expect([now.version, now.book.find(...call)?.call]).toEqual([2, 10n ** 24n]);
   });
 });

@@ -1,14 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import pg from 'pg';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { fromUnits, toUnits } from '../../../src/model/decimal.ts';
-import { FillPace } from '../../../src/sums/meters/keeping/fillPace.ts';
-import { fillSeries } from '../../../src/sums/meters/keeping/fillSeries.ts';
-import { foldMeters } from '../../../src/sums/meters/keeping/foldMeters.ts';
-import { CLOSED_BY_HAND, closedUntil, closeUpTo } from '../../support/closing.ts';
+import { closedUntil, closeUpTo } from '../../support/closing.ts';
 import { describeEngine } from '../../support/database.ts';
-import { startServiceOn, startTestService, type TestService } from '../../support/service.ts';
+import { messagesOf } from '../../support/messages.ts';
+import { type QuietPair, startQuietPair } from '../../support/quietPair.ts';
+import type { TestService } from '../../support/service.ts';
 import { randomFrom } from '../../support/traffic.ts';
+import type { UpkeepByHand } from '../../support/upkeepByHand.ts';
 
 const WINDOW = 30_000;
 const HOUR = 3_600_000;
@@ -43,23 +42,15 @@ const startOf = (period: string, ms: number): number => {
 };
 
 describeEngine(`alert rules of meters (SEED=${seed})`, () => {
+  let pair: QuietPair;
   let t: TestService;
   let other: TestService;
-  let upkeep: pg.Client;
+  let upkeep: UpkeepByHand;
   beforeAll(async () => {
-    // Neither closes nor keeps meters by itself.
-    const quiet = { ...CLOSED_BY_HAND, CLOSER_INTERVAL_MS: '60000' };
-    t = await startTestService(quiet);
-    other = await startServiceOn(t.database, quiet);
-    upkeep = new pg.Client({ connectionString: t.database.url });
-    await upkeep.connect();
+    pair = await startQuietPair();
+    ({ t, other, upkeep } = pair);
   });
-  afterAll(async () => {
-    await upkeep.end();
-    await other.service.close();
-    await other.sql.end();
-    await t.stop();
-  });
+  afterAll(() => pair.stop());
 
   const send = (key: string, method: string, path: string, body?: unknown) =>
     t.call(method, path, { key, body });
@@ -80,34 +71,7 @@ describeEngine(`alert rules of meters (SEED=${seed})`, () => {
     metadata,
     ...more,
   });
-  const messages = async (tenantId: string, type: string) => {
-    const { rows } = await t.sql.query(
-      'select payload from outbox where tenant_id = $1 and type = $2 order by id',
-      [tenantId, type],
-    );
-    return rows.map(({ payload }) => payload);
-  };
-  /** One step of at most so much time. */
-  const fill = (spanMs: number) => {
-    const pace = new FillPace();
-    pace.mostMs = spanMs;
-    pace.blindMs = Math.min(pace.blindMs, spanMs);
-    return fillSeries(upkeep, t.database.engine, pace, new AbortController().signal);
-  };
-  /** Also where the services' own upkeep is at it. */
-  const fillAll = async () => {
-    for (;;) {
-      await fill(Number.POSITIVE_INFINITY);
-      const { rows } = await t.sql.query(
-        'select from meter_series where retired_at is null and filled_from > fill_floor limit 1',
-      );
-      if (rows.length === 0) return;
-    }
-  };
-  const closeAndFold = async () => {
-    await closeUpTo(t.sql, Math.floor(Date.now() / WINDOW) * WINDOW);
-    for (let folded = null; folded === null; ) folded = await foldMeters(upkeep, t.database.engine);
-  };
+  const messages = (tenantId: string, type: string) => messagesOf(t.sql, tenantId, type);
 
   it('are made, read and told of, and keep their meter from being archived', async () => {
     const { id: tenantId, key } = await t.tenant();
@@ -232,11 +196,11 @@ describeEngine(`alert rules of meters (SEED=${seed})`, () => {
     await made(key, '/v1/subscriptions', { stream: 'out', messageTypes: ['usage.threshold'] });
     const gb = { slug: 'gb', eventType: 'egress', aggregation: 'sum', value: '$.gb' };
     await made(key, '/v1/meters', gb);
-    await fillAll();
+    await upkeep.fillAll();
     const month = startOf('month', Date.now());
     const gone = Math.floor((Math.max(month, Date.now() - 2 * HOUR) + WINDOW) / WINDOW) * WINDOW;
     await post(key, anEvent(month, { gb: 1 }), anEvent(gone - 1, { gb: 2 }), anEvent(gone, { gb: 4 }));
-    await closeAndFold();
+    await upkeep.closeAndFold();
     const keepFrom = (moment: string) =>
       t.sql.query(`update retention set kept_from = $1 where relation = 'event'`, [moment]);
     onTestFinished(async () => void (await keepFrom('-infinity')));
@@ -261,8 +225,8 @@ describeEngine(`alert rules of meters (SEED=${seed})`, () => {
       );
       const found = (await messages(tenantId, 'usage.threshold')).filter((m) => m.rule.id === rule.id);
       expect(found.map((message) => message.total)).toEqual(total ? [total] : []);
-      await fillAll();
-      if (threshold === '100') await closeAndFold();
+      await upkeep.fillAll();
+      if (threshold === '100') await upkeep.closeAndFold();
     }
   });
 
@@ -361,9 +325,9 @@ describeEngine(`alert rules of meters (SEED=${seed})`, () => {
         expect((await send(key, 'PATCH', `/v1/meters/${meter.slug}`, body)).status).toBe(200);
       },
       async () => closeUpTo(t.sql, (await closedUntil(t.sql)) + WINDOW * Math.floor(random() * 3)),
-      () => foldMeters(upkeep, t.database.engine, pick([1, 5, 100])),
-      () => fill(pick([1, 7, 300, 10_000]) * WINDOW),
-      () => fill(pick([1, 7, 300, 10_000]) * WINDOW),
+      () => upkeep.fold(pick([1, 5, 100])),
+      () => upkeep.fill(pick([1, 7, 300, 10_000]) * WINDOW),
+      () => upkeep.fill(pick([1, 7, 300, 10_000]) * WINDOW),
     ];
     await postSome();
     for (const first of actions.slice(0, 2)) await first();

@@ -9,7 +9,15 @@ import {
   type NewAlertRule,
   updateAlertRule,
 } from '../../../outbound/delivery/alertRules.ts';
-import { ALERT_FIELDS, USAGE_MEASURES, USAGE_PERIODS } from '../../../outbound/delivery/messageTypes.ts';
+import {
+  ALERT_FIELDS,
+  type AlertField,
+  currencyFault,
+  USAGE_MEASURES,
+  USAGE_PERIODS,
+  type UsageMeasure,
+} from '../../../outbound/delivery/messageTypes.ts';
+import { CURRENCY } from '../../../sums/costs/catalog/price.ts';
 import type { App } from '../appEnv.ts';
 import { administer, tenantOf } from '../context.ts';
 import { changeOfTenant, createOfTenant, deleteOfTenant, listOfTenant, readOfTenant } from '../ofTenant.ts';
@@ -35,6 +43,15 @@ const measure = z.enum(USAGE_MEASURES).openapi({
   description:
     'What is summed per customer: usage.threshold once in a period, when the sum exceeds the threshold.',
 });
+const currency = z
+  .string()
+  .regex(CURRENCY, 'must be a code of ISO 4217: three capital letters, as in USD')
+  .optional()
+  .openapi({
+    description:
+      'Of a cost, and needed there: each event by the price in force at its time. See docs/costs.md.',
+    example: 'USD',
+  });
 const period = z.enum(USAGE_PERIODS).openapi({ description: 'Of UTC.' });
 
 const meter = text(64)
@@ -47,8 +64,8 @@ const meter = text(64)
 
 const AlertRule = z
   .union([
-    z.object({ kind: z.literal('event'), field: field.optional(), meter, ...common }),
-    z.object({ kind: z.literal('usage'), measure: measure.optional(), meter, period, ...common }),
+    z.object({ kind: z.literal('event'), field: field.optional(), currency, meter, ...common }),
+    z.object({ kind: z.literal('usage'), measure: measure.optional(), currency, meter, period, ...common }),
   ])
   .openapi('AlertRule');
 
@@ -67,7 +84,11 @@ const eventType = text(MAX_EVENT_TYPE)
   .optional()
   .openapi({ description: 'Only events of this type; null or left out: of all.' });
 
-function fieldOrMeasureOf(body: { kind: 'event'; field?: unknown } | { kind: 'usage'; measure?: unknown }) {
+function fieldOrMeasureOf(
+  body:
+    | { kind: 'event'; field?: AlertField | undefined }
+    | { kind: 'usage'; measure?: UsageMeasure | undefined },
+) {
   return body.kind === 'event' ? body.field : body.measure;
 }
 
@@ -85,6 +106,7 @@ const postAlertRule = createRoute({
         z.strictObject({
           kind: z.literal('event'),
           field: field.optional(),
+          currency,
           meter,
           threshold,
           name,
@@ -94,6 +116,7 @@ const postAlertRule = createRoute({
         z.strictObject({
           kind: z.literal('usage'),
           measure: measure.optional(),
+          currency,
           meter,
           period,
           threshold,
@@ -108,6 +131,10 @@ const postAlertRule = createRoute({
       .refine(({ meter, eventType }) => meter === undefined || eventType == null, {
         path: ['eventType'],
         error: 'a meter has a type of its own',
+      })
+      .superRefine((body, context) => {
+        const fault = currencyFault(fieldOrMeasureOf(body), body.currency);
+        if (fault !== null) context.addIssue({ code: 'custom', path: ['currency'], message: fault });
       })
       .openapi({
         example: {

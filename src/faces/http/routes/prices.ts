@@ -3,7 +3,7 @@ import { endPrice } from '../../../sums/costs/catalog/endPrice.ts';
 import { getPrice } from '../../../sums/costs/catalog/getPrice.ts';
 import { listPrices } from '../../../sums/costs/catalog/listPrices.ts';
 import { MOST_PRICES_SENT, PER, requireNewPrices } from '../../../sums/costs/catalog/newPrice.ts';
-import { MATCHES, priceJson } from '../../../sums/costs/catalog/price.ts';
+import { CURRENCY, MATCHES, priceJson } from '../../../sums/costs/catalog/price.ts';
 import { putPrices } from '../../../sums/costs/catalog/putPrices.ts';
 import { requireEnd } from '../../../sums/costs/catalog/requireEnd.ts';
 import { PRICED } from '../../../sums/costs/rating/unitPrices.ts';
@@ -35,10 +35,7 @@ const model = id.openapi({
   description: 'The whole name of a model, or with match: prefix what it begins with.',
 });
 const match = z.enum(MATCHES);
-const currency = z
-  .string()
-  .regex(/^[A-Z]{3}$/)
-  .openapi({ description: 'ISO 4217.', example: 'USD' });
+const currency = z.string().regex(CURRENCY).openapi({ description: 'ISO 4217.', example: 'USD' });
 const overlaps = conflict(
   'Two prices of the same would be in force at a time (price_overlaps), what is to be superseded is already (price_superseded), ' +
     'or the tenant has as many as it may have',

@@ -428,7 +428,7 @@ describe('whatever is sent', () => {
       }),
       { numRuns: 1_000 },
     );
-    expect(counted).toBeGreaterThan(100);
+    expect(counted).toBeGreaterThan(50); // a tenth of them, about
   });
 
   it('an event that is read and sent again is the same', () => {

@@ -265,7 +265,7 @@ describe('Gemini', () => {
     const counts = {
       status: 'counted',
       shape: 'gemini',
-      provider: 'google',
+      provider: 'gcp.gen_ai',
       inputTokens: 1_050,
       outputTokens: 300,
       cachedInputTokens: 800,
@@ -287,7 +287,7 @@ describe('Gemini', () => {
     expect(normalised({ usageMetadata: cut })).toEqual({
       status: 'unknown',
       shape: 'gemini',
-      provider: 'google',
+      provider: 'gcp.gen_ai',
       inputTokens: 10,
     });
   });
@@ -323,7 +323,7 @@ describe('Gemini', () => {
     expect(normalised({ usage })).toEqual({
       status: 'counted',
       shape: 'gemini_interactions',
-      provider: 'google',
+      provider: 'gcp.gen_ai',
       inputTokens: 1_050,
       outputTokens: 300,
       cachedInputTokens: 800,

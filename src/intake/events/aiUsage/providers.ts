@@ -116,7 +116,7 @@ function addCompactions(counts: Counts, found: TokenCounts): boolean {
 const GEMINI: UsageShape = {
   name: 'gemini',
   types: '@google/genai@2.32.0 GenerateContentResponseUsageMetadata, UsageMetadata (Live)',
-  provider: 'google',
+  provider: 'gcp.gen_ai', // Gemini's own API, or Vertex AI
   wholes: ['promptTokenCount', 'candidatesTokenCount', 'responseTokenCount', 'totalTokenCount'],
   marks: [],
   ignored: ['cacheTokensDetails'],
@@ -147,7 +147,7 @@ const OUTPUT_DETAILS = paths('candidatesTokensDetails', 'responseTokensDetails')
 const GEMINI_INTERACTIONS: UsageShape = {
   name: 'gemini_interactions',
   types: '@google/genai@2.32.0 Interactions.Usage',
-  provider: 'google',
+  provider: 'gcp.gen_ai', // Gemini's own API, or Vertex AI
   wholes: ['total_input_tokens', 'total_output_tokens'],
   marks: [],
   ignored: ['cached_tokens_by_modality'],

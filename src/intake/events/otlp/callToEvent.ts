@@ -7,6 +7,7 @@ import {
   finishEvent,
 } from '../finishEvent.ts';
 import { MAX_ID, MAX_LATENCY_MS } from '../nativeEvent.ts';
+import { providerNameOf } from '../providerNames.ts';
 import { type Call, identityOf, textOf } from './call.ts';
 import { FINISH_REASONS, SERVICE_NAME, TEXTS } from './conventions.ts';
 import type { Attributes, OtlpItem } from './otlpItem.ts';
@@ -149,23 +150,12 @@ function latencyOf({ start, end }: OtlpItem): number | undefined {
 }
 
 /** What the AI SDK has behind the provider: which of its models' interfaces it was. */
-const INTERFACE = /\.(?:chat|responses|messages|completion|embedding|generative-ai)$/;
-/** By OpenTelemetry's names. */
-const PROVIDERS: Readonly<Record<string, string>> = {
-  'amazon-bedrock': 'aws.bedrock',
-  aws: 'aws.bedrock',
-  bedrock: 'aws.bedrock',
-  azure: 'azure.ai.openai',
-  'azure-openai': 'azure.ai.openai',
-  mistral: 'mistral_ai',
-  mistralai: 'mistral_ai',
-  xai: 'x_ai',
-};
+const INTERFACE = /\.(?:chat|responses|messages|completion|embedding)$/;
 
 function providerOf(attributes: Attributes): string | undefined {
   const named = textOf(attributes, TEXTS.provider)?.toLowerCase().replace(INTERFACE, '');
   if (named === undefined || named === '') return undefined;
-  return (Object.hasOwn(PROVIDERS, named) ? PROVIDERS[named]! : named).slice(0, MAX_ID);
+  return providerNameOf(named).slice(0, MAX_ID);
 }
 
 function different(text: string | undefined, from: string | undefined): string | undefined {

@@ -202,8 +202,33 @@ describe('a span', () => {
       of([aSpan({ 'gen_ai.operation.name': 'chat', 'gen_ai.system': provider, 'user.id': 'a' })]).events[0]!
         .document!.provider;
     expect(
-      ['openai.chat', 'OpenAI', 'anthropic.messages', 'aws.bedrock', 'amazon-bedrock'].map(named),
-    ).toEqual(['openai', 'openai', 'anthropic', 'aws.bedrock', 'aws.bedrock']);
+      Object.fromEntries(
+        [
+          ...['openai.chat', 'OpenAI', 'anthropic.messages', 'aws.bedrock', 'amazon-bedrock', 'az.ai.openai'],
+          ...[
+            'google',
+            'google.generative-ai',
+            'google.vertex.chat',
+            'MistralAI',
+            'deepseek.chat',
+            'constructor',
+          ],
+        ].map((name) => [name, named(name)]),
+      ),
+    ).toEqual({
+      'openai.chat': 'openai',
+      OpenAI: 'openai',
+      'anthropic.messages': 'anthropic',
+      'aws.bedrock': 'aws.bedrock',
+      'amazon-bedrock': 'aws.bedrock',
+      'az.ai.openai': 'azure.ai.openai',
+      google: 'gcp.gen_ai',
+      'google.generative-ai': 'gcp.gemini',
+      'google.vertex.chat': 'gcp.vertex_ai',
+      MistralAI: 'mistral_ai',
+      'deepseek.chat': 'deepseek',
+      constructor: 'constructor',
+    });
   });
 });
 

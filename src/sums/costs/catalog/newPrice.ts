@@ -4,7 +4,7 @@ import { isStorableText } from '../../../model/text.ts';
 import { parseTimestamp, timestampFault } from '../../../model/timestamp.ts';
 import { MAX_PROVIDER } from '../../meters/definition/usageSeries.ts';
 import { PRICED, type Priced, type PriceFault, parsePrice } from '../rating/unitPrices.ts';
-import { MATCHES, type Match, type PriceTerms } from './price.ts';
+import { CURRENCY, MATCHES, type Match, type PriceTerms } from './price.ts';
 
 /** A price that is to be, checked. */
 export interface NewPrice extends PriceTerms {
@@ -21,7 +21,6 @@ const MEMBERS = [
 ];
 /** What unit prices may be for, besides one token; that of a call is for one. */
 export const PER = { token: 0, thousand: 3, million: 6 } as const;
-const CURRENCY = /^[A-Z]{3}$/;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 type Tell = (pointer: string, code: string, message: string) => void;

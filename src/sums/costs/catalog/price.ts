@@ -5,6 +5,9 @@ import { PRICED, type Priced } from '../rating/unitPrices.ts';
 export const MATCHES = ['exact', 'prefix'] as const;
 export type Match = (typeof MATCHES)[number];
 
+/** A code of ISO 4217, by its form: which of them there are is not looked at. */
+export const CURRENCY = /^[A-Z]{3}$/;
+
 /** What a price says, whoever brings it. */
 export interface PriceTerms {
   model: string;

@@ -9,17 +9,26 @@ export interface PriceListRow {
   prices: PriceRow[] | null;
 }
 
+/** A list at one version. */
+export interface RatedBy {
+  version: number;
+  book: PriceBook;
+}
+
+/** Of a tenant that has never had a price. */
+const NO_PRICES: RatedBy = { version: 0, book: PriceBook.EMPTY };
+
 /** The prices by which writers rate events as they come, of the tenants that need it. Never changed. */
 export class PricesOfTenants {
   static readonly NONE = new PricesOfTenants(new Map());
 
-  private readonly books: ReadonlyMap<string, { version: number; book: PriceBook }>;
+  private readonly books: ReadonlyMap<string, RatedBy>;
 
-  private constructor(books: ReadonlyMap<string, { version: number; book: PriceBook }>) {
+  private constructor(books: ReadonlyMap<string, RatedBy>) {
     this.books = books;
   }
 
-  /** By tenant, the version of its list that is known: JSON for `PRICES_OF_TENANTS`. */
+  /** By tenant, the version of its list that is known, as JSON: what has not changed need not be told. */
   get versions(): string {
     return JSON.stringify(
       Object.fromEntries([...this.books].map(([tenant, { version }]) => [tenant, version])),
@@ -27,8 +36,8 @@ export class PricesOfTenants {
   }
 
   /** The prices of a tenant; none where it has none, or nobody needs them. */
-  of(tenantId: string): PriceBook {
-    return this.books.get(tenantId)?.book ?? PriceBook.EMPTY;
+  of(tenantId: string): RatedBy {
+    return this.books.get(tenantId) ?? NO_PRICES;
   }
 
   /** The same a while later: a list that has not changed is not read again. */

@@ -1,3 +1,4 @@
+import { fromUnits, toUnits } from '../../../model/decimal.ts';
 import { aroundPoint } from '../../../model/plainDecimal.ts';
 import type { TokenKind } from '../../meters/definition/usageSeries.ts';
 
@@ -41,13 +42,10 @@ export type PriceFault = 'value_invalid' | 'negative' | 'too_many_digits';
 
 /** A price as `parsePrice` returns it, in units of the last digit that one may have. */
 export function priceUnits(price: string): bigint {
-  const [whole = '', fraction = ''] = price.split('.');
-  return BigInt(whole + fraction.padEnd(PRICE_FRACTION_DIGITS, '0'));
+  return toUnits(price, PRICE_FRACTION_DIGITS);
 }
 
 /** An amount in units of a price's last digit, as a plain decimal. */
 export function amountOf(units: bigint): string {
-  const digits = units.toString().padStart(PRICE_FRACTION_DIGITS + 1, '0');
-  const fraction = digits.slice(-PRICE_FRACTION_DIGITS).replace(/0+$/, '');
-  return digits.slice(0, -PRICE_FRACTION_DIGITS) + (fraction && `.${fraction}`);
+  return fromUnits(units, PRICE_FRACTION_DIGITS);
 }
