@@ -6,7 +6,7 @@ import { startTidemark } from '../services/tidemark.ts';
 import { costsOf } from '../support/costs.ts';
 import { relationBytes } from '../support/relationSizes.ts';
 import { type BenchServer, withClient } from '../support/servers.ts';
-import type { Sample } from './sample.ts';
+import type { BuildSample } from './sample.ts';
 
 /**
  * Bytes on disk of an event and its identity, indexes included, right after so many events of the present have been posted
@@ -20,7 +20,7 @@ export async function measureDisk(
   events: number,
   tenants: number,
   folder: string,
-): Promise<Sample> {
+): Promise<BuildSample> {
   const database = await server.createDatabase('empty');
   try {
     const ids = tenantIds(tenants);

@@ -8,7 +8,7 @@ import { costsOf } from '../support/costs.ts';
 import { interruption } from '../support/interruption.ts';
 import { type Metered, runProgram } from '../support/programs.ts';
 import { type BenchServer, withClient } from '../support/servers.ts';
-import type { Sample } from './sample.ts';
+import type { BuildSample } from './sample.ts';
 
 const DAY_MS = 86_400_000;
 const DAYS = 3;
@@ -54,7 +54,7 @@ export async function measureImport(
   build: Build,
   file: string,
   rows: number,
-): Promise<Sample[]> {
+): Promise<BuildSample[]> {
   const database = await server.createDatabase('empty');
   try {
     const env = { DATABASE_URL: database.url, LOG_LEVEL: 'warn' };
@@ -69,7 +69,7 @@ export async function measureImport(
       /refreshing the summaries/,
     );
     const problems = await withClient(database.url, (client) => checkStored(client, rows));
-    const sample = (variant: string, { seconds, usage }: Metered): Sample => ({
+    const sample = (variant: string, { seconds, usage }: Metered): BuildSample => ({
       ...{ row: 'import', variant, who: build.who, value: rows / seconds, problems },
       ...costsOf({ ...usage, generatorCores: null }, rows / seconds),
     });

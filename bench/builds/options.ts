@@ -21,7 +21,7 @@ export interface Options {
   build: boolean;
 }
 
-/** What issue 14 sets its aims against. */
+/** What the aims are set against: the last one before they were. */
 const BASELINE = '6ab3aa7';
 
 const USAGE = `npm run bench:builds -- [options]

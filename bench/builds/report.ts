@@ -1,15 +1,9 @@
+import type { Room } from '../support/measureSamples.ts';
 import { median } from '../support/percentiles.ts';
+import type { EngineReport } from '../support/samples.ts';
 import type { Engine } from '../support/servers.ts';
-import { figure, table } from '../support/table.ts';
-import { type Verdict, verdictTable } from '../support/verdicts.ts';
-import type { Row, Sample, Who } from './sample.ts';
-
-/** Everything measured on one engine, in the order it was measured: of each figure a sample a round. */
-export interface EngineReport {
-  engine: Engine;
-  server: Record<string, string>;
-  samples: Sample[];
-}
+import type { Verdict } from '../support/verdicts.ts';
+import type { BuildSample, Row, Who } from './sample.ts';
 
 const TITLES: Record<Row, string> = {
   batches: 'batches 500 × 8, events/s',
@@ -17,6 +11,14 @@ const TITLES: Record<Row, string> = {
   import: 'import, rows/s',
   disk: 'disk, bytes/event',
   windows: 'window query, p99 ms',
+};
+
+const NAMES: Record<Who, string> = {
+  a: '(a) raw COPY',
+  b: '(b) Hono that only parses',
+  c: '(c) naive',
+  earlier: 'earlier',
+  present: 'present',
 };
 
 /** What the present build is to reach: its figure over that of another. */
@@ -49,24 +51,14 @@ const AIMS: readonly Aim[] = [
 /** MB of the service. */
 const MEMORY = 250;
 
-export function formatEngine(report: EngineReport): string {
-  const { engine, server, samples } = report;
-  const facts = Object.entries(server).map(([name, value]) => `${name} ${value}`);
-  const parts = [`## ${engine}`, facts.join(', '), sampleTable(samples), verdictTable(verdictsOf(report))];
-  const problems = problemsOf(report);
-  if (problems.length > 0) parts.push(`INVALID:\n${problems.map((problem) => `- ${problem}`).join('\n')}`);
-  return parts.join('\n\n');
-}
-
-/** What makes figures invalid, each with the figure it belongs to. */
-export function problemsOf({ samples }: EngineReport): string[] {
-  return samples.flatMap(({ row, variant, who, problems }) =>
-    problems.map((problem) => `${[row, variant].filter(Boolean).join(', ')} (${who}): ${problem}`),
-  );
-}
+export const BUILDS: Room<BuildSample> = {
+  name: 'builds',
+  nameOf: ({ row, variant, who }) => `${TITLES[row]}${variant && `, ${variant}`}: ${NAMES[who]}`,
+  verdictsOf,
+};
 
 /** The ratios of the table, each with its aim where it has one; those without both sides measured are left out. */
-export function verdictsOf({ engine, samples }: EngineReport): Verdict[] {
+function verdictsOf({ engine, samples }: EngineReport<BuildSample>): Verdict[] {
   const ratios = AIMS.filter((aim) => aim.engines.includes(engine)).flatMap((aim) => {
     const variants = [...new Set(samples.filter(({ row }) => row === aim.row).map(({ variant }) => variant))];
     return variants
@@ -76,7 +68,7 @@ export function verdictsOf({ engine, samples }: EngineReport): Verdict[] {
   return [...ratios, ...memory(samples)];
 }
 
-function ratio(samples: Sample[], { row, over, least, most }: Aim, variant: string): Verdict[] {
+function ratio(samples: BuildSample[], { row, over, least, most }: Aim, variant: string): Verdict[] {
   const of = (who: Who) =>
     samples.filter((sample) => sample.row === row && sample.variant === variant && sample.who === who);
   const above = of('present').map(({ value }) => value);
@@ -86,7 +78,7 @@ function ratio(samples: Sample[], { row, over, least, most }: Aim, variant: stri
   const each = above.map((one, round) => one / below[round]!);
   const verdict = (aim: string | null, reached: boolean | null): Verdict[] => [
     {
-      what: `${TITLES[row]}${variant && `, ${variant}`}: present / ${nameOf(over)}`,
+      what: `${TITLES[row]}${variant && `, ${variant}`}: present / ${NAMES[over]}`,
       value,
       range: each.length > 1 ? [Math.min(...each), Math.max(...each)] : null,
       aim,
@@ -98,7 +90,7 @@ function ratio(samples: Sample[], { row, over, least, most }: Aim, variant: stri
   return verdict(null, null);
 }
 
-function memory(samples: Sample[]): Verdict[] {
+function memory(samples: BuildSample[]): Verdict[] {
   const peaks = samples
     .filter(({ who, row }) => who === 'present' && row !== 'import')
     .map(({ peakRssMb }) => peakRssMb)
@@ -107,47 +99,4 @@ function memory(samples: Sample[]): Verdict[] {
   const value = Math.max(...peaks);
   const what = 'peak RSS of the service, MB';
   return [{ what, value, range: null, aim: `< ${MEMORY}`, reached: value < MEMORY }];
-}
-
-function sampleTable(samples: Sample[]): string {
-  const figures = new Map<string, Sample[]>();
-  for (const sample of samples) {
-    const key = `${sample.row} ${sample.variant} ${sample.who}`;
-    figures.set(key, [...(figures.get(key) ?? []), sample]);
-  }
-  const rows = [...figures.values()].map((all) => {
-    const { row, variant, who } = all[0]!;
-    const over = (pick: (sample: Sample) => number | null) => {
-      const known = all.map(pick).filter((value) => value !== null);
-      return known.length === 0 ? null : median(known);
-    };
-    const values = all.map(({ value }) => value);
-    return [
-      `${TITLES[row]}${variant && `, ${variant}`}: ${nameOf(who)}`,
-      figure(median(values)),
-      values.length > 1 ? `${figure(Math.min(...values))}–${figure(Math.max(...values))}` : '',
-      figure(over(({ micros }) => micros.service)),
-      figure(over(({ micros }) => micros.postgres)),
-      figure(over(({ micros }) => micros.generator)),
-      figure(over(({ busy }) => (busy === null ? null : busy * 100))),
-      figure(over(({ otherCores }) => otherCores)),
-      figure(Math.max(...all.map(({ peakRssMb }) => peakRssMb ?? Number.NaN))),
-      all.every(({ problems }) => problems.length === 0) ? 'exact' : 'INVALID',
-    ];
-  });
-  const head = [
-    ...['', 'median', 'min–max', 'service µs', 'PostgreSQL µs', 'generator µs'],
-    ...['machine busy %', 'other cores', 'peak RSS MB', 'counts'],
-  ];
-  return table(head, rows);
-}
-
-function nameOf(who: Who): string {
-  return {
-    a: '(a) raw COPY',
-    b: '(b) Hono that only parses',
-    c: '(c) naive',
-    earlier: 'earlier',
-    present: 'present',
-  }[who];
 }

@@ -3,19 +3,16 @@ import { measureFloorCopy } from '../load/floorCopy.ts';
 import { type Build, earlierBuild, presentBuild } from '../services/build.ts';
 import { measureFloorHono, measureNaive, measureTidemark } from '../services/httpServices.ts';
 import { buildService } from '../support/buildService.ts';
-import { onEachEngine } from '../support/engines.ts';
 import { interruption } from '../support/interruption.ts';
-import { machine } from '../support/machine.ts';
-import { keepResults } from '../support/results.ts';
+import { measureSamples } from '../support/measureSamples.ts';
 import { runToEnd } from '../support/runToEnd.ts';
 import type { BenchServer } from '../support/servers.ts';
 import { figure } from '../support/table.ts';
-import { inWorkplace } from '../support/workplace.ts';
 import { measureDisk } from './disk.ts';
 import { measureImport, writeImport } from './importing.ts';
 import { type Options, readOptions } from './options.ts';
-import { type EngineReport, formatEngine, problemsOf, verdictsOf } from './report.ts';
-import { ratedSample, type Sample } from './sample.ts';
+import { BUILDS } from './report.ts';
+import { type BuildSample, ratedSample } from './sample.ts';
 import { measureWindows } from './windows.ts';
 
 /*
@@ -23,35 +20,19 @@ import { measureWindows } from './windows.ts';
  */
 
 /** Once for an engine and a round. The builds come in the opposite order every other round. */
-type Measure = (builds: readonly Build[]) => Promise<Sample[]>;
+type Measure = (builds: readonly Build[]) => Promise<BuildSample[]>;
 
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));
-  const started = new Date();
   if (options.build) buildService();
-  const reports: EngineReport[] = [];
-  await inWorkplace(async (folder) => {
+  await measureSamples(BUILDS, options, async (folder) => {
     const builds = [earlierBuild(options.against, folder), presentBuild()];
     const file = join(folder, 'import.csv');
     if (options.only.has('import') && options.engines.includes('timescale')) {
       await writeImport(file, options.importRows);
     }
-    await onEachEngine(options.engines, folder, async (server) => {
-      const samples = await measureEngine(server, options, builds, file, folder);
-      const report = { engine: server.engine, server: server.description, samples };
-      reports.push(report);
-      console.log(`\n${formatEngine(report)}\n`);
-    });
+    return (server) => measureEngine(server, options, builds, file, folder);
   });
-  const minutes = (Date.now() - started.getTime()) / 60_000;
-  const kept = await keepResults('builds', started, {
-    minutes,
-    options: { ...options, only: [...options.only] },
-    engines: reports.map((report) => ({ ...report, verdicts: verdictsOf(report) })),
-  });
-  console.log(Object.entries(machine()).flat().join(' '));
-  console.log(`against ${options.against}, ${figure(minutes)} minutes, in ${kept}`);
-  if (reports.some((report) => problemsOf(report).length > 0)) process.exitCode = 1;
 }
 
 async function measureEngine(
@@ -60,9 +41,9 @@ async function measureEngine(
   builds: readonly Build[],
   file: string,
   folder: string,
-): Promise<Sample[]> {
+): Promise<BuildSample[]> {
   const log = (line: string) => console.error(`${server.engine}: ${line}`);
-  const samples: Sample[] = [];
+  const samples: BuildSample[] = [];
   const take = async (round: string, measure: Measure, inOrder: readonly Build[]) => {
     interruption.throwIfAborted();
     for (const sample of await measure(inOrder)) {
@@ -126,9 +107,9 @@ function ratedMeasures(server: BenchServer, options: Options, file: string, fold
   return measures;
 }
 
-function eachBuild(measure: (build: Build) => Promise<Sample | Sample[]>): Measure {
+function eachBuild(measure: (build: Build) => Promise<BuildSample | BuildSample[]>): Measure {
   return async (builds) => {
-    const samples: Sample[] = [];
+    const samples: BuildSample[] = [];
     for (const build of builds) {
       interruption.throwIfAborted();
       samples.push(...[await measure(build)].flat());

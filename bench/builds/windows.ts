@@ -7,7 +7,7 @@ import { type Loaded, measureLoaded, settle, type WindowQueryReport } from '../s
 import { costsOf } from '../support/costs.ts';
 import { runProgram } from '../support/programs.ts';
 import type { BenchServer } from '../support/servers.ts';
-import type { Sample } from './sample.ts';
+import type { BuildSample } from './sample.ts';
 
 /**
  * p99 of the window query in ms, one at a time and eight, of each build on events that its own service has taken by HTTP,
@@ -23,7 +23,7 @@ export async function measureWindows(
   rounds: number,
   folder: string,
   log: (line: string) => void,
-): Promise<Sample[]> {
+): Promise<BuildSample[]> {
   const loads = builds.map((build) => () => {
     log(`windows: the ${build.who} build takes ${events} events`);
     return load(server, build, events, folder);
@@ -32,7 +32,7 @@ export async function measureWindows(
   return reports.flatMap((report, i) => samplesOf(builds[i]!, report));
 }
 
-function samplesOf({ who }: Build, report: WindowQueryReport): Sample[] {
+function samplesOf({ who }: Build, report: WindowQueryReport): BuildSample[] {
   const { usage, problems, requestsPerSecond } = report;
   const unmetered = { ...usage, serviceCores: null, postgresCores: null, otherCores: null };
   const common = { row: 'windows' as const, who, problems };

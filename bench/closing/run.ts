@@ -1,10 +1,9 @@
 import { loadConfig } from '../../src/ground/config/loadConfig.ts';
 import { startRedis } from '../../test/support/redisServer.ts';
 import { buildService } from '../support/buildService.ts';
+import { conclude } from '../support/conclude.ts';
 import { onEachEngine } from '../support/engines.ts';
 import { interruption } from '../support/interruption.ts';
-import { machine } from '../support/machine.ts';
-import { keepResults } from '../support/results.ts';
 import { runToEnd } from '../support/runToEnd.ts';
 import type { BenchServer } from '../support/servers.ts';
 import { figure } from '../support/table.ts';
@@ -50,18 +49,12 @@ async function main(): Promise<void> {
       await redis.stop();
     }
   });
-  const minutes = (Date.now() - started.getTime()) / 60_000;
-  const file = await keepResults('closing', started, {
-    minutes,
-    options: { ...options, parts: [...options.parts] },
-    engines: reports.map(({ series, ...report }) => ({
-      ...report,
-      series: series.map((one) => ({ ...one, summaries: summariesOf(one.rounds) })),
-    })),
-  });
-  console.log(Object.entries(machine()).flat().join(' '));
-  console.log(`${figure(minutes)} minutes, in ${file}`);
-  if (reports.some((report) => closingProblems(report).length > 0)) process.exitCode = 1;
+  const engines = reports.map(({ series, ...report }) => ({
+    ...report,
+    series: series.map((one) => ({ ...one, summaries: summariesOf(one.rounds) })),
+  }));
+  const isValid = reports.every((report) => closingProblems(report).length === 0);
+  await conclude('closing', started, options, engines, isValid);
 }
 
 async function measureEngine(context: Context): Promise<ClosingEngineReport> {

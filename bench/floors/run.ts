@@ -2,10 +2,9 @@ import { measureFloorCopy } from '../load/floorCopy.ts';
 import type { Measurement, Shape } from '../load/measurement.ts';
 import { measureFloorHono, measureNaive, measureTidemark } from '../services/httpServices.ts';
 import { buildService } from '../support/buildService.ts';
+import { conclude } from '../support/conclude.ts';
 import { onEachEngine } from '../support/engines.ts';
 import { interruption } from '../support/interruption.ts';
-import { machine } from '../support/machine.ts';
-import { keepResults } from '../support/results.ts';
 import { runToEnd } from '../support/runToEnd.ts';
 import type { BenchServer } from '../support/servers.ts';
 import { figure } from '../support/table.ts';
@@ -29,16 +28,9 @@ async function main(): Promise<void> {
       console.log(`\n${formatEngine(report)}\n`);
     }),
   );
-  const { durationMs, warmupMs, rounds, events } = options;
-  const minutes = (Date.now() - started.getTime()) / 60_000;
-  const file = await keepResults('floors', started, {
-    minutes,
-    options: { durationMs, warmupMs, rounds, events },
-    engines: reports.map((report) => ({ ...report, verdicts: verdictsOf(report) })),
-  });
-  console.log(Object.entries(machine()).flat().join(' '));
-  console.log(`${figure(minutes)} minutes, in ${file}`);
-  if (reports.some((report) => problemsOf(report).length > 0)) process.exitCode = 1;
+  const engines = reports.map((report) => ({ ...report, verdicts: verdictsOf(report) }));
+  const isValid = reports.every((report) => problemsOf(report).length === 0);
+  await conclude('floors', started, options, engines, isValid);
 }
 
 async function measureEngine(server: BenchServer, options: Options, folder: string): Promise<EngineReport> {

@@ -3,7 +3,7 @@ import type { Timing } from '../load/measurement.ts';
 import type { Tidemark } from '../services/tidemark.ts';
 import { costsOf } from '../support/costs.ts';
 import { Meter } from '../support/processStats.ts';
-import type { Row, Sample } from './sample.ts';
+import type { MeterSample, Row } from './sample.ts';
 
 /** What is asked one at a time, and as what it is reported. */
 export interface Question {
@@ -19,7 +19,7 @@ export async function askAgainAndAgain(
   postmaster: number | null,
   { paths, ...question }: Question,
   timing: Timing,
-): Promise<Sample> {
+): Promise<MeterSample> {
   const report = await generate(
     {
       host: '127.0.0.1',

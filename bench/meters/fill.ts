@@ -11,7 +11,7 @@ import { rangeOf } from './asking.ts';
 import { SUM_OF_COLUMN, SUM_OF_MEMBER } from './definitions.ts';
 import { type StoredHistory, storeHistory } from './history.ts';
 import type { Options } from './options.ts';
-import { NO_COSTS, type Sample } from './sample.ts';
+import { type MeterSample, NO_COSTS } from './sample.ts';
 
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
@@ -43,7 +43,7 @@ export async function measureFill(
   days: number,
   folder: string,
   log: (line: string) => void,
-): Promise<Sample[]> {
+): Promise<MeterSample[]> {
   const to = Math.floor(Date.now() / HOUR_MS) * HOUR_MS;
   log(`fill: ${figure(options.fillEvents)} events of ${days} days`);
   const history = await storeHistory(
@@ -51,10 +51,10 @@ export async function measureFill(
     { events: options.fillEvents, from: to - days * DAY_MS, to },
     folder,
   );
-  const samples: Sample[] = [];
+  const samples: MeterSample[] = [];
   try {
     const of = days === 1 ? 'of a day' : `of ${days} days`;
-    const keep = (sample: Sample) => {
+    const keep = (sample: MeterSample) => {
       log(`${sample.variant}, ${sample.who}: ${figure(sample.value)} ${sample.unit}`);
       samples.push({ ...sample, variant: `${sample.variant}, events ${of}` });
     };
@@ -71,9 +71,9 @@ export async function measureFill(
 }
 
 /** Seconds from the request that makes a meter to its first answer: of the last day, and of all there is. */
-async function firstAnswers(history: StoredHistory, { name, body, sql }: NewMeter): Promise<Sample[]> {
+async function firstAnswers(history: StoredHistory, { name, body, sql }: NewMeter): Promise<MeterSample[]> {
   const calls = new MeterCalls(history.service, TENANT);
-  const samples: Sample[] = [];
+  const samples: MeterSample[] = [];
   for (const [what, from, granularity, step] of [
     ['the last hour by 30 s', history.to - HOUR_MS, '30s', '30 seconds'],
     ['the last day by hour', history.to - DAY_MS, '1h', '1 hour'],
@@ -120,7 +120,7 @@ async function fillOnce(
   server: BenchServer,
   history: StoredHistory,
   { name, body, sql }: NewMeter,
-): Promise<Sample> {
+): Promise<MeterSample> {
   const { service, events, from, to } = history;
   const calls = new MeterCalls(service, TENANT);
   const meter = new Meter({ service: service.pid, postmaster: server.postmaster });
@@ -142,12 +142,16 @@ async function fillOnce(
 }
 
 /** Events/s of another tenant, by turns with nothing else to do and beside a fill. */
-async function besideFill(server: BenchServer, history: StoredHistory, options: Options): Promise<Sample[]> {
+async function besideFill(
+  server: BenchServer,
+  history: StoredHistory,
+  options: Options,
+): Promise<MeterSample[]> {
   const { service } = history;
   const key = await service.addTenant(OTHER);
   const calls = new MeterCalls(service, TENANT);
   const { durationMs, warmupMs, rounds } = options;
-  const samples: Sample[] = [];
+  const samples: MeterSample[] = [];
   for (let round = 1; round <= rounds; round++) {
     for (const filling of round % 2 === 0 ? [true, false] : [false, true]) {
       interruption.throwIfAborted();

@@ -7,7 +7,7 @@ import type { BenchServer } from '../support/servers.ts';
 import { FIVE_METERS, SERIES } from './definitions.ts';
 import { checkMetered } from './metered.ts';
 import type { Options } from './options.ts';
-import type { Sample } from './sample.ts';
+import type { MeterSample } from './sample.ts';
 
 /** What is sent: the usual events, or those with members in their metadata that meters can read. */
 export type Sent = 'usual events' | `metadata, dimensions ${Members}`;
@@ -42,7 +42,7 @@ export async function measureIngest(
   { sent, members, build, metered }: IngestCase,
   options: Options,
   folder: string,
-): Promise<Sample> {
+): Promise<MeterSample> {
   const variant: ServiceVariant = {
     module: build.service,
     ownSchema: true,

@@ -12,7 +12,7 @@ import { FIVE_METERS, SERIES } from './definitions.ts';
 import { packDue, type StoredHistory, storeHistory } from './history.ts';
 import { checkMetered } from './metered.ts';
 import type { Options } from './options.ts';
-import { NO_COSTS, type Sample } from './sample.ts';
+import { type MeterSample, NO_COSTS } from './sample.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
@@ -29,9 +29,9 @@ export async function measureQueries(
   options: Options,
   folder: string,
   log: (line: string) => void,
-): Promise<Sample[]> {
+): Promise<MeterSample[]> {
   const histories: StoredHistory[] = [];
-  const samples: Sample[] = [];
+  const samples: MeterSample[] = [];
   try {
     const to = Date.now();
     for (const events of options.events) {
@@ -158,14 +158,14 @@ function said({ windowStart, dimensions, value, events }: MeterPoint) {
 const LEVELS = ['meter_30s', 'meter_1h', 'meter_1d'];
 
 /** Bytes of the numbers of all meters, with indexes and as far as they are packed, for each event and meter. */
-async function bytesOf({ database, events }: StoredHistory): Promise<Sample[]> {
+async function bytesOf({ database, events }: StoredHistory): Promise<MeterSample[]> {
   const timescale = database.engine === 'timescale';
   const bytes = await withClient(database.url, async (client) => {
     let sum = 0;
     for (const level of LEVELS) sum += await relationBytes(client, level, timescale);
     return sum;
   });
-  const per = (what: string, count: number): Sample => ({
+  const per = (what: string, count: number): MeterSample => ({
     ...{ row: 'disk', variant: `bytes per event and ${what}`, who: `${figure(events)} events` },
     ...{ value: bytes / events / count, unit: 'bytes', ...NO_COSTS, problems: [] },
   });

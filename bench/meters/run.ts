@@ -1,19 +1,16 @@
 import { earlierBuild, presentBuild } from '../services/build.ts';
 import { buildService } from '../support/buildService.ts';
-import { onEachEngine } from '../support/engines.ts';
 import { interruption } from '../support/interruption.ts';
-import { machine } from '../support/machine.ts';
-import { keepResults } from '../support/results.ts';
+import { measureSamples } from '../support/measureSamples.ts';
 import { runToEnd } from '../support/runToEnd.ts';
 import type { BenchServer } from '../support/servers.ts';
 import { figure } from '../support/table.ts';
-import { inWorkplace } from '../support/workplace.ts';
 import { measureFill } from './fill.ts';
 import { type IngestCase, ingestCases, measureIngest } from './ingest.ts';
 import { type Options, readOptions } from './options.ts';
 import { measureQueries } from './queries.ts';
-import { type EngineReport, formatEngine, problemsOf, verdictsOf } from './report.ts';
-import type { Sample } from './sample.ts';
+import { METERS } from './report.ts';
+import type { MeterSample } from './sample.ts';
 import { measureUnique } from './unique.ts';
 
 /*
@@ -22,29 +19,13 @@ import { measureUnique } from './unique.ts';
 
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));
-  const started = new Date();
   if (options.build) buildService();
-  const reports: EngineReport[] = [];
-  await inWorkplace(async (folder) => {
+  await measureSamples(METERS, options, async (folder) => {
     const cases = options.only.has('ingest')
       ? ingestCases(earlierBuild(options.against, folder), presentBuild())
       : [];
-    await onEachEngine(options.engines, folder, async (server) => {
-      const samples = await measureEngine(server, options, cases, folder);
-      const report = { engine: server.engine, server: server.description, samples };
-      reports.push(report);
-      console.log(`\n${formatEngine(report)}\n`);
-    });
+    return (server) => measureEngine(server, options, cases, folder);
   });
-  const minutes = (Date.now() - started.getTime()) / 60_000;
-  const kept = await keepResults('meters', started, {
-    minutes,
-    options: { ...options, only: [...options.only] },
-    engines: reports.map((report) => ({ ...report, verdicts: verdictsOf(report) })),
-  });
-  console.log(Object.entries(machine()).flat().join(' '));
-  console.log(`against ${options.against}, ${figure(minutes)} minutes, in ${kept}`);
-  if (reports.some((report) => problemsOf(report).length > 0)) process.exitCode = 1;
 }
 
 async function measureEngine(
@@ -52,9 +33,9 @@ async function measureEngine(
   options: Options,
   cases: readonly IngestCase[],
   folder: string,
-): Promise<Sample[]> {
+): Promise<MeterSample[]> {
   const log = (line: string) => console.error(`${server.engine}: ${line}`);
-  const samples: Sample[] = [];
+  const samples: MeterSample[] = [];
   for (let round = 1; cases.length > 0 && round <= options.rounds; round++) {
     for (const one of round % 2 === 0 ? cases.toReversed() : cases) {
       interruption.throwIfAborted();

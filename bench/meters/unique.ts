@@ -7,7 +7,7 @@ import { askAgainAndAgain, type Question, rangeOf } from './asking.ts';
 import { FIVE_METERS } from './definitions.ts';
 import { packDue, storeHistory } from './history.ts';
 import type { Options } from './options.ts';
-import type { Sample } from './sample.ts';
+import type { MeterSample } from './sample.ts';
 
 const HOUR_MS = 3_600_000;
 const HOURS = 3;
@@ -20,7 +20,7 @@ export async function measureUnique(
   options: Options,
   folder: string,
   log: (line: string) => void,
-): Promise<Sample[]> {
+): Promise<MeterSample[]> {
   const { members, hourEvents, rounds } = options;
   const to = Math.floor(Date.now() / HOUR_MS) * HOUR_MS;
   const from = to - HOURS * HOUR_MS;
@@ -39,7 +39,7 @@ export async function measureUnique(
     },
     folder,
   );
-  const samples: Sample[] = [];
+  const samples: MeterSample[] = [];
   try {
     const calls = new MeterCalls(history.service, TENANT);
     await calls.create(UNIQUE);

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createTestDatabase, describeEngine } from '../support/database.ts';
+import { startDatabaseProxy } from '../support/databaseProxy.ts';
 import { startServiceOn, type TestService, until } from '../support/service.ts';
-import { TcpProxy } from '../support/tcpProxy.ts';
+import type { TcpProxy } from '../support/tcpProxy.ts';
 import { anEvent } from '../support/traffic.ts';
 
 describeEngine('a database that is away', () => {
@@ -11,14 +12,12 @@ describeEngine('a database that is away', () => {
   let mine: { id: string; key: string };
   beforeAll(async () => {
     const database = await createTestDatabase();
-    const url = new URL(database.url);
-    proxy = await TcpProxy.start({ host: url.hostname, port: Number(url.port || 5432) });
-    url.hostname = '127.0.0.1';
-    url.port = String(proxy.port);
+    const proxied = await startDatabaseProxy(database.url);
+    proxy = proxied.proxy;
     t = await startServiceOn(
       database,
       { DB_PROBE_INTERVAL_MS: '200', DB_PROBE_TIMEOUT_MS: '500', DB_CONNECT_TIMEOUT_MS: '2000' },
-      { url: url.href },
+      { url: proxied.url },
     );
     mine = await t.tenant();
     expect((await post()).status).toBe(200);

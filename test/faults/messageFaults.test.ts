@@ -4,9 +4,10 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Step, WriteCutter } from '../reliability/writeCutter.ts';
 import { describeEngine } from '../support/database.ts';
+import { startDatabaseProxy } from '../support/databaseProxy.ts';
 import { messagesOf } from '../support/messages.ts';
 import { startServiceOn, startTestService, type TestService, until } from '../support/service.ts';
-import { TcpProxy } from '../support/tcpProxy.ts';
+import type { TcpProxy } from '../support/tcpProxy.ts';
 import { anEvent } from '../support/traffic.ts';
 
 const DESTINATIONS = ['shop', 'bank', 'club'];
@@ -253,15 +254,10 @@ describeEngine('messages of a batch whose connection is cut', () => {
   let proxied: TestService;
   beforeAll(async () => {
     t = await startTestService();
-    const url = new URL(t.database.url);
-    proxy = await TcpProxy.start(
-      { host: url.hostname, port: Number(url.port || 5432) },
-      { tapOn: cutter.tapOn },
-    );
-    url.port = String(proxy.port);
-    url.hostname = '127.0.0.1';
+    const through = await startDatabaseProxy(t.database.url, { tapOn: cutter.tapOn });
+    proxy = through.proxy;
     const database = { ...t.database, drop: async () => undefined };
-    proxied = await startServiceOn(database, { INGEST_WRITERS: '1' }, { url: url.href });
+    proxied = await startServiceOn(database, { INGEST_WRITERS: '1' }, { url: through.url });
   });
   afterAll(async () => {
     await proxied?.stop();

@@ -9,8 +9,9 @@ import {
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type HttpServer, listen } from '../../src/faces/http/server.ts';
 import { createTestDatabase, describeEngine } from '../support/database.ts';
+import { startDatabaseProxy } from '../support/databaseProxy.ts';
 import { startServiceOn, type TestService, until } from '../support/service.ts';
-import { TcpProxy } from '../support/tcpProxy.ts';
+import type { TcpProxy } from '../support/tcpProxy.ts';
 
 describeEngine('exports while the database is away', () => {
   let proxy: TcpProxy;
@@ -19,14 +20,12 @@ describeEngine('exports while the database is away', () => {
   let mine: { id: string; key: string };
   beforeAll(async () => {
     const database = await createTestDatabase();
-    const url = new URL(database.url);
-    proxy = await TcpProxy.start({ host: url.hostname, port: Number(url.port || 5432) });
-    url.hostname = '127.0.0.1';
-    url.port = String(proxy.port);
+    const proxied = await startDatabaseProxy(database.url);
+    proxy = proxied.proxy;
     t = await startServiceOn(
       database,
       { DB_PROBE_INTERVAL_MS: '200', DB_PROBE_TIMEOUT_MS: '2000', DB_CONNECT_TIMEOUT_MS: '2000' },
-      { url: url.href },
+      { url: proxied.url },
     );
     server = await listen(t.service.app, '127.0.0.1', 0, t.config.http.limits);
     mine = await t.tenant();

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createTestDatabase, describeEngine, type TestDatabase } from '../support/database.ts';
+import { startDatabaseProxy } from '../support/databaseProxy.ts';
 import { expectCountedOnce, Producer, patientRedis } from '../support/queue.ts';
 import { type RedisServer, startRedis } from '../support/redisServer.ts';
 import { runFolder } from '../support/runFolder.ts';
@@ -33,11 +34,7 @@ describeEngine('a queue under faults', () => {
     toRedis = await TcpProxy.start({ host: '127.0.0.1', port: server.port });
     redis = patientRedis(server.url);
     database = await createTestDatabase();
-    const url = new URL(database.url);
-    toDatabase = await TcpProxy.start({ host: url.hostname, port: Number(url.port || 5432) });
-    url.hostname = '127.0.0.1';
-    url.port = String(toDatabase.port);
-    databaseUrl = url.href;
+    ({ proxy: toDatabase, url: databaseUrl } = await startDatabaseProxy(database.url));
   });
   afterAll(async () => {
     redis.disconnect();

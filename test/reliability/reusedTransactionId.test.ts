@@ -4,10 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { migrate } from '../../src/ground/db/migrate.ts';
+import { startDatabaseProxy } from '../support/databaseProxy.ts';
 import { OwnCluster } from '../support/ownCluster.ts';
 import { runFolder } from '../support/runFolder.ts';
 import { startServiceOn, type TestService, until } from '../support/service.ts';
-import { TcpProxy } from '../support/tcpProxy.ts';
+import type { TcpProxy } from '../support/tcpProxy.ts';
 import { anEvent } from '../support/traffic.ts';
 
 /*
@@ -21,14 +22,13 @@ describe.skipIf(inject('engine') !== 'postgres')('a transaction id that a crash 
   beforeAll(async () => {
     cluster = await OwnCluster.make('postgres', await mkdtemp(join(await runFolder(), 'reused-')));
     await onServer((client) => migrate(client));
-    proxy = await TcpProxy.start({ host: '127.0.0.1', port: cluster!.port });
-    const url = new URL(cluster!.url);
-    url.port = String(proxy.port);
+    const proxied = await startDatabaseProxy(cluster!.url);
+    proxy = proxied.proxy;
     const database = { url: cluster!.url, engine: 'postgres' as const, drop: async () => undefined };
     t = await startServiceOn(
       database,
       { INGEST_DEADLINE_MS: '20000', DB_CONNECT_TIMEOUT_MS: '500' },
-      { url: url.href },
+      { url: proxied.url },
     );
   });
   afterAll(async () => {

@@ -9,6 +9,7 @@ import type { App } from '../appEnv.ts';
 import { bucketRange } from '../bucketRange.ts';
 import { tenantOf } from '../context.ts';
 import { costFields, costsJson, priceVersionFields } from '../costSchemas.ts';
+import { answerCsv, wantsCsv } from '../csv.ts';
 import { groupingsOf } from '../groupings.ts';
 import { momentOf } from '../range.ts';
 import { id, pageQuery, rangeQuery, security, tenantFailures, tenantHeader, text } from '../schemas.ts';
@@ -96,10 +97,9 @@ export function costRoutes(app: App, services: Services): void {
     const page = await services.reads.inOneMoment(context, (db) =>
       costSeries(db, context, asked, services.priceBooks),
     );
-    if (/\btext\/csv\b/i.test(c.req.header('accept') ?? '')) {
-      if (page.nextCursor) c.header('X-Next-Cursor', page.nextCursor);
-      c.header('X-Price-Version', String(page.priceVersion));
-      return c.body(costCsv(page.data, groupBy), 200, { 'Content-Type': 'text/csv; charset=utf-8' });
+    if (wantsCsv(c)) {
+      const version = { 'X-Price-Version': String(page.priceVersion) };
+      return answerCsv(c, costCsv(page.data, groupBy), page.nextCursor, version);
     }
     const { data, nextCursor, ...version } = page;
     const points = data.map(({ bucket, bucketEnd, ...point }) => ({

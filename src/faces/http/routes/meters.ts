@@ -19,6 +19,7 @@ import { queryMeter } from '../../../sums/meters/reading/queryMeter.ts';
 import { GRANULARITIES } from '../../../sums/rollups/granularity.ts';
 import type { App, AppEnv } from '../appEnv.ts';
 import { administer, tenantOf } from '../context.ts';
+import { answerCsv, wantsCsv } from '../csv.ts';
 import { invalidRequest } from '../invalidRequest.ts';
 import { meterQueryOf, meterRange } from '../meterQuery.ts';
 import {
@@ -344,11 +345,8 @@ export function meterRoutes(app: App, services: Services): void {
     const meter = await findLiveMeter(reads.as(context), context.tenantId, slugOf(c));
     const query = await meterQueryOf(asked, meter.definition, services);
     const page = await reads.inOneMoment(context, (db) => queryMeter(db, context, meter, query));
-    if (!/\btext\/csv\b/i.test(c.req.header('accept') ?? '')) {
-      return answer(c, { data: page.data.map(pointJson), nextCursor: page.nextCursor });
-    }
-    if (page.nextCursor) c.header('X-Next-Cursor', page.nextCursor);
-    return c.body(meterCsv(page.data, query.groupBy), 200, { 'Content-Type': 'text/csv; charset=utf-8' });
+    if (wantsCsv(c)) return answerCsv(c, meterCsv(page.data, query.groupBy), page.nextCursor);
+    return answer(c, { data: page.data.map(pointJson), nextCursor: page.nextCursor });
   });
 
   app.openapi(getValues, async (c) => {

@@ -12,6 +12,7 @@ import type { App, AppEnv } from '../appEnv.ts';
 import { bucketRange } from '../bucketRange.ts';
 import { tenantOf } from '../context.ts';
 import { costFields, costsJson, priceVersionFields } from '../costSchemas.ts';
+import { answerCsv, wantsCsv } from '../csv.ts';
 import { groupingsOf } from '../groupings.ts';
 import { id, pageQuery, rangeQuery, security, tenantFailures, tenantHeader, text } from '../schemas.ts';
 import type { Services } from '../services.ts';
@@ -134,9 +135,8 @@ export function usageRoutes(app: App, services: Services): void {
     };
     if (cost === 'true') return withCosts(c, context, series, services);
     const page = await services.reads.inOneMoment(context, (db) => usageSeries(db, context, series));
-    if (!/\btext\/csv\b/i.test(c.req.header('accept') ?? '')) return c.json(page, 200);
-    if (page.nextCursor) c.header('X-Next-Cursor', page.nextCursor);
-    return c.body(usageCsv(page.data, series.groupBy), 200, { 'Content-Type': 'text/csv; charset=utf-8' });
+    if (!wantsCsv(c)) return c.json(page, 200);
+    return answerCsv(c, usageCsv(page.data, series.groupBy), page.nextCursor);
   });
 }
 
@@ -144,11 +144,9 @@ async function withCosts(c: Context<AppEnv>, context: TenantContext, series: Usa
   const page = await services.reads.inOneMoment(context, (db) =>
     usageWithCosts(db, context, series, services.priceBooks),
   );
-  if (/\btext\/csv\b/i.test(c.req.header('accept') ?? '')) {
-    if (page.nextCursor) c.header('X-Next-Cursor', page.nextCursor);
-    c.header('X-Price-Version', String(page.priceVersion));
-    const csv = usageCostCsv(page.data, series.groupBy);
-    return c.body(csv, 200, { 'Content-Type': 'text/csv; charset=utf-8' }) as never;
+  if (wantsCsv(c)) {
+    const version = { 'X-Price-Version': String(page.priceVersion) };
+    return answerCsv(c, usageCostCsv(page.data, series.groupBy), page.nextCursor, version) as never;
   }
   const { data, nextCursor, ...version } = page;
   const points = data.map(({ cost, ...point }) => ({ ...point, cost: costsJson(cost) }));

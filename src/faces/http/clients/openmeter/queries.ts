@@ -11,7 +11,7 @@ import { CUSTOMER, type MeterPoint, type MeterQuery } from '../../../../sums/met
 import { queryMeter } from '../../../../sums/meters/reading/queryMeter.ts';
 import type { App, AppEnv } from '../../appEnv.ts';
 import { tenantOf } from '../../context.ts';
-import { requestHeader } from '../../nodeHttp.ts';
+import { answerCsv, wantsCsv } from '../../csv.ts';
 import type { Services } from '../../services.ts';
 import { jsonAnswer } from '../answers.ts';
 import { smallObject } from '../smallBody.ts';
@@ -46,12 +46,9 @@ export function queryRoutes(app: App, services: Services): void {
     const meter = await findLiveMeter(services.reads.as(context), context.tenantId, c.req.param('meter')!);
     const query = await read(Object.keys(meter.definition.dimensions));
     const { rows, nextCursor } = await ask(services, context, meter, query);
-    if (/\btext\/csv\b/i.test(requestHeader(c, 'accept') ?? '')) {
-      if (nextCursor !== null) c.header('X-Next-Cursor', nextCursor);
-      return c.body(csvOf(rows, query), 200, {
-        'Content-Type': 'text/csv; charset=utf-8',
-        'Content-Disposition': `attachment; filename="${meter.slug}.csv"`,
-      });
+    if (wantsCsv(c)) {
+      const name = { 'Content-Disposition': `attachment; filename="${meter.slug}.csv"` };
+      return answerCsv(c, csvOf(rows, query), nextCursor, name);
     }
     return jsonAnswer(c, {
       ...(query.fromMicros !== null && { from: formatTimestamp(query.fromMicros) }),
