@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SpanKind } from '@opentelemetry/api';
-import pg from 'pg';
+import type pg from 'pg';
 import { JIT_OFF } from '../../ground/db/connections.ts';
+import { sqlLiteral } from '../../ground/db/sqlLiteral.ts';
 import { remedyFor } from '../../ground/db/sqlstate.ts';
 import { inInnerSpan } from '../../ground/telemetry/spans.ts';
 import type { UsageEvent } from '../../model/usageEvent.ts';
@@ -373,7 +374,7 @@ export class BatchTransactions {
   }
 }
 
-/** JSON as an SQL literal. JSON text has no NUL, and `escapeLiteral` quotes the rest. */
+/** JSON as an SQL literal. JSON text has no NUL. */
 function jsonLiteral(value: unknown): string {
-  return pg.escapeLiteral(JSON.stringify(value));
+  return sqlLiteral(JSON.stringify(value));
 }

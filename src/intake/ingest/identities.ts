@@ -1,5 +1,5 @@
-import pg from 'pg';
 import type { Queryable } from '../../ground/db/queryable.ts';
+import { sqlLiteral } from '../../ground/db/sqlLiteral.ts';
 import { IdentityKeys } from '../../model/identityKey.ts';
 import type { UsageEvent } from '../../model/usageEvent.ts';
 import { identityKey } from './batch.ts';
@@ -75,7 +75,7 @@ export class Identities {
 export function refuseUnmoved(rows: UsageEvent[]): string {
   const ids = rows.map(({ eventId }) => eventId).join(',');
   const tenants = rows.map(({ tenantId }) => `"${tenantId.replaceAll(/["\\]/g, '\\$&')}"`).join(',');
-  return `select refuse_unmoved('{${ids}}', ${pg.escapeLiteral(`{${tenants}}`)})`;
+  return `select refuse_unmoved('{${ids}}', ${sqlLiteral(`{${tenants}}`)})`;
 }
 
 /** The others, for the same reason. */

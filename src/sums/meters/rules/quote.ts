@@ -1,4 +1,4 @@
-import pg from 'pg';
+import { sqlLiteral } from '../../../ground/db/sqlLiteral.ts';
 import type { SqlParameters } from '../../../ground/db/sqlParameters.ts';
 
 /** Types of the values that stand in the expressions of a series. */
@@ -8,7 +8,7 @@ export type SqlType = 'text' | 'jsonb' | 'jsonpath' | 'numeric' | 'timestamptz';
 export type Quote = (value: string, type: SqlType) => string;
 
 /** As literals, for SQL that takes no parameters. */
-export const literals: Quote = (value, type) => `${pg.escapeLiteral(value)}::${type}`;
+export const literals: Quote = (value, type) => `${sqlLiteral(value)}::${type}`;
 
 /** As parameters, which it adds to those that there are. */
 export function parametersInto(parameters: SqlParameters): Quote {
