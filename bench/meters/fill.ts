@@ -1,15 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
 import { measurePosts } from '../load/measurement.ts';
 import { TENANT } from '../load/workload.ts';
+import { rangeOf } from '../services/asking.ts';
 import { type MeterBody, MeterCalls } from '../services/meterCalls.ts';
+import { type StoredHistory, storeHistory } from '../services/storedHistory.ts';
 import { costsOf } from '../support/costs.ts';
 import { interruption } from '../support/interruption.ts';
 import { Meter } from '../support/processStats.ts';
 import { type BenchServer, withClient } from '../support/servers.ts';
 import { figure } from '../support/table.ts';
-import { rangeOf } from './asking.ts';
 import { SUM_OF_COLUMN, SUM_OF_MEMBER } from './definitions.ts';
-import { type StoredHistory, storeHistory } from './history.ts';
 import type { Options } from './options.ts';
 import { type MeterSample, NO_COSTS } from './sample.ts';
 

@@ -2,14 +2,14 @@ import { isDeepStrictEqual } from 'node:util';
 import type pg from 'pg';
 import { WINDOW_MS } from '../../src/model/window.ts';
 import { CUSTOMERS, seededRandom, TENANT } from '../load/workload.ts';
+import { askAgainAndAgain, type Question, rangeOf } from '../services/asking.ts';
 import { MeterCalls, type MeterPoint } from '../services/meterCalls.ts';
+import { packDue, type StoredHistory, storeHistory } from '../services/storedHistory.ts';
 import { interruption } from '../support/interruption.ts';
 import { relationBytes } from '../support/relationSizes.ts';
 import { type BenchServer, withClient } from '../support/servers.ts';
 import { figure } from '../support/table.ts';
-import { askAgainAndAgain, type Question, rangeOf } from './asking.ts';
 import { FIVE_METERS, SERIES } from './definitions.ts';
-import { packDue, type StoredHistory, storeHistory } from './history.ts';
 import { checkMetered } from './metered.ts';
 import type { Options } from './options.ts';
 import { type MeterSample, NO_COSTS } from './sample.ts';
@@ -76,7 +76,7 @@ interface Asked {
   customerId?: string;
 }
 
-function questionsOf(history: StoredHistory): Question[] {
+function questionsOf(history: StoredHistory): Question<'queries'>[] {
   const who = `${figure(history.events)} events`;
   return [
     {

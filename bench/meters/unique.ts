@@ -1,11 +1,11 @@
 import { TENANT } from '../load/workload.ts';
+import { askAgainAndAgain, type Question, rangeOf } from '../services/asking.ts';
 import { MeterCalls } from '../services/meterCalls.ts';
+import { packDue, storeHistory } from '../services/storedHistory.ts';
 import { interruption } from '../support/interruption.ts';
 import type { BenchServer } from '../support/servers.ts';
 import { figure } from '../support/table.ts';
-import { askAgainAndAgain, type Question, rangeOf } from './asking.ts';
 import { FIVE_METERS } from './definitions.ts';
-import { packDue, storeHistory } from './history.ts';
 import type { Options } from './options.ts';
 import type { MeterSample } from './sample.ts';
 
@@ -49,7 +49,7 @@ export async function measureUnique(
     const hour = (slug: string, start: number) =>
       `/v1/meters/${slug}/query?${rangeOf(start, start + HOUR_MS)}`;
     const whole = Array.from({ length: HOURS }, (_, i) => from + i * HOUR_MS);
-    const question = (variant: string, paths: string[]): Question => ({
+    const question = (variant: string, paths: string[]): Question<'unique'> => ({
       ...{ row: 'unique', variant, who: `${figure(members)} distinct`, paths },
     });
     const questions = [

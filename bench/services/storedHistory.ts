@@ -5,10 +5,10 @@ import type { UsageEvent } from '../../src/model/usageEvent.ts';
 import { chunksDue, compressChunk } from '../../src/sums/retention/compressChunks.ts';
 import { copyAll, setBack } from '../load/history.ts';
 import { makeEvent, seededRandom } from '../load/workload.ts';
-import { startTidemark, type Tidemark } from '../services/tidemark.ts';
-import { settle } from '../services/windowQueries.ts';
 import { interruption } from '../support/interruption.ts';
 import { type BenchDatabase, type BenchServer, withClient } from '../support/servers.ts';
+import { startTidemark, type Tidemark } from './tidemark.ts';
+import { settle } from './windowQueries.ts';
 
 const PACK_MS = 1_800_000;
 const AGAIN_MS = 500;

@@ -1,12 +1,12 @@
 import { generate } from '../load/generate.ts';
 import type { Timing } from '../load/measurement.ts';
-import type { Tidemark } from '../services/tidemark.ts';
 import { costsOf } from '../support/costs.ts';
 import { Meter } from '../support/processStats.ts';
-import type { MeterSample, Row } from './sample.ts';
+import type { Sample } from '../support/samples.ts';
+import type { Tidemark } from './tidemark.ts';
 
 /** What is asked one at a time, and as what it is reported. */
-export interface Question {
+export interface Question<Row extends string> {
   row: Row;
   variant: string;
   who: string;
@@ -14,12 +14,12 @@ export interface Question {
 }
 
 /** p99 of a question's answers in ms. */
-export async function askAgainAndAgain(
+export async function askAgainAndAgain<Row extends string>(
   service: Tidemark,
   postmaster: number | null,
-  { paths, ...question }: Question,
+  { paths, ...question }: Question<Row>,
   timing: Timing,
-): Promise<MeterSample> {
+): Promise<Sample & { row: Row; unit: string }> {
   const report = await generate(
     {
       host: '127.0.0.1',
