@@ -86,15 +86,15 @@ describeEngine('closing', () => {
     try {
       await batch.query('begin');
       await batch.query(`select * from enter_batch('infinity', (select interest_version from window_state))`);
-      await expect(closeUpTo(t.sql, target, { lockTimeoutMs: 2_000 })).rejects.toMatchObject({
+      await expect(closeUpTo(t.sql, target, { lockTimeoutMs: 4_000 })).rejects.toMatchObject({
         code: '55P03',
       });
       // Now it has been under way for longer than it is worth waiting: others are not made to wait behind a closer.
       const started = Date.now();
-      const held = await closeUpTo(t.sql, target, { lockTimeoutMs: 10_000 });
+      const held = await closeUpTo(t.sql, target, { lockTimeoutMs: 3_500 });
       expect(held).toMatchObject({ outcome: 'held', lockWaitMs: null });
       await post(at(target));
-      expect(Date.now() - started).toBeLessThan(9_000);
+      expect(Date.now() - started).toBeLessThan(3_000);
       expect(await closedUntil(t.sql)).toBe(target - WINDOW);
     } finally {
       await batch.query('commit');
