@@ -11,5 +11,9 @@ test.each([
 
 test('is what pg makes of it', () => {
   const text = fc.string({ unit: fc.constantFrom("'", '\\', '"', 'a', '\n', 'ä', '😀', '$') });
-  fc.assert(fc.property(text, (value) => expect(sqlLiteral(value)).toBe(pg.escapeLiteral(value))));
+  fc.assert(
+    fc.property(text, (value) => {
+      expect(sqlLiteral(value)).toBe(pg.escapeLiteral(value));
+    }),
+  );
 });
