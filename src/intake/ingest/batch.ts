@@ -1,6 +1,6 @@
 import type { SpanContext } from '@opentelemetry/api';
 import { addDecimals } from '../../model/decimal.ts';
-import { COUNTER_INCREMENT, type UsageEvent } from '../../model/usageEvent.ts';
+import { COUNTER_INCREMENT, signedValue, type UsageEvent } from '../../model/usageEvent.ts';
 import { utcDay } from '../../model/utcDay.ts';
 import { WINDOW_MICROS } from '../../model/window.ts';
 import type { BatchItem } from './batcher.ts';
@@ -59,6 +59,14 @@ export interface LateWindow {
   tenant_id: string;
   customer_id: string;
   references: boolean;
+  /** What the batch adds to its sums. */
+  events: number;
+  calls: number;
+  tokens: number;
+  input_tokens: number;
+  output_tokens: number;
+  /** A decimal. Of events of type `negative` less than nothing. */
+  value: string;
 }
 
 /** A customer without a row yet, as `register_customers` takes it. */
@@ -138,6 +146,32 @@ function customerKey(row: UsageEvent): string {
   return `${row.tenantId}\0${row.customerId}`;
 }
 
+function lateWindow(bucketMicros: number, { tenantId, customerId }: UsageEvent): LateWindow {
+  return {
+    bucket: new Date(bucketMicros / 1_000).toISOString(),
+    tenant_id: tenantId,
+    customer_id: customerId,
+    references: false,
+    events: 0,
+    calls: 0,
+    tokens: 0,
+    input_tokens: 0,
+    output_tokens: 0,
+    value: '0',
+  };
+}
+
+function addToLate(window: LateWindow, row: UsageEvent): LateWindow {
+  window.references ||= row.reference !== null;
+  window.events++;
+  window.calls++;
+  window.tokens += row.tokens ?? 0;
+  window.input_tokens += row.inputTokens ?? 0;
+  window.output_tokens += row.outputTokens ?? 0;
+  if (row.value !== null) window.value = addDecimals(window.value, signedValue(row));
+  return window;
+}
+
 /** What has to be done for some rows besides storing them. */
 export interface Consequences {
   lateWindows: LateWindow[];
@@ -168,15 +202,8 @@ export function consequencesOf(
       const bucket = Math.floor(row.tsMicros / WINDOW_MICROS) * WINDOW_MICROS;
       const key = `${bucket} ${customerKey(row)}`;
       const window = late.get(key);
-      if (window) window.references ||= row.reference !== null;
-      else {
-        late.set(key, {
-          bucket: new Date(bucket / 1_000).toISOString(),
-          tenant_id: row.tenantId,
-          customer_id: row.customerId,
-          references: row.reference !== null,
-        });
-      }
+      if (window) addToLate(window, row);
+      else late.set(key, addToLate(lateWindow(bucket, row), row));
     } else if (row.tsMicros < openFromMicros) openFromMicros = row.tsMicros;
     if (!registry.has(row.tenantId, row.customerId)) {
       customers.set(customerKey(row), {

@@ -15,6 +15,8 @@ const VIEWS = [
   'activity_lacking',
   'activity_users',
   'audit_log',
+  'correction',
+  'correction_event',
   'counter',
   'customer',
   'event',
@@ -31,17 +33,22 @@ const VIEWS = [
   'price_list',
   'reference_1d',
   'retention',
+  'uncounted_event',
   'usage_1d',
   'usage_1h',
   'usage_30s',
   'window_closing',
   'window_coverage',
+  'window_revision',
   'window_state',
 ];
 
 /** Those that show a tenant its own; the others are the same for all. */
 const OF_TENANTS = VIEWS.filter(
-  (view) => !view.startsWith('window_') && view !== 'retention' && view !== 'meter_fold',
+  (view) =>
+    (!view.startsWith('window_') || view === 'window_revision') &&
+    view !== 'retention' &&
+    view !== 'meter_fold',
 );
 
 describeEngine('the reading role', () => {
@@ -75,6 +82,11 @@ describeEngine('the reading role', () => {
       );
       const answer = await t.call('POST', '/v1/events', { body, headers: { 'x-tenant-id': tenantId! } });
       expect(answer.status).toBe(200);
+      const voided = await t.call('POST', '/v1/events/void', {
+        body: { reason: name, ids: [body[2]!.eventId] },
+        headers: { 'x-tenant-id': tenantId! },
+      });
+      expect([voided.status, voided.body.events]).toEqual([200, 1]);
       const headers = { 'x-tenant-id': tenantId!, 'idempotency-key': `"${name}"` };
       const increment = { key: `${name}-customer`, value: 1 };
       expect((await t.call('POST', '/increment', { body: increment, headers })).status).toBe(200);
