@@ -361,7 +361,7 @@ export function modelMeters(eventFromMicros: number): ModelMeter[] {
       value: ({ latencyMs }) => latencyMs,
       dimensions: {},
       holds: ({ latencyMs, reference }) =>
-        typeof latencyMs === 'number' && latencyMs > 15 && reference !== undefined,
+        typeof latencyMs === 'number' && latencyMs > 15 && (reference === 'r-1' || reference === 'r-2'),
     },
   ];
 }

@@ -66,13 +66,15 @@ export function describeCorrections(rounds: number): void {
       const anEvent = (): ClientEvent => {
         const [from, to] = anywhere();
         const event = randomEvent(random, from, to);
-        const { metadata, eventType } = randomMeterEvent(random, from, to);
+        const { metadata, eventType, reference } = randomMeterEvent(random, from, to);
         const type = random() < 0.5 ? eventType : event.eventType;
+        const named = event.reference ?? reference;
         return {
           ...event,
           // To the microsecond, as the model of meters reads it.
           timestamp: event.timestamp.replace('Z', '000Z'),
           ...(type && { eventType: type }),
+          ...(named && { reference: named }),
           metadata: { ...event.metadata, ...metadata },
         };
       };
