@@ -283,7 +283,14 @@ describeEngine('corrections', () => {
         metadata: { model: 'gpt-4', inputTokens: input, outputTokens: 0 },
       });
     const record = (value: string, type: string) => ({
-      ...anEvent({ timestamp: iso(now), customerId: 'shop', reference: 'r', value, eventType: type, metadata: {} }),
+      ...anEvent({
+        timestamp: iso(now),
+        customerId: 'shop',
+        reference: 'r',
+        value,
+        eventType: type,
+        metadata: {},
+      }),
       apiEndpoint: undefined,
     });
     const [a, b, c, d] = [call(10), call(4), record('5', 'positive'), record('2', 'negative')];
