@@ -7,6 +7,7 @@ import { TidemarkError } from '../../model/errors.ts';
 import { formatTimestamp } from '../../model/timestamp.ts';
 import { WINDOW_MS } from '../../model/window.ts';
 import type { CorrectionNote } from '../listing/listEvents.ts';
+import { requireKept } from '../retention/requireKept.ts';
 
 /** What made a revision: late events, or a correction. */
 export type RevisionCause = 'late' | 'void' | 'restore' | 'amend';
@@ -77,12 +78,18 @@ export interface HistoryQuery {
   limit: number;
 }
 
-/** The revisions of windows, by their start, customer and number. @throws {TidemarkError} `cursor_invalid`. */
+/**
+ * The revisions of windows, by their start, customer and number.
+ *
+ * @throws {TidemarkError} `cursor_invalid`.
+ * @throws TM005 where windows are no longer kept that far back.
+ */
 export async function windowHistory(
   db: Queryable,
   context: TenantContext,
   { from, to, customerId, cursor, limit }: HistoryQuery,
 ): Promise<Page<WindowRevision>> {
+  await requireKept(db, 'usage_30s', from);
   const parameters = new SqlParameters();
   const conditions = [
     `r.tenant_id = ${parameters.add(context.tenantId)}`,
@@ -118,6 +125,7 @@ export async function windowHistory(
  * received when its batch began, as they were posted.
  *
  * @throws {TidemarkError} `not_found`, `cursor_invalid`.
+ * @throws TM005 where what is asked for is no longer kept.
  */
 export async function revisionEvents(
   db: Queryable,
@@ -126,6 +134,7 @@ export async function revisionEvents(
   revision: number,
   query: { cursor?: string | undefined; limit: number },
 ): Promise<Page<RevisionEvent>> {
+  await requireKept(db, 'usage_30s', start);
   const { rows: revisions } = await db.query<{
     cause: RevisionCause;
     correction_id: string | null;
@@ -137,6 +146,7 @@ export async function revisionEvents(
   );
   const found = revisions[0];
   if (!found) throw new TidemarkError('not_found', 'there is no such revision of that window');
+  if (found.cause === 'late') await requireKept(db, 'event', start);
   const [afterId, afterVersion] =
     query.cursor === undefined
       ? ['00000000-0000-0000-0000-000000000000', -1]
