@@ -97,7 +97,7 @@ export async function correct(
   await tools.live.distrust(countersOf(tenantId, windows, Date.now()));
 
   await client.query(`select pg_advisory_xact_lock_shared(hashtext('tidemark.windows'))`);
-  await requireKept(client);
+  await requireStillKept(client);
   if (kind !== 'void') await registerCustomers(client);
   await tools.interest.reload(client);
   await correctTallies(client, context, tools.interest.current);
@@ -212,7 +212,7 @@ async function chunkStates(db: Queryable, engine: Engine): Promise<string> {
 }
 
 /** Events whose time for removal has come meanwhile: nothing would make their summaries anew. */
-async function requireKept(db: Queryable): Promise<void> {
+async function requireStillKept(db: Queryable): Promise<void> {
   const { rows } = await db.query<{ gone: boolean }>(
     `select exists (select from moved_event
                     where ts < (select kept_from from retention where relation = 'event')) as gone`,
