@@ -344,8 +344,10 @@ describeEngine('who may', () => {
         .replace('{windowStart}', '2026-01-01T00:00:00Z')
         .replace('{revision}', '1')
         .replace(/\{\w+\}/, 'shared');
-      const filters = parameters.filter(({ name }) =>
-        ['customerId', 'destinationId', 'endpoint', 'model', 'eventType', 'reference'].includes(name),
+      const filters = parameters.filter(
+        ({ name, in: place }) =>
+          place === 'query' &&
+          ['customerId', 'destinationId', 'endpoint', 'model', 'eventType', 'reference'].includes(name),
       );
       for (const query of ['', ...filters.map(({ name }) => `?${name}=${marker}`)]) {
         const answer = await t.call('GET', path + query, { key: own.key });

@@ -108,11 +108,11 @@ const BODIES: Record<string, { body(id: string): unknown; pair(): Pair }[]> = {
       [
         {
           body: (id: string) => ({ reason: 'x', ids: [id] }),
-          pair: () => ({ foreign: otherEventId, unknown: randomUUID() }),
+          pair: () => ({ foreign: otherCorrectableId, unknown: randomUUID() }),
         },
         {
           body: (id: string) => ({ reason: 'x', events: [{ eventId: id, timestamp: otherTimestamp }] }),
-          pair: () => ({ foreign: MARKER, unknown: MARKER.replace('another', 'no other') }),
+          pair: () => ({ foreign: OTHER_TEXT_ID, unknown: OTHER_TEXT_ID.replace('another', 'no other') }),
         },
       ],
     ]),
@@ -120,7 +120,7 @@ const BODIES: Record<string, { body(id: string): unknown; pair(): Pair }[]> = {
   amendEvents: [
     {
       body: (id) => ({ reason: 'x', events: [{ ...anEvent(), eventId: id }] }),
-      pair: () => ({ foreign: otherEventId, unknown: randomUUID() }),
+      pair: () => ({ foreign: otherCorrectableId, unknown: randomUUID() }),
     },
     {
       body: (id) => ({ reason: 'x', events: [{ ...anEvent(), tenantId: id }] }),
@@ -208,6 +208,9 @@ const BODIES: Record<string, { body(id: string): unknown; pair(): Pair }[]> = {
   updateCustomer: [{ body: () => ({ name: 'x' }), pair: () => pairs({ name: 'customerId', path: '' })[0]! }],
 };
 const otherEventId = randomUUID();
+/** Of events that this tenant does not post as its own. */
+const otherCorrectableId = randomUUID();
+const OTHER_TEXT_ID = 'event-of-another-tenant';
 const otherTimestamp = new Date().toISOString();
 const otherRecordId = randomUUID();
 const aRecord = (fields: Record<string, unknown>) => ({
@@ -224,14 +227,15 @@ describeEngine('a tenant on a walk', () => {
     t = await startTestService();
     [own, other] = [await t.tenant(), await t.tenant()];
     const events = [
-      { ...anEvent({ eventId: otherEventId }) },
+      anEvent({ eventId: otherEventId }),
+      anEvent({ eventId: otherCorrectableId }),
+      anEvent({ eventId: OTHER_TEXT_ID, timestamp: otherTimestamp }),
       {
         ...anEvent({
           customerId: MARKER,
           apiEndpoint: MARKER,
           reference: MARKER,
           eventId: MARKER,
-          timestamp: otherTimestamp,
         }),
         eventType: MARKER,
         metadata: { model: MARKER },
@@ -268,8 +272,9 @@ describeEngine('a tenant on a walk', () => {
     const price = { model: MARKER, provider: MARKER, currency: 'USD', unitPrices: { call: 1 } };
     otherPriceId = (await t.call('POST', '/v1/prices', { key: other.key, body: price })).body.data[0].id;
     await t.call('POST', '/v1/prices', { key: own.key, body: { ...price, model: 'own', provider: 'own' } });
-    // What a version of prices has is read once.
+    // What a version of prices has is read once, and how ids are told apart.
     expect((await t.call('GET', '/v1/costs', { key: own.key })).status).toBe(200);
+    expect((await t.call('GET', '/v1/events/unknown', { key: own.key })).status).toBe(404);
     const ownMeter = {
       slug: 'own_meter',
       eventType: 'api.request',
@@ -424,7 +429,7 @@ describeEngine('a tenant on a walk', () => {
     );
     expect(rows).toEqual([
       {
-        events: 4,
+        events: 6,
         customers: 2,
         keys: 2,
         subscriptions: 1,
