@@ -22,6 +22,7 @@ export interface EventPlace {
 const REACHES_MS = [10_000, 600_000, 86_400_000, 40 * 86_400_000];
 /** What is ahead of the clock, ms, at most (ACCEPT_AHEAD_SECONDS). */
 const AHEAD_MS = 86_400_000;
+const MINUTE_MICROS = 60_000_000;
 /** Stretches of time looked through one by one; of more, neighbours are taken together. */
 const MOST_STRETCHES = 100;
 
@@ -93,6 +94,14 @@ export async function claimedAt(
   const idOf = new Map(texts.map((key, i) => [key, ids[places[i]!]!]));
   const ofSlot = KEY_COLUMNS.map((_, slot) => texts.filter((_key, i) => slots[i] === slot));
   const micros = '(extract(epoch from received_at) * 1000000)::bigint as micros';
+  if (!moved) {
+    // Asked first: what is not there any more by then is among the keys.
+    const old = await db.query<{ event_id: string; micros: string }>(
+      `select event_id, ${micros} from event_identity where tenant_id = $1 and event_id = any ($2::uuid[])`,
+      [tenantId, ids],
+    );
+    for (const row of old.rows) claimed.set(row.event_id, Number(row.micros));
+  }
   const { rows } = await db.query<{ key: string; micros: string }>(
     KEY_COLUMNS.map(
       (column, slot) =>
@@ -101,14 +110,16 @@ export async function claimedAt(
     ofSlot,
   );
   for (const row of rows) claimed.set(idOf.get(row.key)!, Number(row.micros));
-  if (!moved) {
-    const old = await db.query<{ event_id: string; micros: string }>(
-      `select event_id, ${micros} from event_identity where tenant_id = $1 and event_id = any ($2::uuid[])`,
-      [tenantId, ids],
-    );
-    for (const row of old.rows) if (!claimed.has(row.event_id)) claimed.set(row.event_id, Number(row.micros));
-  }
   return claimed;
+}
+
+/**
+ * Whether an event that was received at one moment (µs) is the one whose id was claimed at another: at the same, or, of ids that
+ * were counted before there were keys, in the same minute (`move_identities`). Past its horizon an id may be claimed again.
+ */
+export function isOfClaim(receivedMicros: number, claimedMicros: number): boolean {
+  const minute = (micros: number) => Math.floor(micros / MINUTE_MICROS);
+  return receivedMicros <= claimedMicros && minute(receivedMicros) === minute(claimedMicros);
 }
 
 /** Looks through stretches of time, and adds what is found. */
@@ -142,7 +153,7 @@ async function search(
       // Past its horizon an id may have been counted more than once.
       const same =
         event.tsMicros === undefined
-          ? Number(row.received_micros) === event.receivedMicros
+          ? isOfClaim(Number(row.received_micros), event.receivedMicros)
           : tsMicros === event.tsMicros;
       if (same && !found.has(row.event_id)) {
         found.set(row.event_id, {

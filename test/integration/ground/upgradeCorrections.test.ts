@@ -4,7 +4,7 @@ import { createKey } from '../../../src/access/tenancy/keys.ts';
 import { migrate } from '../../../src/ground/db/migrate.ts';
 import { createEmptyDatabase, describeEngine, type TestDatabase } from '../../support/database.ts';
 import { PreviousVersion } from '../../support/previousVersion.ts';
-import { startServiceOn } from '../../support/service.ts';
+import { startServiceOn, until } from '../../support/service.ts';
 import { anEvent } from '../../support/traffic.ts';
 
 const HOUR = 3_600_000;
@@ -55,6 +55,11 @@ describeEngine('an upgrade to corrections', () => {
       expect(answer.body).toMatchObject({ events: 1, windows: 1, unknown: [] });
     };
     expect(await tokens()).toBe(21);
+    // From then on ids of the same minute look as young as the youngest of them.
+    await until(
+      async () =>
+        (await t.sql.query('select from identity_move where finished_at is not null')).rowCount === 1,
+    );
     await correct('void', { ids: [inTime.eventId] });
     expect(await tokens()).toBe(20);
     await correct('amend', { events: [{ ...late, metadata: { tokens: 50 } }] });
