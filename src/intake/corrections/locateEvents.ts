@@ -68,7 +68,9 @@ export async function locateEvents(
 }
 
 function stretchAround(ms: number, reachMs: number): Stretch {
-  return { from: Math.floor(ms) - reachMs, to: Math.floor(ms) + 1 + Math.min(reachMs, AHEAD_MS) };
+  // Whoever's clock was wrong when it was stored: the last search leaves nothing out.
+  const ahead = Number.isFinite(reachMs) ? Math.min(reachMs, AHEAD_MS) : reachMs;
+  return { from: Math.floor(ms) - reachMs, to: Math.floor(ms) + 1 + ahead };
 }
 
 /** @returns how far back (ms) single events are kept, or -Infinity. */

@@ -249,6 +249,18 @@ describeEngine('corrections', () => {
     const { id, key } = await t.tenant();
     const events = [0.001, 0.2, 3, 26].map((days) => anEvent({ timestamp: iso(Date.now() - days * DAY) }));
     await post(key, ...events);
+    // Stored when the clock of the database was two days behind.
+    const ahead = anEvent();
+    await post(key, ahead);
+    await t.sql.query(
+      `with stored as (select received_at from event where event_id = $1), claimed as (
+         update event_key set received_at = received_at - interval '2 days'
+         where received_at = (select received_at from stored)
+       )
+       update event set received_at = received_at - interval '2 days' where event_id = $1`,
+      [ahead.eventId],
+    );
+    expect(await done(key, 'void', { ids: [ahead.eventId] })).toMatchObject({ events: 1 });
     const forgotten = anEvent({ timestamp: iso(Date.now() - 2 * DAY) });
     await post(key, forgotten);
     const found = await t.call('GET', `/v1/events/${events[3]!.eventId}`, { key });
