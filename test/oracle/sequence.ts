@@ -547,7 +547,8 @@ export class Sequence {
   private async unfinished(until: number): Promise<boolean> {
     const rollups =
       this.world.database.engine === 'timescale'
-        ? 'refreshed_30s < closed_until or exists (select from late_window where stale)'
+        ? // Of a window that is open a correction is seen without a refresh.
+          'refreshed_30s < closed_until or exists (select from late_window where stale and bucket < closed_until)'
         : '(select folded_until from usage_fold) < closed_until';
     const { rows } = await this.world.sql.query(
       `select closed_until < $1 or announced_until < closed_until or ${rollups}

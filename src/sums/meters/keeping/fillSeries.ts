@@ -136,7 +136,7 @@ async function startOfStep(client: pg.ClientBase, series: Filling, pace: FillPac
   const { rows } = await client.query<{ oldest: string | null; newest: string; covered: string }>(
     `select extract(epoch from (select min(ts) from event)) * 1000 as oldest,
        extract(epoch from greatest(now(), (select max(ts) from event))) * 1000 as newest,
-       case when exists (select from late_window where activity_revision < revision) then 'Infinity'
+       case when exists (select from late_window where activity_revision < revision and bucket < covered_until) then 'Infinity'
             else extract(epoch from covered_from) * 1000 end as covered
      from window_coverage`,
   );
