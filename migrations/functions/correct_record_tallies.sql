@@ -1,15 +1,17 @@
--- revision 1, aa7f97bc3150
+-- revision 1, 42827c3613fa
 /*
  * Takes records out of what messages tell of those before, and puts records into it:
  * [{customer, key, type, value, ts, received, counts}].
  *
  * What was there before somebody listened is in record_history, as far as that is filled, and in tallies that have taken it
  * over; what came later is in tallies. By who has the advisory lock of the history and the batches' shared one; tallies in
- * the order in which batches lock them. The last time of a key that has lost a record is looked up.
+ * the order in which batches lock them, also those that a batch under way begins, which has read what was before
+ * (correct_usage_tallies). The last time of a key that has lost a record is looked up.
  */
 create or replace function correct_record_tallies(tenant text, records jsonb) returns void
 language plpgsql set jit = off set plan_cache_mode = force_custom_plan as $$
 declare
+  me uuid := gen_random_uuid();
   now_epoch bigint;
   fill record_fill;
 begin
@@ -17,7 +19,14 @@ begin
   if not found then return; end if;
   select * into fill from record_fill where tenant_id = tenant and epoch = now_epoch;
 
-  -- Of keys that nobody has told of, what no tally will find by itself.
+  insert into record_tally as t (tenant_id, customer_id, reference_key, epoch, begun_by, count, total, last_time, history)
+  select tenant, r.customer, r.key, now_epoch, me, 0, 0, null, false
+  from jsonb_to_recordset(records) as r (customer text, key text)
+  group by r.customer, r.key
+  order by r.customer collate "C", r.key collate "C"
+  on conflict (tenant_id, customer_id, reference_key) do update set count = t.count;
+
+  -- Of keys that nobody has told of, there stays what no tally will find by itself.
   insert into record_tally as t (tenant_id, customer_id, reference_key, epoch, begun_by, count, total, last_time, history)
   select tenant, r.customer, r.key, now_epoch, gen_random_uuid(), 0, 0, null, false
   from jsonb_to_recordset(records)
@@ -33,11 +42,12 @@ begin
     total = case when t.epoch = excluded.epoch then t.total else 0 end,
     last_time = case when t.epoch = excluded.epoch then t.last_time end;
 
-  perform from record_tally t
-  where t.tenant_id = tenant and (t.customer_id, t.reference_key) in (
-    select r.customer, r.key from jsonb_to_recordset(records) as r (customer text, key text))
-  order by t.customer_id, t.reference_key
-  for update;
+  delete from record_tally t
+  where t.tenant_id = tenant and t.begun_by = me and (t.customer_id, t.reference_key) in (
+    select r.customer, r.key from jsonb_to_recordset(records)
+      as r (customer text, key text, received timestamptz, counts boolean)
+    group by r.customer, r.key
+    having not coalesce(bool_or(r.counts and r.received >= coalesce(fill.received_before, '-infinity')), false));
 
   with moved as (
     select r.customer, r.key, r.ts, r.counts, r.received < coalesce(fill.received_before, '-infinity') as before,

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { TenantContext } from '../../access/tenancy/tenantContext.ts';
 import type { Queryable } from '../../ground/db/queryable.ts';
 import { formatTimestamp } from '../../model/timestamp.ts';
@@ -104,30 +105,38 @@ async function* movedEvents(
 }
 
 /**
- * Of rules that compare the greatest value: it is read anew, once the tally is locked, as batches lock those last. Where there is none
- * any more, the tally goes, and begins with the next value.
+ * Of rules that compare the greatest value: it is read anew, once the tally is locked, as batches lock those last; also one that a
+ * batch under way begins, as `correct_usage_tallies` has it. Where there is none any more, the tally goes, and begins with the
+ * next value; so does one that nobody has begun and that finds its past when it begins.
  */
 async function renewGreatest(db: Queryable, context: TenantContext, tallies: TallyKey[]): Promise<void> {
   if (tallies.length === 0) return;
-  const { rows } = await db.query<DefinitionRow & { n: number; series_id: number }>(
-    `with locked as materialized (
-       select t.rule_id, u.n
+  const keys = [
+    tallies.map(({ rule }) => rule),
+    tallies.map(({ customer }) => customer),
+    tallies.map(({ start }) => start),
+    randomUUID(),
+  ];
+  await db.query(
+    `insert into usage_tally as t (rule_id, customer_id, period_start, epoch, begun_by, total)
+     select u.rule, u.customer, u.start, r.epoch, $4, 0
+     from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as u (rule, customer, start)
+     join alert_rule r on r.id = u.rule
+     order by u.rule, u.customer collate "C", u.start
+     on conflict (rule_id, customer_id, period_start) do update set total = t.total`,
+    keys,
+  );
+  const { rows } = await db.query<DefinitionRow & { n: number; passing: boolean; series_id: number }>(
+    `select (n - 1)::int as n, passing, series_id, ${DEFINITION_COLUMNS}
+     from (
+       select u.n, t.begun_by = $4 and u.start <= r.counted_from as passing, m.*
        from unnest($1::uuid[], $2::text[], $3::timestamptz[]) with ordinality as u (rule, customer, start, n)
        join usage_tally t on t.rule_id = u.rule and t.customer_id = u.customer and t.period_start = u.start
        join alert_rule r on r.id = t.rule_id and r.epoch = t.epoch
+       join meter m on m.id = r.meter_id
        where t.crossed is distinct from r.threshold
-       order by t.rule_id, t.customer_id, t.period_start
-       for update of t
-     )
-     select (n - 1)::int as n, series_id, ${DEFINITION_COLUMNS}
-     from (
-       select locked.n, m.* from locked join alert_rule r on r.id = locked.rule_id join meter m on m.id = r.meter_id
      ) as meter`,
-    [
-      tallies.map(({ rule }) => rule),
-      tallies.map(({ customer }) => customer),
-      tallies.map(({ start }) => start),
-    ],
+    keys,
   );
   if (rows.length === 0) return;
   await db.query(`select set_config('tidemark.tenant_id', $1, true)`, [context.tenantId]);
@@ -151,7 +160,7 @@ async function renewGreatest(db: Queryable, context: TenantContext, tallies: Tal
     );
     const total = data[0]?.value ?? null;
     const key = [rule, customer, start];
-    if (total === null) {
+    if (total === null || row.passing) {
       await db.query(
         'delete from usage_tally where rule_id = $1 and customer_id = $2 and period_start = $3',
         key,

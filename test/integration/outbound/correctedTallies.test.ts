@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeEngine } from '../../support/database.ts';
 import { startTestService, type TestService, until } from '../../support/service.ts';
@@ -105,6 +106,91 @@ describeEngine('tallies after corrections', () => {
     await correct(key, 'restore', { ids: [a.eventId, b.eventId] });
     await post(key, event(1));
     expect(await tally()).toEqual([{ total: '90' }]);
+  });
+
+  it('one that a batch under way begins, which has read what was before', async () => {
+    const { id, key } = await t.tenant();
+    const meter = { slug: 'peak', eventType: 'api.request', aggregation: 'max', value: '$.size' };
+    await send(key, '/v1/meters', meter, 201);
+    const at = Date.now() - HOUR;
+    const event = (amount: number) => ({
+      ...anEvent({
+        timestamp: iso(at),
+        metadata: { tokens: amount, size: amount } as ClientEvent['metadata'],
+      }),
+      ...{ eventType: 'positive', reference: 'r', value: String(amount), apiEndpoint: undefined },
+    });
+    const sizes = (amount: number) => ({ ...event(amount), eventType: 'api.request' });
+    const [a, b, big, small] = [event(5), event(3), sizes(90), sizes(70)];
+    await post(key, a, b, big, small);
+    await listen(key, 'usage.threshold', 'record.processed');
+    await until(async () => {
+      const { rows } = await t.sql.query('select whole from record_fill where tenant_id = $1', [id]);
+      return rows[0]?.whole === true;
+    });
+    const of = { kind: 'usage', period: 'month', threshold: '1000' };
+    const month = (n: number) => iso(Date.UTC(new Date(at).getUTCFullYear(), new Date(at).getUTCMonth() + n));
+    const usage = [];
+    for (const [n, what] of [{ measure: 'tokens' }, { meter: 'peak' }].entries()) {
+      const { id: rule } = await send(key, '/v1/alert-rules', { ...of, ...what }, 201);
+      usage.push({ n, rule, customer: 'customer-1', start: month(0), end: month(1), add: '1' });
+    }
+    const record = { n: 2, tenant: id, customer: 'customer-1', key: '=r', type: 'positive', value: '1' };
+    const facts = { usage, records: [{ ...record, ts: iso(at), body: {} }], ready: [], quiet: 'true' };
+    const batch = new pg.Client(t.database.url);
+    await batch.connect();
+    try {
+      await batch.query('begin');
+      await batch.query('select write_messages($1)', [JSON.stringify(facts)]);
+      const voiding = correct(key, 'void', { ids: [a.eventId, big.eventId] });
+      await until(async () => {
+        const { rows } = await t.sql.query(
+          `select from pg_locks l join pg_stat_activity a using (pid)
+           where not l.granted and l.locktype = 'transactionid' and a.application_name like '%corrections%'`,
+        );
+        return rows.length === 1;
+      });
+      await batch.query('commit');
+      expect(await voiding).toMatchObject({ events: 2 });
+    } finally {
+      await batch.end();
+    }
+    const { rows: tallies } = await t.sql.query(
+      `select coalesce(r.measure, 'peak') as what, t.total::float8 as total
+       from usage_tally t join alert_rule r on r.id = t.rule_id where r.tenant_id = $1 order by r.meter_id nulls first`,
+      [id],
+    );
+    expect(tallies.map(({ total }) => total)).toEqual([5 + 3 + 90 + 70 + 1 - 5 - 90, 70]);
+    const { rows: records } = await t.sql.query(
+      'select count::int as count, total::float8 as total from record_tally where tenant_id = $1',
+      [id],
+    );
+    expect(records).toEqual([{ count: 2, total: 5 + 3 + 1 - 5 }]);
+  });
+
+  it('a greatest value that is void and counts again, of a period that no batch looks back into', async () => {
+    const { id, key } = await t.tenant();
+    const meter = { slug: 'peak', eventType: 'api.request', aggregation: 'max', value: '$.size' };
+    await send(key, '/v1/meters', meter, 201);
+    await listen(key, 'usage.threshold');
+    const rule = { kind: 'usage', period: 'hour', threshold: '100', meter: 'peak' };
+    await send(key, '/v1/alert-rules', rule, 201);
+    await t.sql.query(
+      `update alert_rule set counted_from = counted_from - interval '2 days' where tenant_id = $1`,
+      [id],
+    );
+    const event = (size: number) =>
+      anEvent({ timestamp: iso(Date.now() - HOUR), metadata: { size } as ClientEvent['metadata'] });
+    const a = event(90);
+    await post(key, a);
+    await correct(key, 'void', { ids: [a.eventId] });
+    await correct(key, 'restore', { ids: [a.eventId] });
+    await post(key, event(1));
+    const { rows } = await t.sql.query(
+      'select t.total::float8 as total from usage_tally t join alert_rule r on r.id = t.rule_id where r.tenant_id = $1',
+      [id],
+    );
+    expect(rows).toEqual([{ total: 90 }]);
   });
 
   it.each([['before'], ['after']])('records of before, where somebody listens %s they came', async (when) => {
