@@ -341,15 +341,15 @@ describeEngine(`alert rules of costs (SEED=${seed})`, () => {
   });
 
   it.each([
-    ['no currency', { ...usage }, '/currency', 'custom'],
+    ['no currency', { ...usage }, '/currency', 'required'],
     ['a currency in small letters', { ...usage, currency: 'usd' }, '/currency', 'invalid_format'],
     ['a currency of four letters', { ...usage, currency: 'USDC' }, '/currency', 'invalid_format'],
     ['a symbol', { ...usage, currency: '$' }, '/currency', 'invalid_format'],
     ['a currency that is no text', { ...usage, currency: 840 }, '/currency', 'invalid_type'],
     ['a currency of null', { ...usage, currency: null }, '/currency', 'invalid_type'],
-    ['a currency with tokens', { ...usage, measure: 'tokens', currency: 'USD' }, '/currency', 'custom'],
-    ['a currency with a meter', { kind: 'event', meter: 'm', currency: 'USD' }, '/currency', 'custom'],
-    ['no currency of an event', { kind: 'event', field: 'cost' }, '/currency', 'custom'],
+    ['a currency with tokens', { ...usage, measure: 'tokens', currency: 'USD' }, '/currency', 'not_allowed'],
+    ['a currency with a meter', { kind: 'event', meter: 'm', currency: 'USD' }, '/currency', 'not_allowed'],
+    ['no currency of an event', { kind: 'event', field: 'cost' }, '/currency', 'required'],
   ])('are refused with %s, and nothing is stored', async (name, body, pointer, code) => {
     const { id, key } = await t.tenant();
     const sent = { ...body, ...(name === 'no currency' && { currency: undefined }), threshold: 1 };
