@@ -211,7 +211,7 @@ function encodeRest({ metadata, misfits }: Draft, onDoubt: EventRules['onDoubt']
   for (const key in metadata) {
     const role = ROLES.get(key);
     if (role === 'column' && !misfits?.has(key)) continue;
-    if (role === 'usage' && typeof metadata[key] === 'object') mayHoldUsage = true; // null too
+    if (role === 'usage') mayHoldUsage = true;
     rest ??= Object.create(null) as Record<string, unknown>;
     rest[key] = metadata[key];
   }

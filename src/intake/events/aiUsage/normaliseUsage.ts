@@ -13,7 +13,7 @@ export interface NormalisedUsage extends AiUsageVerdict {
   faults: UsageFault[];
 }
 
-/** The members of metadata in which there may be a usage object, where they are objects. */
+/** The members of metadata in which there may be a usage object. */
 export const USAGE_MEMBERS = [
   ...['usage', 'totalUsage', 'usageMetadata', 'response', 'x_groq'],
   ...['message', 'delta'], // of events of a stream
