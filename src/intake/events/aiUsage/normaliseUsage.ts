@@ -14,10 +14,17 @@ export interface NormalisedUsage extends AiUsageVerdict {
 }
 
 /** The members of metadata in which there may be a usage object. */
-export const USAGE_MEMBERS = [
-  ...['usage', 'totalUsage', 'usageMetadata', 'response', 'x_groq'],
-  ...['message', 'delta'], // of events of a stream
-] as const;
+export const USAGE_MEMBERS = ['usage', 'totalUsage', 'usageMetadata', 'response', 'x_groq'] as const;
+
+/** Of Anthropic's streams the first event, which has all input and hardly any output. */
+const MESSAGE_START = 'message_start';
+/** Of Cohere's streams the last event. */
+const MESSAGE_END = 'message-end';
+
+/** Whether metadata are an event of a stream that has its usage object elsewhere: in `message`, or `delta`. */
+export function isEventOfStream({ type }: Members): boolean {
+  return type === MESSAGE_START || type === MESSAGE_END;
+}
 
 const INPUT_PARTS = ['cachedInputTokens', 'cacheWriteTokens', 'audioInputTokens'] as const;
 const OUTPUT_PARTS = ['reasoningTokens', 'audioOutputTokens'] as const;
@@ -120,11 +127,6 @@ function readAt(response: Members, at: string[], provider: string | null): Readi
   }
   return isUnfinished(response) ? withoutOutput(found) : found;
 }
-
-/** Of Anthropic's streams the first event, which has all input and hardly any output. */
-const MESSAGE_START = 'message_start';
-/** Of Cohere's streams the last event. */
-const MESSAGE_END = 'message-end';
 
 /** Whether a message of Anthropic is that of a stream that goes on: `stop_reason` is null in these alone, the types say. */
 function isUnfinished({ type, stop_reason: reason }: Members): boolean {

@@ -247,10 +247,11 @@ describe('Anthropic', () => {
     it('a message that goes on has no output either, one that has ended has', () => {
       const model = { model: 'claude-opus-4-7' };
       expect(normalised({ response: message })).toEqual({ ...input, ...model, status: 'unknown' });
-      expect(normalised(message)).toEqual({ ...input, ...model, status: 'unknown' });
+      expect(normalised(message)).toEqual({ ...input, status: 'unknown' }); // the model is there already
       const ended = { ...message, stop_reason: 'end_turn', usage: { ...usage, output_tokens: 300 } };
-      const counted = { ...input, ...model, status: 'counted', outputTokens: 300 };
-      for (const metadata of [ended, { response: ended }]) expect(normalised(metadata)).toEqual(counted);
+      const counted = { ...input, status: 'counted', outputTokens: 300 };
+      expect(normalised(ended)).toEqual(counted);
+      expect(normalised({ response: ended })).toEqual({ ...counted, ...model });
     });
 
     it('the last event has all', () => {
@@ -536,7 +537,7 @@ describe('Cohere, streamed', () => {
     };
     for (const event of [end, wire]) {
       expect(normalised(event)).toEqual(counts);
-      expect(normalised({ response: event, provider: 'cohere' })).toEqual(counts);
+      expect(normalised({ response: event })).toEqual(counts);
     }
   });
 
