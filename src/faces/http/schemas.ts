@@ -2,6 +2,7 @@ import { z } from '@hono/zod-openapi';
 import { ERROR_CODES } from '../../model/errors.ts';
 import { numberText } from '../../model/json.ts';
 import { isStorableText } from '../../model/text.ts';
+import { refusal } from './refusal.ts';
 
 /** What is wrong with one event of a body. */
 export const Fault = z.object({ index: z.int(), pointer: z.string(), code: z.string(), message: z.string() });
@@ -99,12 +100,12 @@ export const text = (maxLength: number) =>
   z
     .string()
     .refine((sent) => numberText(sent) === undefined, {
-      error: 'Invalid input: expected string, received number',
+      ...refusal('invalid_type', 'Invalid input: expected string, received number'),
       abort: true,
     })
     .min(1)
     .max(maxLength)
-    .refine(isStorableText, 'must not contain NUL or unpaired surrogates');
+    .refine(isStorableText, refusal('text_invalid', 'must not contain NUL or unpaired surrogates'));
 
 /** A number, or the text of one: with the digits of a number that no double holds (`keepDigits`). */
 export const numeric = (maxLength: number, error: string) =>

@@ -5,7 +5,12 @@ import { isDoubtful, stringifyJson } from '../../model/json.ts';
 import { findUnstorableText } from '../../model/text.ts';
 import { parseTimestamp, timestampFault } from '../../model/timestamp.ts';
 import { COUNTER_INCREMENT, DEFAULT_EVENT_TYPE, type UsageEvent } from '../../model/usageEvent.ts';
-import { type NormalisedUsage, normaliseUsage, USAGE_MEMBERS } from './aiUsage/normaliseUsage.ts';
+import {
+  isEventOfStream,
+  type NormalisedUsage,
+  normaliseUsage,
+  USAGE_MEMBERS,
+} from './aiUsage/normaliseUsage.ts';
 import { MAX_NUMBER_DIGITS, MetadataWalk } from './metadataWalk.ts';
 import { METADATA_FIELDS, type NativeEvent } from './nativeEvent.ts';
 import { pointerTo } from './schemaFaults.ts';
@@ -220,7 +225,7 @@ function encodeRest({ metadata, misfits }: Draft, onDoubt: EventRules['onDoubt']
   if (!walk.enter(rest, MAX_METADATA_DEPTH)) return undefined;
   if (walk.tooLong) return { ...NO_REST, tooLong: walk.tooLong.reverse() };
   if (walk.doubtful) onDoubt?.();
-  if (!mayHoldUsage) {
+  if (!mayHoldUsage && !isEventOfStream(metadata!)) {
     const text = stringifyJson(rest);
     return text.length + walk.longer > MAX_METADATA_LENGTH ? undefined : { text, rest };
   }

@@ -13,7 +13,7 @@ import { readCsv } from './readCsv.ts';
 import { readJson } from './readJson.ts';
 import { MAX_LINE_BYTES, readLines } from './readLines.ts';
 import { readNdjson } from './readNdjson.ts';
-import type { LastRow, Row } from './row.ts';
+import type { LastRow, Row, RowFault } from './row.ts';
 import { filePrefix, rowId } from './rowId.ts';
 import { startingWith } from './startingWith.ts';
 import { likelyFormat, type TimeFormat, UNIT_NAMES } from './timeFormat.ts';
@@ -81,7 +81,9 @@ export async function openSource(options: SourceOptions): Promise<Source> {
     const earlierPrefix = prefixFor(null);
     const toEvent = (row: Row<unknown>): EventVerdict => {
       if (row.fault) return { faults: [{ index: row.line, ...row.fault }] };
-      const event = toNative(row.values);
+      const misread: RowFault[] = [];
+      const event = toNative(row.values, (fault) => misread.push(fault));
+      if (misread.length > 0) return { faults: misread.map((fault) => ({ index: row.line, ...fault })) };
       if (isRecord(event)) event.eventId ??= source.idOf(row);
       const now = Date.now();
       const rules = {
@@ -249,9 +251,13 @@ function checkCompleteness({ columns }: Mapping, constants: Constants): void {
   }
 }
 
-function csvEvent({ mapping, constants, timeFormat }: SourceOptions, header: string[], guarded: boolean) {
+function csvEvent(
+  { mapping, constants, timeFormat = 'iso' }: SourceOptions,
+  header: string[],
+  guarded: boolean,
+) {
   const places = locateColumns(mapping, header);
-  return (values: unknown) =>
+  return (values: unknown, onFault: (fault: RowFault) => void) =>
     mappedEvent(
       mapping,
       constants,
@@ -260,18 +266,19 @@ function csvEvent({ mapping, constants, timeFormat }: SourceOptions, header: str
         return guarded ? unguard(cell) : cell;
       },
       timeFormat,
+      onFault,
     );
 }
 
 /** With a mapping each line is any object, its columns at the top or in `metadata`; else it is a native event. */
-function jsonEvent({ mapping, constants, timeFormat }: SourceOptions) {
+function jsonEvent({ mapping, constants, timeFormat = 'iso' }: SourceOptions) {
   if (!isMapped(mapping)) return (line: unknown) => completedEvent(line, constants, timeFormat);
-  return (line: unknown) => {
+  return (line: unknown, onFault: (fault: RowFault) => void) => {
     if (!isRecord(line)) return line;
     const inner = isRecord(line.metadata) ? line.metadata : {};
     const cell = (column: string) =>
       Object.hasOwn(line, column) ? line[column] : Object.hasOwn(inner, column) ? inner[column] : undefined;
-    return mappedEvent(mapping, constants, cell, timeFormat);
+    return mappedEvent(mapping, constants, cell, timeFormat, onFault);
   };
 }
 

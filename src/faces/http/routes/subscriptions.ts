@@ -18,6 +18,7 @@ import {
   readOfTenant,
   thingOfTenant,
 } from '../ofTenant.ts';
+import { refusal } from '../refusal.ts';
 import { conflict, id, json, jsonPage, security, text, thingFailures } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
@@ -95,9 +96,14 @@ const postSubscription = createRoute({
         customers,
         description,
       })
-      .refine((body) => (body.url === undefined) !== (body.stream === undefined), {
-        error: 'give one of url and stream',
-      })
+      .refine(
+        ({ url, stream }) => url !== undefined || stream !== undefined,
+        refusal('required', 'give one of url and stream'),
+      )
+      .refine(
+        ({ url, stream }) => url === undefined || stream === undefined,
+        refusal('not_allowed', 'give one of url and stream'),
+      )
       .openapi({ example: { stream: 'tidemark:messages', messageTypes: ['record.processed'] } }),
     json(NewSubscription, 'The subscription with its secret'),
   ),

@@ -88,6 +88,11 @@ describe('a member called usage that is about something else is what it always w
     [{ response: null, provider: 'openai' }],
     [{ provider: 'openai', cachedInputTokens: -5, usageStatus: 'mine' }],
     [{ usage: null, inputTokens: 5 }],
+    [{ message: 'hello', delta: 5 }],
+    [{ message: { usage: CHAT }, delta: { usage: CHAT } }],
+    [{ type: 'message_start', message: 'hello', delta: null }],
+    [{ type: 'message-end', delta: 'b' }],
+    [{ type: 'message', stop_reason: null }],
     [{ usage: '{"prompt_tokens":5}' }],
   ])('%j', (metadata) => {
     const { aiUsage, metadata: kept, tokens } = stored(metadata);
@@ -223,6 +228,16 @@ describe('refuses', () => {
         usage: { input_tokens: 1, output_tokens: 1, iterations: [{ type: 'compaction', input_tokens: -1 }] },
       },
       '/usage/iterations/0/input_tokens',
+    ],
+    [
+      'within the events of a stream',
+      { type: 'message-end', delta: { usage: { tokens: { input_tokens: -1 } } } },
+      '/delta/usage/tokens/input_tokens',
+    ],
+    [
+      'within its first one',
+      { response: { type: 'message_start', message: usage({ prompt_tokens: -1 }) } },
+      '/response/message/usage/prompt_tokens',
     ],
     ['within a response', { response: usage({ prompt_tokens: -1 }) }, '/response/usage/prompt_tokens'],
     [
@@ -385,6 +400,10 @@ const anyMetadata = fc.record(
     usageMetadata: fc.oneof(anyUsage, ofShape),
     totalUsage: ofShape,
     response: fc.record({ usage: fc.oneof(anyUsage, ofShape), model: fc.string() }, { requiredKeys: [] }),
+    type: fc.constantFrom('message', 'message_start', 'message_delta', 'message-end'),
+    stop_reason: fc.constantFrom(null, 'end_turn'),
+    message: fc.record({ usage: fc.oneof(anyUsage, ofShape), model: fc.string() }, { requiredKeys: [] }),
+    delta: fc.record({ usage: fc.oneof(anyUsage, ofShape) }, { requiredKeys: [] }),
     provider: fc.constantFrom(...SHAPES_OF_PROVIDER.keys(), 'somebody', null),
     inputTokens: fc.constantFrom(0, 500, null),
     outputTokens: fc.constantFrom(0, 500, null),
@@ -454,7 +473,9 @@ describe('whatever is sent', () => {
         fc.dictionary(fc.constantFrom('usage', 'response', 'x_groq', ...names), fc.jsonValue()),
         (any) => {
           const nested = { usage: any, response: { response: any, usage: any }, x_groq: any };
-          for (const metadata of [any, nested]) normaliseUsage(metadata as never, () => false);
+          const start = { type: 'message_start', message: any };
+          const end = { type: 'message-end', delta: any, response: { ...start, delta: { usage: any } } };
+          for (const metadata of [any, nested, start, end]) normaliseUsage(metadata as never, () => false);
         },
       ),
     );
