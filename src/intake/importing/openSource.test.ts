@@ -29,9 +29,11 @@ async function read(content: string, options: Partial<SourceOptions> = {}) {
     ...options,
   });
   const found: [number, string][] = [];
-  for await (const row of source.rows) {
-    const { event, faults } = source.toEvent(row);
-    found.push([row.line, event ? event.value! : faults[0]!.code]);
+  for await (const block of source.rows) {
+    for (const row of block) {
+      const { event, faults } = source.toEvent(row);
+      found.push([row.line, event ? event.value! : faults[0]!.code]);
+    }
   }
   await source.input.close();
   return { format: source.format, found };
