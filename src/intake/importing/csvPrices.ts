@@ -15,7 +15,7 @@ export function csvPrices(text: string): { prices: PriceTerms[]; faults: string[
   const faults: string[] = [];
   const prices: PriceTerms[] = [];
   let header: string[] | null = null;
-  let record = new CsvRecord(',');
+  const record = new CsvRecord(',');
   let began = 0;
   for (const [i, withEnd] of text
     .replace(/^\u{feff}/u, '')
@@ -30,7 +30,6 @@ export function csvPrices(text: string): { prices: PriceTerms[]; faults: string[
     if (state === 'more') continue;
     const { fields } = record;
     const at = `line ${began}`;
-    record = new CsvRecord(',');
     began = 0;
     if (state === 'invalid') faults.push(`${at}: text behind a closing quote`);
     else if (header === null) {

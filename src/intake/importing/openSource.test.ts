@@ -29,9 +29,11 @@ async function read(content: string, options: Partial<SourceOptions> = {}) {
     ...options,
   });
   const found: [number, string][] = [];
-  for await (const row of source.rows) {
-    const { event, faults } = source.toEvent(row);
-    found.push([row.line, event ? event.value! : faults[0]!.code]);
+  for await (const block of source.rows) {
+    for (const row of block) {
+      const { event, faults } = source.toEvent(row);
+      found.push([row.line, event ? event.value! : faults[0]!.code]);
+    }
   }
   await source.input.close();
   return { format: source.format, found };
@@ -121,7 +123,7 @@ describe('CSV with a column of JSON', () => {
       aheadMs: 0,
     });
     const found = [];
-    for await (const row of source.rows) found.push(source.toEvent(row));
+    for await (const rows of source.rows) found.push(...rows.map((row) => source.toEvent(row)));
     await source.input.close();
     return found;
   }

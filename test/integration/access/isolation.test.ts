@@ -175,6 +175,7 @@ describeEngine('the reading role', () => {
       'truncate event',
       `select enter_batch('infinity', 0)`,
       `select mark_late_windows('[]')`,
+      `select revise_windows('{}', '{}', '{}', '{}')`,
       `select register_customers('[]')`,
       `select close_windows('0', '1s', '1s')`,
       'select announce_closed_windows(1)',

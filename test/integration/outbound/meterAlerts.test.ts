@@ -161,7 +161,12 @@ describeEngine(`alert rules of meters (SEED=${seed})`, () => {
     ],
     ['a count of each event', { kind: 'event', meter: 'count' }, '/meter', 'aggregation_not_comparable'],
     ['a set of each event', { kind: 'event', meter: 'uniquecount' }, '/meter', 'aggregation_not_comparable'],
-    ['a measure beside it', { kind: 'usage', period: 'day', meter: 'sum', measure: 'calls' }, '', 'not_allowed'],
+    [
+      'a measure beside it',
+      { kind: 'usage', period: 'day', meter: 'sum', measure: 'calls' },
+      '',
+      'not_allowed',
+    ],
     ['a field beside it', { kind: 'event', meter: 'sum', field: 'value' }, '', 'not_allowed'],
     ['neither', { kind: 'event' }, '', 'required'],
     ['a type beside it', { kind: 'event', meter: 'sum', eventType: 'x' }, '/eventType', 'not_allowed'],
