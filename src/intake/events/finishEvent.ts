@@ -217,8 +217,10 @@ function encodeRest({ metadata, misfits }: Draft, onDoubt: EventRules['onDoubt']
     const role = ROLES.get(key);
     if (role === 'column' && !misfits?.has(key)) continue;
     if (role === 'usage') mayHoldUsage = true;
+    const value = metadata[key];
+    if (value === undefined) continue;
     rest ??= Object.create(null) as Record<string, unknown>;
-    rest[key] = metadata[key];
+    rest[key] = value;
   }
   if (rest === null) return NO_REST;
   const walk = new MetadataWalk();
