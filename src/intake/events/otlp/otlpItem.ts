@@ -1,11 +1,13 @@
+import type { Wanted } from './conventions.ts';
+
 /** A value that is of none of the types of OTLP's AnyValue, or of one that means nothing here: a map, bytes. */
 export const UNREADABLE = Symbol('a value that cannot be read');
 
 /** The value of an attribute. An integer that a double does not hold is a bigint. */
 export type AttributeValue = string | number | bigint | boolean | string[] | typeof UNREADABLE;
 
-/** Those attributes that somebody asks for, by their keys; the last one of a key counts. */
-export type Attributes = Readonly<Record<string, AttributeValue>>;
+/** Those attributes that somebody asks for, by their numbers (conventions.ts); the last one of a key counts. */
+export type Attributes = readonly (AttributeValue | undefined)[];
 
 /** What OTLP calls a signal: what an export is of. */
 export type Signal = 'traces' | 'logs';
@@ -42,11 +44,11 @@ export interface OtlpItem {
 /** Told of one item after the other, so that no export is ever there as objects all at once. */
 export type OnItem = (item: OtlpItem) => void;
 
-const NONE: Attributes = Object.freeze(Object.create(null) as Record<string, AttributeValue>);
+const NONE: Attributes = Object.freeze([]);
 
 /** @returns attributes to be filled. */
-export function newAttributes(): Record<string, AttributeValue> {
-  return Object.create(null) as Record<string, AttributeValue>;
+export function newAttributes({ numbers }: Wanted): (AttributeValue | undefined)[] {
+  return new Array<AttributeValue | undefined>(numbers.size).fill(undefined);
 }
 
 /** An item of which nothing is known yet. */
