@@ -80,12 +80,12 @@ class Verdicts {
   private readonly faults: EventFault[] = [];
   private readonly paths: string[] = [];
 
-  take({ path }: OtlpItem, { event, faults }: EventVerdict): void {
+  take({ list, position }: OtlpItem, { event, faults }: EventVerdict): void {
     if (event) {
       this.events.push(event);
       this.indexes.push(this.total);
     } else this.faults.push(...faults);
-    this.paths.push(path);
+    this.paths.push(`${list}/${position}`);
     this.total++;
   }
 

@@ -51,3 +51,15 @@ export function endOf(reader: Reader): number {
   if (end > reader.len) throw new Error('a message is cut off');
   return end;
 }
+
+/**
+ * A string, with U+FFFD in the place of what is no UTF-8.
+ *
+ * @throws {Error} where it ends behind the end of the body, which protobufjs overlooks.
+ */
+export function readText(reader: Reader): string {
+  const end = endOf(reader);
+  const from = reader.pos;
+  reader.pos = end;
+  return (reader.buf as Buffer).toString('utf8', from, end);
+}

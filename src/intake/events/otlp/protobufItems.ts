@@ -1,12 +1,12 @@
 import {
   idFromHex,
-  newAttributes,
+  type NewAttributes,
   type OtlpItem,
   SPAN_ID_BYTES,
   STATUS_ERROR,
   TRACE_ID_BYTES,
 } from './otlpItem.ts';
-import { eachField, endOf, fieldOf, mustEndAt, of, type Reader, tag } from './protobufFields.ts';
+import { eachField, endOf, fieldOf, mustEndAt, of, type Reader, readText, tag } from './protobufFields.ts';
 import type { ProtobufKeys } from './protobufKeys.ts';
 import { readAttribute, readPlain } from './protobufValues.ts';
 
@@ -39,7 +39,7 @@ const RECORD = {
 
 /** Reads a span. @throws {Error} where it is none. */
 export function readSpan(reader: Reader, end: number, item: OtlpItem, keys: ProtobufKeys): void {
-  let attributes: ReturnType<typeof newAttributes> | undefined;
+  let attributes: NewAttributes | undefined;
   while (reader.pos < end) {
     const field = fieldOf(reader);
     switch (field) {
@@ -59,8 +59,7 @@ export function readSpan(reader: Reader, end: number, item: OtlpItem, keys: Prot
         item.end = readNanos(reader);
         break;
       case SPAN.attribute:
-        attributes ??= newAttributes(keys.wanted);
-        readAttribute(reader, keys, attributes);
+        attributes = readAttribute(reader, keys, attributes);
         break;
       case SPAN.status:
         readStatus(reader, item);
@@ -76,7 +75,7 @@ export function readSpan(reader: Reader, end: number, item: OtlpItem, keys: Prot
 function readStatus(reader: Reader, item: OtlpItem): void {
   eachField(reader, endOf(reader), (part) => {
     if (part === STATUS.code) item.failed = reader.int32() === STATUS_ERROR;
-    else if (part === STATUS.message) item.statusMessage = reader.string();
+    else if (part === STATUS.message) item.statusMessage = readText(reader);
     else return false;
     return true;
   });
@@ -84,7 +83,7 @@ function readStatus(reader: Reader, item: OtlpItem): void {
 
 /** Reads a log record. @throws {Error} where it is none. */
 export function readRecord(reader: Reader, end: number, item: OtlpItem, keys: ProtobufKeys): void {
-  let attributes: ReturnType<typeof newAttributes> | undefined;
+  let attributes: NewAttributes | undefined;
   let time = '';
   let observed = '';
   while (reader.pos < end) {
@@ -103,8 +102,7 @@ export function readRecord(reader: Reader, end: number, item: OtlpItem, keys: Pr
         item.spanId = readId(reader, SPAN_ID_BYTES);
         break;
       case RECORD.attribute:
-        attributes ??= newAttributes(keys.wanted);
-        readAttribute(reader, keys, attributes);
+        attributes = readAttribute(reader, keys, attributes);
         break;
       case RECORD.body:
         item.body = readPlain(reader, endOf(reader), MAX_DEPTH);

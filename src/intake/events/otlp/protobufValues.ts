@@ -1,6 +1,6 @@
 import { JsonNumber } from '../../../model/json.ts';
-import { type AttributeValue, UNREADABLE } from './otlpItem.ts';
-import { eachField, endOf, fieldOf, mustEndAt, of, type Reader, tag } from './protobufFields.ts';
+import { type AttributeValue, type NewAttributes, newAttributes, UNREADABLE } from './otlpItem.ts';
+import { eachField, endOf, fieldOf, mustEndAt, of, type Reader, readText, tag } from './protobufFields.ts';
 import type { ProtobufKeys } from './protobufKeys.ts';
 
 /*
@@ -15,12 +15,17 @@ const KEY = of(1);
 const VALUE = of(2);
 const VALUES = of(1);
 
-/** Takes what is wanted of a KeyValue. @returns true: it has been read, or passed over. */
+/**
+ * Takes what is wanted of a KeyValue.
+ *
+ * @param attributes where it goes; undefined: nothing has been taken so far.
+ * @returns the same, made where there has come something to take.
+ */
 export function readAttribute(
   reader: Reader,
   keys: ProtobufKeys,
-  attributes: (AttributeValue | undefined)[],
-): true {
+  attributes: NewAttributes | undefined,
+): NewAttributes | undefined {
   const end = endOf(reader);
   let number: number | undefined;
   let from = -1;
@@ -38,12 +43,14 @@ export function readAttribute(
     } else reader.skipType(field & 7);
   }
   mustEndAt(reader, end);
-  if (from === -1 || number === undefined) return true;
+  if (from === -1 || number === undefined) return attributes;
   reader.pos = from;
   const value = readValue(reader, until);
   reader.pos = end;
-  if (value !== undefined) attributes[number] = value;
-  return true;
+  if (value === undefined) return attributes;
+  const taken = attributes ?? newAttributes(keys.wanted);
+  taken[number] = value;
+  return taken;
 }
 
 function readValue(reader: Reader, end: number): AttributeValue | undefined {
@@ -52,7 +59,7 @@ function readValue(reader: Reader, end: number): AttributeValue | undefined {
     const field = fieldOf(reader);
     switch (field) {
       case ANY.string:
-        value = reader.string();
+        value = readText(reader);
         break;
       case ANY.bool:
         value = reader.bool();
@@ -75,7 +82,20 @@ function readValue(reader: Reader, end: number): AttributeValue | undefined {
   return value;
 }
 
+/** Bytes of a varint that are a number of 28 bits: counts of tokens are such. */
+const SHORT = 4;
+
 function readInteger(reader: Reader): number | bigint {
+  const { buf, pos } = reader;
+  let value = 0;
+  for (let i = 0; i < SHORT; i++) {
+    const byte = buf[pos + i]!;
+    value |= (byte & 127) << (7 * i);
+    if (byte < 128) {
+      reader.pos += i + 1;
+      return value;
+    }
+  }
   const { low, high } = reader.int64() as unknown as { low: number; high: number };
   if (high === 0) return low >>> 0;
   const exact = (BigInt(high) << 32n) | BigInt(low >>> 0);
@@ -89,7 +109,7 @@ function readTexts(reader: Reader): string[] {
     if (field !== VALUES) return false;
     eachField(reader, endOf(reader), (part) => {
       if (part !== ANY.string) return false;
-      texts.push(reader.string());
+      texts.push(readText(reader));
       return true;
     });
     return true;
@@ -105,7 +125,7 @@ export function readPlain(reader: Reader, end: number, levels: number): unknown 
     const field = fieldOf(reader);
     switch (field) {
       case ANY.string:
-        value = reader.string();
+        value = readText(reader);
         break;
       case ANY.bool:
         value = reader.bool();
@@ -152,7 +172,7 @@ function readMember(reader: Reader, members: Record<string, unknown>, levels: nu
   let key = '';
   let value: unknown;
   eachField(reader, endOf(reader), (field) => {
-    if (field === KEY) key = reader.string();
+    if (field === KEY) key = readText(reader);
     else if (field === VALUE) value = readPlain(reader, endOf(reader), levels - 1);
     else return false;
     return true;

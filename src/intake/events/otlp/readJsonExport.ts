@@ -9,6 +9,8 @@ import {
   type AttributeValue,
   idFromHex,
   LISTS,
+  type NewAttributes,
+  NO_ATTRIBUTES,
   newAttributes,
   newItem,
   type OnItem,
@@ -38,16 +40,18 @@ export function readJsonExport(received: Buffer, signal: Signal, wanted: Wanted,
   const [outer, middle, inner] = LISTS[signal];
   const document = parse(body);
   if (!isObject(document)) throw new TidemarkError('invalid_request', 'the body must be a JSON object');
+  const readItem = signal === 'traces' ? readSpan : readRecord;
   for (const [i, group] of listOf(document, outer, '').entries()) {
     const base = `/${outer}/${i}`;
     const { resource } = group;
-    const shared = isObject(resource) ? attributesOf(resource.attributes, wanted) : newAttributes(wanted);
+    const shared = isObject(resource) ? attributesOf(resource.attributes, wanted) : NO_ATTRIBUTES;
     for (const [j, scope] of listOf(group, middle, base).entries()) {
       const path = `${base}/${middle}/${j}`;
-      for (const [k, record] of listOf(scope, inner, path).entries()) {
-        const item = newItem(`${path}/${inner}/${k}`, shared);
-        if (signal === 'traces') readSpan(item, record, wanted);
-        else readRecord(item, record, wanted);
+      const list = `${path}/${inner}`;
+      const records = listOf(scope, inner, path);
+      for (let position = 0; position < records.length; position++) {
+        const item = newItem(list, position, shared);
+        readItem(item, records[position]!, wanted);
         onItem(item);
       }
     }
@@ -104,16 +108,18 @@ function digitsOf(value: unknown): string {
 }
 
 function attributesOf(list: unknown, wanted: Wanted): Attributes {
-  const attributes = newAttributes(wanted);
-  if (!Array.isArray(list)) return attributes;
+  let attributes: NewAttributes | undefined;
+  if (!Array.isArray(list)) return NO_ATTRIBUTES;
   for (const entry of list as unknown[]) {
     const number = isObject(entry) ? wanted.numbers.get(entry.key as string) : undefined;
     if (number === undefined) continue;
     const { value: any } = entry as Members;
     const value = isObject(any) ? anyValueOf(any) : undefined;
-    if (value !== undefined) attributes[number] = value;
+    if (value === undefined) continue;
+    attributes ??= newAttributes(wanted);
+    attributes[number] = value;
   }
-  return attributes;
+  return attributes ?? NO_ATTRIBUTES;
 }
 
 /** undefined: it has no value, which is as if it were not there. */

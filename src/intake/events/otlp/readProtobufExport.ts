@@ -1,7 +1,15 @@
 import protobuf from 'protobufjs/minimal.js';
 import { TidemarkError } from '../../../model/errors.ts';
 import type { Wanted } from './conventions.ts';
-import { type Attributes, LISTS, newAttributes, newItem, type OnItem, type Signal } from './otlpItem.ts';
+import {
+  type Attributes,
+  LISTS,
+  type NewAttributes,
+  NO_ATTRIBUTES,
+  newItem,
+  type OnItem,
+  type Signal,
+} from './otlpItem.ts';
 import { eachField, endOf, of, type Reader } from './protobufFields.ts';
 import { readRecord, readSpan } from './protobufItems.ts';
 import { ProtobufKeys } from './protobufKeys.ts';
@@ -47,19 +55,24 @@ function readGroups(reader: Reader, signal: Signal, keys: ProtobufKeys, onItem: 
     if (field !== GROUP) return false;
     const end = endOf(reader);
     // The resource may come behind what is of it.
-    const resource = newAttributes(keys.wanted);
+    let resource: NewAttributes | undefined;
     const from = reader.pos;
     eachField(reader, end, (inside) => {
       if (inside !== RESOURCE) return false;
-      eachField(
-        reader,
-        endOf(reader),
-        (part) => part === RESOURCE_ATTRIBUTE && readAttribute(reader, keys, resource),
-      );
+      eachField(reader, endOf(reader), (part) => {
+        if (part !== RESOURCE_ATTRIBUTE) return false;
+        resource = readAttribute(reader, keys, resource);
+        return true;
+      });
       return true;
     });
     reader.pos = from;
-    readScopes(reader, end, `/${outer}/${group++}`, { signal, keys, resource, onItem });
+    readScopes(reader, end, `/${outer}/${group++}`, {
+      signal,
+      keys,
+      resource: resource ?? NO_ATTRIBUTES,
+      onItem,
+    });
     return true;
   });
 }
@@ -82,11 +95,11 @@ function readScopes(
   let scope = 0;
   eachField(reader, end, (inside) => {
     if (inside !== SCOPE) return false;
-    const path = `${base}/${middle}/${scope++}/${inner}/`;
-    let index = 0;
+    const list = `${base}/${middle}/${scope++}/${inner}`;
+    let position = 0;
     eachField(reader, endOf(reader), (part) => {
       if (part !== ITEM) return false;
-      const item = newItem(path + index++, resource);
+      const item = newItem(list, position++, resource);
       readItem(reader, endOf(reader), item, keys);
       onItem(item);
       return true;
