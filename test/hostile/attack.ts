@@ -45,6 +45,8 @@ export interface AttackReport {
   /** Answers by family and status; 0: the connection was closed without one. */
   answers: Record<string, Record<string, number>>;
   sent: number;
+  /** Events of exports that are stored. */
+  exported: number;
   bystander: { requests: number; slowestMs: number; events: number };
   slow: { opened: number; alive: number };
   /** Bytes: after a tenth of the requests, and at the end. */
@@ -183,6 +185,7 @@ export async function attack(plan: AttackPlan): Promise<AttackReport> {
     faults,
     answers: report,
     sent,
+    exported: exported.stored.size,
     bystander: {
       requests: bystander.requests(),
       slowestMs: Math.round(bystander.slowestMs()),

@@ -72,6 +72,8 @@ const VALUES: readonly Attribute[] = [
   'invoke_agent',
   'LLM',
   `chatcmpl-${'x'.repeat(500)}`,
+  `chatcmpl-${'x'.repeat(24)}\ud83d`,
+  `chatcmpl-${'x'.repeat(24)}\0`,
 ];
 /** What stands in JSON where something else should. */
 const RAW = [
