@@ -126,7 +126,10 @@ async function meterStatement(
   const [found, series] =
     definition.aggregation === 'uniqueCount'
       ? [
-          `found as materialized (select ${windows}, events, counted, members from ${source}), `,
+          `found as materialized (
+             select rows.*, count(*) over (partition by ${['at', ...group].join(', ')}) = 1 as alone
+             from (select ${windows}, events, counted, members from ${source}) as rows
+           ), `,
           uniques(group),
         ]
       : [
@@ -160,18 +163,22 @@ async function meterStatement(
 }
 
 /**
- * Distinct members of each group, over all that its rows hold: levels, parts and events have them each for itself.
+ * Distinct members of each group, over all that its rows hold: levels, parts and events have them each for itself. Of a row
+ * that is alone, they are as many as it has: no row has one twice.
  */
 function uniques(group: string[]): string {
   const own = ['at', ...group].join(', ');
   const same = group.map((column) => ` and sums.${column} is not distinct from members.${column}`).join('');
-  return `select sums.*, coalesce(members.value, 0) as value
+  return `select ${['at', ...group].map((column) => `sums.${column}`).join(', ')}, events, counted,
+         coalesce(of_one, members.value, 0) as value
        from (
-         select ${own}, sum(events) as events, sum(counted) as counted from found group by ${places(group)}
+         select ${own}, sum(events) as events, sum(counted) as counted,
+           sum(cardinality(members)) filter (where alone) as of_one
+         from found group by ${places(group)}
        ) as sums left join (
          select ${own}, count(*) as value
          from (
-           select distinct ${own}, member from found, unnest(members) as member where member is not null
+           select distinct ${own}, member from found, unnest(members) as member where not alone
          ) as one_each
          group by ${places(group)}
        ) as members on sums.at = members.at${same}`;
