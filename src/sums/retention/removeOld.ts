@@ -21,7 +21,10 @@ const NOTHING: Removed = { rows: 0, chunks: 0, more: false };
 /** Tables that follow a relation: rows of a tenant that no answer needs once that is gone. */
 const FOLLOWERS: Partial<Record<Retained, { table: string; only: string }[]>> = {
   event: [{ table: 'activity_calls', only: `and level = '30s'` }],
-  usage_30s: [{ table: 'late_window', only: '' }],
+  usage_30s: [
+    { table: 'late_window', only: '' },
+    { table: 'late_window_sum', only: '' },
+  ],
   usage_1h: ['activity_calls', 'activity_customer', 'activity_users'].map((table) => ({
     table,
     only: `and level = '1h'`,

@@ -20,6 +20,8 @@ const VIEWS = [
   'event',
   'idempotent_increment',
   'late_window',
+  'late_window_sum',
+  'late_window_summed',
   'meter',
   'meter_1d',
   'meter_1h',
@@ -41,7 +43,7 @@ const VIEWS = [
 
 /** Those that show a tenant its own; the others are the same for all. */
 const OF_TENANTS = VIEWS.filter(
-  (view) => !view.startsWith('window_') && view !== 'retention' && view !== 'meter_fold',
+  (view) => !view.startsWith('window_') && !['late_window_summed', 'meter_fold', 'retention'].includes(view),
 );
 
 describeEngine('the reading role', () => {
@@ -84,8 +86,11 @@ describeEngine('the reading role', () => {
     );
     expect((await t.call('POST', '/v1/events', { key: mine.key, body: crowd })).status).toBe(200);
     await until(async () => {
-      const { rows } = await t.sql.query('select count(distinct tenant_id)::int as n from meter_1d');
-      return rows[0].n === 2;
+      const { rows } = await t.sql.query(
+        `select (select count(distinct tenant_id) from meter_1d)::int as metered,
+           (select count(distinct tenant_id) from late_window_sum)::int as late`,
+      );
+      return rows[0].metered === 2 && rows[0].late === 2;
     });
     await t.sql.query('analyze');
     client = new pg.Client(t.database.url);
@@ -180,6 +185,7 @@ describeEngine('the reading role', () => {
       `select close_windows('0', '1s', '1s')`,
       'select announce_closed_windows(1)',
       `select cover_activity('1s', 1)`,
+      'select sum_late_windows()',
       'create table public.mine (x int)',
       'create view tenant_data.more as select 1',
     ]) {

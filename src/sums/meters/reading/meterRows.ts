@@ -18,7 +18,7 @@ const RAW_COLUMNS = {
   latest_at: 'case when value is not null then ts end',
   latest_id: 'case when value is not null then event_id end',
   latest: 'value',
-  members: 'array[member]',
+  members: 'case when member is not null then array[member] end',
 };
 const RAW_DISTINCT = { ...RAW_COLUMNS, counted: '(member is not null)::int::bigint' };
 

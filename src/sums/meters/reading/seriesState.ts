@@ -23,6 +23,12 @@ export interface MeterMoment {
   membersUntil: { '1h': number; '1d': number };
 }
 
+/** The same with what revisions are added up from. */
+export interface QueryMoment extends MeterMoment {
+  /** Whole hours and days from here on have what `late_window_sum` says: Infinity: none, -Infinity: all. */
+  revisionsSummedFrom: number;
+}
+
 interface Row {
   id: number;
   definition: string;
@@ -30,6 +36,7 @@ interface Row {
   events_kept_from: string | null;
   members_1h_until: string;
   members_1d_until: string;
+  summed_from?: string;
 }
 
 /** In ms, or ±Infinity. */
@@ -50,7 +57,9 @@ const STATEMENT = {
       from line join tenant_data.meter_series s on s.id = line.predecessor
       where s.tenant_id = $1
     )
-    select ${COLUMNS}
+    select ${COLUMNS},
+      (select ${ms('greatest(summed_from, kept_from)')} from tenant_data.late_window_summed, tenant_data.retention
+       where relation = 'usage_30s') as summed_from
     from line, tenant_data.meter_fold
     order by step`,
 };
@@ -72,10 +81,10 @@ export async function readMeterMoment(
   db: Queryable,
   context: TenantContext,
   seriesId: number,
-): Promise<MeterMoment> {
+): Promise<QueryMoment> {
   const { rows } = await db.query<Row>({ ...STATEMENT, values: [context.tenantId, seriesId] });
   if (!rows[0]) throw noSuchMeter();
-  return momentOf(rows);
+  return { ...momentOf(rows), revisionsSummedFrom: Number(rows[0].summed_from) };
 }
 
 /**
