@@ -138,6 +138,22 @@ describe('what may mean one thing or another is not guessed', () => {
     ],
     ['a count of tokens alone', { tokens: 5 }],
     ['a total alone', { total_tokens: 5 }],
+    ['a total that is more than both', { ...CHAT, total_tokens: 1_500 }],
+    ['a total that is less', { ...CHAT, total_tokens: 1_299 }],
+    ['a total of more than the input alone', { prompt_tokens: 8, total_tokens: 10 }],
+    [
+      'reasoning beside the output',
+      { ...CHAT, completion_tokens_details: { reasoning_tokens: 200 }, total_tokens: 1_500 },
+    ],
+    [
+      'more reasoning than output, beside it',
+      { ...CHAT, completion_tokens_details: { reasoning_tokens: 400 }, total_tokens: 1_700 },
+    ],
+    [
+      'two outputs',
+      { promptTokenCount: 9, candidatesTokenCount: 3, responseTokenCount: 4, totalTokenCount: 13 },
+    ],
+    ['a total of other responses', { input_tokens: 5, output_tokens: 7, total_tokens: 13 }],
     ['names of nobody we know', { tokensIn: 5, tokensOut: 7 }],
   ])('%s', (_, usage) => {
     expect(stored({ usage })).toMatchObject({

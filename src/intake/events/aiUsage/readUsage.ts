@@ -191,10 +191,15 @@ function readAs(
   };
   if (found.audioInputTokens !== null) found.audioInputTokens -= counts.first(shape.audioCached) ?? 0;
   if (shape.adjust && !shape.adjust(counts, found)) return 'ambiguous';
+  const hasNoOutput = shape.inputOnly && output === null && !shape.output.some(([name]) => name! in usage);
+  if (found.inputTokens !== null && (found.outputTokens !== null || hasNoOutput)) {
+    found.status = 'counted';
+    // Some services that answer like another one have reasoning beside the output: their total tells.
+    const more = total === null ? 0 : total - found.inputTokens - (found.outputTokens ?? 0);
+    if (counts.fault === null && (shape.totalHasMore ? more < 0 : more !== 0)) return 'contradicted';
+  }
   checkParts(counts, shape, found);
   found.fault = counts.fault;
-  const hasNoOutput = shape.inputOnly && output === null && !shape.output.some(([name]) => name! in usage);
-  if (found.inputTokens !== null && (found.outputTokens !== null || hasNoOutput)) found.status = 'counted';
   return found;
 }
 
