@@ -12,7 +12,16 @@ import { costFields, costsJson, priceVersionFields } from '../costSchemas.ts';
 import { answerCsv, wantsCsv } from '../csv.ts';
 import { groupingsOf } from '../groupings.ts';
 import { momentOf } from '../range.ts';
-import { id, pageQuery, rangeQuery, security, tenantFailures, tenantHeader, text } from '../schemas.ts';
+import {
+  id,
+  pageQuery,
+  rangeQuery,
+  security,
+  tenantFailures,
+  tenantHeader,
+  text,
+  wholeNumber,
+} from '../schemas.ts';
 import type { Services } from '../services.ts';
 
 const Point = z
@@ -62,11 +71,7 @@ const getCosts = createRoute({
       provider: text(MAX_PROVIDER).optional(),
       endpoint: text(1_024).optional(),
       eventType: id.optional(),
-      priceVersion: z.coerce
-        .number()
-        .int()
-        .min(0)
-        .max(Number.MAX_SAFE_INTEGER)
+      priceVersion: wholeNumber(0, Number.MAX_SAFE_INTEGER)
         .optional()
         .openapi({ description: 'Of the list of prices; left out: the one of now.' }),
       ...pageQuery(1_000, 10_000),
