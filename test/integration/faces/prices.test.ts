@@ -134,8 +134,21 @@ describeEngine('prices', () => {
       { index: 1, pointer: '/effectiveFrom', code: 'price_overlaps' },
     ]);
 
+    const dated = (from: string, to: string) => ({ ...PRICE, effectiveFrom: from, effectiveTo: to });
+    const within = await put([
+      dated('2026-01-01T00:00:00Z', '2026-12-01T00:00:00Z'),
+      dated('2026-02-01T00:00:00Z', '2026-03-01T00:00:00Z'),
+      dated('2026-05-01T00:00:00Z', '2026-06-01T00:00:00Z'),
+    ]);
+    expect(within.body.errors.map(({ index }: { index: number }) => index)).toEqual([1, 2]);
+
     expect((await t.call('GET', '/v1/prices?superseded=true', { key })).body.data).toEqual([]);
     expect((await costs()).priceVersion).toBe(0);
+    for (const version of ['', '%20', '0x1', '1e0', '-1', '1.5']) {
+      const { status, body } = await t.call('GET', `/v1/costs?priceVersion=${version}`, { key });
+      expect([status, body.code]).toEqual([400, 'invalid_request']);
+      expect(body.errors).toMatchObject([{ pointer: '/priceVersion' }]);
+    }
     const { rows } = await t.sql.query('select from meter_series where tenant_id = $1', [id]);
     expect(rows).toEqual([]);
   });
