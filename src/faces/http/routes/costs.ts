@@ -4,6 +4,7 @@ import { costCsv } from '../../../outbound/exporting/costCsv.ts';
 import { COST_FIELD, COST_GROUPINGS } from '../../../sums/costs/reading/costQuery.ts';
 import { costSeries } from '../../../sums/costs/reading/costSeries.ts';
 import { MAX_PROVIDER } from '../../../sums/meters/definition/usageSeries.ts';
+import { usageBegins } from '../../../sums/meters/reading/seriesState.ts';
 import { GRANULARITIES } from '../../../sums/rollups/granularity.ts';
 import type { App } from '../appEnv.ts';
 import { bucketRange } from '../bucketRange.ts';
@@ -91,7 +92,8 @@ export function costRoutes(app: App, services: Services): void {
     const context = await tenantOf(c, services, 'read');
     const { from, to, groupBy: listed, timezone, ...query } = c.req.valid('query');
     const groupBy = groupingsOf(listed, COST_GROUPINGS);
-    const range = await bucketRange({ from, to }, query.granularity, timezone, services, momentOf);
+    const begins = () => services.reads.inOneMoment(context, (db) => usageBegins(db, context));
+    const range = await bucketRange({ from, to }, query.granularity, timezone, services, momentOf, begins);
     const asked = {
       ...query,
       groupBy,
