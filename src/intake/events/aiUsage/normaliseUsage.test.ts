@@ -131,6 +131,10 @@ describe('what may mean one thing or another is not guessed', () => {
     ['marks of two shapes', { ...anthropic, input_tokens_details: { cached_tokens: 100 } }],
     ['marks of two shapes, and a total', { ...anthropic, total_tokens: 500 }],
     ['wholes that differ', { prompt_tokens: 1, completion_tokens: 2, input_tokens: 5, output_tokens: 2 }],
+    [
+      'wholes that differ, one with a mark',
+      { prompt_tokens: 1, completion_tokens: 2, input_tokens: 5, output_tokens: 2, input_tokens_details: {} },
+    ],
     ['a cache that a shape does not know', { ...anthropic, cache_of_tomorrow_input_tokens: 5 }],
     [
       'the AI SDK before version 6',
@@ -182,6 +186,13 @@ describe('what may mean one thing or another is not guessed', () => {
     expect(stored({ usage: { inputTokens: 5, outputTokens: 7, totalTokens: 12 } })).toMatchObject({
       tokens: 12,
     });
+    const empty = { input_tokens: 0, output_tokens: 0, input_tokens_details: null };
+    for (const provider of ['openai', null]) {
+      expect(stored({ usage: { ...CHAT, ...empty }, provider })).toMatchObject({
+        inputTokens: 1_000,
+        tokens: 1_300,
+      });
+    }
     const twice = { prompt_tokens: 5, completion_tokens: 7, input_tokens: 5, output_tokens: 7 };
     expect(stored({ usage: twice })).toMatchObject({ tokens: 12 });
   });
