@@ -95,6 +95,15 @@ export const pageQuery = (defaultLimit: number, maxLimit: number) => ({
   limit: z.coerce.number().int().min(1).max(maxLimit).default(defaultLimit),
 });
 
+/** A whole number in a query that may be 0: digits, since `z.coerce` takes an empty text for 0. */
+export const wholeNumber = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,20}$/, 'must be a whole number')
+    .transform(Number)
+    .pipe(z.int().min(min).max(max))
+    .openapi({ type: 'integer', minimum: min, maximum: max });
+
 /** A text that the database can hold or compare with. */
 export const text = (maxLength: number) =>
   z

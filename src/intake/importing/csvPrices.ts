@@ -35,7 +35,10 @@ export function csvPrices(text: string): { prices: PriceTerms[]; faults: string[
     else if (header === null) {
       header = fields.map((name) => name.trim());
       const known: readonly string[] = [...TERMS, ...PRICED];
-      for (const name of header) if (!known.includes(name)) faults.push(`${at}: there is no column ${name}`);
+      for (const [i, name] of header.entries()) {
+        if (!known.includes(name)) faults.push(`${at}: there is no column ${name}`);
+        else if (header.indexOf(name) < i) faults.push(`${at}: there are two columns ${name}`);
+      }
     } else if (fields.length !== header.length) {
       faults.push(`${at}: has ${fields.length} fields, the header ${header.length}`);
     } else {

@@ -136,6 +136,10 @@ describe('what may mean one thing or another is not guessed', () => {
     ['marks of two shapes', { ...anthropic, input_tokens_details: { cached_tokens: 100 } }],
     ['marks of two shapes, and a total', { ...anthropic, total_tokens: 500 }],
     ['wholes that differ', { prompt_tokens: 1, completion_tokens: 2, input_tokens: 5, output_tokens: 2 }],
+    [
+      'wholes that differ, one with a mark',
+      { prompt_tokens: 1, completion_tokens: 2, input_tokens: 5, output_tokens: 2, input_tokens_details: {} },
+    ],
     ['a cache that a shape does not know', { ...anthropic, cache_of_tomorrow_input_tokens: 5 }],
     [
       'the AI SDK before version 6',
@@ -143,6 +147,22 @@ describe('what may mean one thing or another is not guessed', () => {
     ],
     ['a count of tokens alone', { tokens: 5 }],
     ['a total alone', { total_tokens: 5 }],
+    ['a total that is more than both', { ...CHAT, total_tokens: 1_500 }],
+    ['a total that is less', { ...CHAT, total_tokens: 1_299 }],
+    ['a total of more than the input alone', { prompt_tokens: 8, total_tokens: 10 }],
+    [
+      'reasoning beside the output',
+      { ...CHAT, completion_tokens_details: { reasoning_tokens: 200 }, total_tokens: 1_500 },
+    ],
+    [
+      'more reasoning than output, beside it',
+      { ...CHAT, completion_tokens_details: { reasoning_tokens: 400 }, total_tokens: 1_700 },
+    ],
+    [
+      'two outputs',
+      { promptTokenCount: 9, candidatesTokenCount: 3, responseTokenCount: 4, totalTokenCount: 13 },
+    ],
+    ['a total of other responses', { input_tokens: 5, output_tokens: 7, total_tokens: 13 }],
     ['names of nobody we know', { tokensIn: 5, tokensOut: 7 }],
   ])('%s', (_, usage) => {
     expect(stored({ usage })).toMatchObject({
@@ -171,6 +191,13 @@ describe('what may mean one thing or another is not guessed', () => {
     expect(stored({ usage: { inputTokens: 5, outputTokens: 7, totalTokens: 12 } })).toMatchObject({
       tokens: 12,
     });
+    const empty = { input_tokens: 0, output_tokens: 0, input_tokens_details: null };
+    for (const provider of ['openai', null]) {
+      expect(stored({ usage: { ...CHAT, ...empty }, provider })).toMatchObject({
+        inputTokens: 1_000,
+        tokens: 1_300,
+      });
+    }
     const twice = { prompt_tokens: 5, completion_tokens: 7, input_tokens: 5, output_tokens: 7 };
     expect(stored({ usage: twice })).toMatchObject({ tokens: 12 });
   });

@@ -158,6 +158,7 @@ const GEMINI_INTERACTIONS: UsageShape = {
   cached: paths('total_cached_tokens'),
   reasoning: paths('total_thought_tokens'),
   total: paths('total_tokens'),
+  totalHasMore: true, // "other internal tokens"
   adjust(counts, found) {
     const input = counts.ofKind(INPUT_BY_MODALITY, AUDIO_OF_INTERACTION);
     const tools = counts.ofKind(TOOLS_BY_MODALITY, AUDIO_OF_INTERACTION);

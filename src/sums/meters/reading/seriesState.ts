@@ -101,6 +101,27 @@ export async function readUsageMoment(db: Queryable, context: TenantContext): Pr
   };
 }
 
+const USAGE_BEGINS = {
+  name: 'usage begins',
+  text: `
+    select (select ${ms('filled_from')} from tenant_data.meter_series
+            where tenant_id = $1 and event_type = '' and retired_at is null) as filled_from,
+      (select ${ms('kept_from')} from tenant_data.retention where relation = 'event') as events_kept_from`,
+};
+
+/**
+ * Since when all AI usage of the tenant can be told, in ms since the epoch; -Infinity: since ever. Of what is older no series knows,
+ * and its events are gone.
+ */
+export async function usageBegins(db: Queryable, { tenantId }: TenantContext): Promise<number> {
+  const { rows } = await db.query<{ filled_from: string | null; events_kept_from: string | null }>({
+    ...USAGE_BEGINS,
+    values: [tenantId],
+  });
+  const { filled_from: filled, events_kept_from: kept } = rows[0]!;
+  return Math.min(Number(filled ?? 'Infinity'), Number(kept ?? '-Infinity'));
+}
+
 /** @param rows of a series and those before it. */
 function momentOf(rows: Row[]): MeterMoment {
   const [first] = rows;
