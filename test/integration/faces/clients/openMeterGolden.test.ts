@@ -3,6 +3,7 @@ import { OpenMeter } from '@openmeter/sdk';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeEngine } from '../../../support/database.ts';
 import { type ListeningService, startListeningService } from '../../../support/listening.ts';
+import { until } from '../../../support/service.ts';
 
 /*
  * What OpenMeter's own tests expect of it, asked of this service by its client. Where the answer is another one on
@@ -280,5 +281,35 @@ describeEngine('golden cases of OpenMeter', () => {
     expect(await made('m7', { groupBy: { 'a-b': '$.model' } })).toBe(400);
     expect(await made('refusing', {})).toBe(409);
     expect(await refusal(om.meters.get('nothing'))).toBe(404);
+  });
+
+  it('takes no subject for all, and whatever name for that of a dimension', async () => {
+    const { key } = await client();
+    const time = new Date(Date.now() - HOUR).toISOString();
+    const body = ['a', 'b'].map((customerId) => ({
+      eventId: randomUUID(),
+      timestamp: time,
+      customerId,
+      eventType: 'job',
+      metadata: { constructor: 'x' },
+    }));
+    expect((await t.call('POST', '/v1/events', { key, body })).status).toBe(200);
+    const names = ['constructor', 'toString'];
+    const groupBy = Object.fromEntries(names.map((name) => [name, `$.${name}`]));
+    const made = { slug: 'jobs', aggregation: 'COUNT', eventType: 'job', groupBy };
+    expect((await t.call('POST', '/api/v1/meters', { key, body: made })).status).toBe(201);
+    await until(async () => (await t.call('GET', '/v1/meters/jobs', { key })).body.fill.state === 'complete');
+
+    const ask = async (query: string) => {
+      const { status, body } = await t.call('GET', `/api/v1/meters/jobs/query?${query}`, { key });
+      return status === 200
+        ? body.data.map(({ value, subject }: { value: number; subject: string }) => [subject, value])
+        : status;
+    };
+    expect(await ask('subject=')).toEqual([]);
+    expect(await ask('subject=&subject=a')).toEqual([['a', 1]]);
+    expect(await ask('filterGroupBy[constructor]=x')).toEqual([[null, 2]]);
+    expect(await ask('filterGroupBy[toString]=x&subject=a')).toEqual([]);
+    for (const name of ['valueOf', '__proto__']) expect(await ask(`filterGroupBy[${name}]=x`)).toBe(400);
   });
 });
