@@ -312,4 +312,40 @@ describeEngine('golden cases of OpenMeter', () => {
     expect(await ask('filterGroupBy[toString]=x&subject=a')).toEqual([]);
     for (const name of ['valueOf', '__proto__']) expect(await ask(`filterGroupBy[${name}]=x`)).toBe(400);
   });
+
+  it('answers for all of time as for the part of it that has events', async () => {
+    const { om, key } = await client();
+    await meter(om, 'always', { aggregation: 'COUNT', eventType: 'always' });
+    const ask = async (range: object, windowSize: string, windowTimeZone: string) => {
+      const sent = { ...range, windowSize, windowTimeZone };
+      const { status, body } = await t.call('POST', '/api/v1/meters/always/query', { key, body: sent });
+      expect([status, body]).toEqual([200, body]);
+      type Row = Record<'windowStart' | 'windowEnd' | 'value', unknown>;
+      return body.data.map(({ windowStart, windowEnd, value }: Row) => [windowStart, windowEnd, value]);
+    };
+    const ever = { from: '1970-01-01T00:00:00Z', to: '9998-01-01T00:00:00Z' };
+    expect(await ask(ever, 'HOUR', 'Asia/Kathmandu')).toEqual([]);
+    const now = Date.now();
+    const times = [now - 3_000 * DAY, now - 40 * DAY, now].map((ms) => new Date(ms));
+    await ingest(
+      om,
+      times.map((time) => anEvent({ type: 'always', time })),
+    );
+    const near = { from: new Date(now - 3_001 * DAY), to: new Date(now + 32 * DAY) };
+    for (const [windowSize, zone] of [
+      ['HOUR', 'Asia/Kathmandu'],
+      ['HOUR', 'UTC'],
+      ['DAY', 'America/New_York'],
+      ['MONTH', 'Pacific/Apia'],
+    ] as const) {
+      const windows = await ask(near, windowSize, zone);
+      expect(windows).toHaveLength(3);
+      expect(await ask(ever, windowSize, zone)).toEqual(windows);
+      expect(await ask({}, windowSize, zone)).toEqual(windows);
+    }
+    const before = { from: '1970-01-01T00:00:00Z', to: '1990-01-01T00:00:00Z' };
+    expect(await ask(before, 'HOUR', 'UTC')).toEqual([]);
+    const after = { from: '3000-01-01T00:00:00Z', to: '9998-01-01T00:00:00Z' };
+    expect(await ask(after, 'HOUR', 'UTC')).toEqual([]);
+  });
 });

@@ -207,6 +207,12 @@ describeEngine('the client of Stripe', () => {
     ]);
     const none = await stripe.billing.meters.listEventSummaries(made.id, { ...range, customer: 'cus_9' });
     expect(none.data.map(({ aggregated_value }) => aggregated_value)).toEqual([0]);
+    // Of all hours until the year 5138, each would be listed.
+    const ever = { ...grouped, limit: 100, start_time: 0, end_time: 27_777_777 * HOUR };
+    const all = await stripe.billing.meters.listEventSummaries(made.id, ever);
+    expect(all.data.map(({ start_time, aggregated_value }) => [start_time - hour, aggregated_value])).toEqual(
+      byHour,
+    );
     const odd = stripe.billing.meters.listEventSummaries(made.id, { ...range, start_time: hour + 1 });
     expect(await failing(odd)).toMatchObject({ type: 'StripeInvalidRequestError', statusCode: 400 });
   });
