@@ -222,13 +222,15 @@ async function bound(
   }
 }
 
-function csvOf(rows: Row[], { bySubject, groupBy }: OpenMeterQuery): string {
-  const head = ['window_start', 'window_end', ...(bySubject ? ['subject'] : []), ...groupBy, 'value'];
+function csvOf(rows: Row[], { bySubject, byCustomer, groupBy }: OpenMeterQuery): string {
+  const whose = [...(bySubject ? ['subject'] : []), ...(byCustomer ? ['customer_id'] : [])];
+  const head = ['window_start', 'window_end', ...whose, ...groupBy, 'value'];
   const lines = rows.map((row) =>
     csvLine([
       row.windowStart,
       row.windowEnd,
       ...(bySubject ? [row.subject] : []),
+      ...(byCustomer ? [row.customerId] : []),
       ...groupBy.map((name) => row.groupBy[name]),
       row.valueDecimal,
     ]),
