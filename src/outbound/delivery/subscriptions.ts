@@ -119,7 +119,7 @@ export async function createSubscription(
       `with made as (
          insert into subscription (id, tenant_id, url, stream, message_types, customers, description, secret)
          select $1, $2, $3, $4, $5, $6, $7, $8
-         where (select count(*) from subscription where tenant_id = $2 and deleted_at is null) < $9
+         where tenant_has_room($2, 'subscriptions', $9)
          returning *
        ), logged as (${writeEntries({
          from: 'made',

@@ -63,7 +63,9 @@ export function meterRows(
 ): string {
   if (segments.length === 0) return nothing(selection);
   const tenant = parameters.add(context.tenantId);
-  const customers = selection.customers === null ? null : parameters.add(selection.customers);
+  // Rows without a customer's id are sums of all customers, and nobody's.
+  const customers =
+    selection.customers === null ? null : parameters.add(selection.customers.filter((id) => id !== ''));
   const filters = selection.filters.map(({ path, values }) => ({
     path,
     some: parameters.add(values.filter((value) => value !== null)),
