@@ -13,16 +13,16 @@ describe('RFC 8785', () => {
       "literals": [null, true, false]
     }`;
     expect(canonical(sample.replace('333333333.33333329', '333333333.3333333'))).toBe(
-      String.raw`{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],` +
+      '{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],' +
         String.raw`"string":"€$\u000f\nA'B\"\\\\\"/"}`,
     );
   });
 
   test('the order of §3.2.3: by UTF-16 units', () => {
-    const names = ['€', '\r', 'דּ', '1', '\u{1f600}', '\u0080', 'ö'];
+    const names = ['€', '\r', '\ufb33', '1', '\u{1f600}', '\u0080', 'ö'];
     const object = Object.fromEntries(names.map((name, i) => [name, i]));
     expect(Object.keys(JSON.parse(canonicalJson(object)))).toHaveLength(7);
-    expect(canonicalJson(object)).toBe('{"\\r":1,"1":3,"\u0080":5,"ö":6,"€":0,"\u{1f600}":4,"דּ":2}');
+    expect(canonicalJson(object)).toBe('{"\\r":1,"1":3,"\u0080":5,"ö":6,"€":0,"\u{1f600}":4,"\ufb33":2}');
   });
 
   test.each([

@@ -31,7 +31,7 @@ export const MAX_EVENTS = 1_000_000;
 /** Events that the database sorts at a time, unless one window has more. */
 const EVENTS_SORTED = 20_000;
 /** Rows that are asked for at a time. */
-const FETCH_ROWS = 1_000;
+const FETCH_ROWS = 500;
 /** Answers with digests that an instance makes at a time, and how long others wait for their turn, in ms. */
 const AT_ONCE = 2;
 const LONGEST_WAIT_MS = 10_000;
