@@ -30,6 +30,8 @@ export interface ClosedWindow {
 export const MAX_EVENTS = 1_000_000;
 /** Events that the database sorts at a time, unless one window has more. */
 const EVENTS_SORTED = 20_000;
+/** How far apart windows may be that one statement reads, in ms: it plans all chunks in between. */
+const LONGEST_SPAN_MS = 8 * 86_400_000;
 /** Rows that are asked for at a time. */
 const FETCH_ROWS = 500;
 /** Answers with digests that an instance makes at a time, and how long others wait for their turn, in ms. */
@@ -80,6 +82,7 @@ export async function withDigests<Window extends WindowSummary>(
 /**
  * Digests of closed windows, in their order.
  *
+ * @param windows by their start.
  * @param db in the moment in which they were found closed.
  * @throws {TidemarkError} `range_too_large`.
  */
@@ -120,15 +123,19 @@ async function eventsKeptFrom(db: Queryable): Promise<number> {
   return rows[0] ? Number(rows[0].ms) : Number.NEGATIVE_INFINITY;
 }
 
+/** What one statement reads each. @param windows by their start. */
 function portionsOf(windows: ClosedWindow[]): ClosedWindow[][] {
   const portions: ClosedWindow[][] = [];
-  let events = Number.POSITIVE_INFINITY;
+  let portion: ClosedWindow[] = [];
+  let events = 0;
   for (const window of windows) {
-    if (events + window.events > EVENTS_SORTED) {
-      portions.push([]);
+    const isFar = portion.length > 0 && window.startMs - portion[0]!.startMs > LONGEST_SPAN_MS;
+    if (portion.length === 0 || isFar || events + window.events > EVENTS_SORTED) {
+      portion = [];
+      portions.push(portion);
       events = 0;
     }
-    portions.at(-1)!.push(window);
+    portion.push(window);
     events += window.events;
   }
   return portions;
