@@ -96,7 +96,7 @@ const getWindows = createRoute({
       }),
     digest: z
       .enum(['true', 'false'])
-      .optional()
+      .default('false')
       .openapi({
         description:
           'true: each closed window with the digest of its events, of the same moment. Windows of at most ' +
