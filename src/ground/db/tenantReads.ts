@@ -6,7 +6,7 @@ import type { CircuitBreaker } from './circuitBreaker.ts';
 import type { DatabaseMetrics } from './databaseMetrics.ts';
 import type { Engine } from './engine.ts';
 import type { Queryable } from './queryable.ts';
-import { retryLost } from './retryLost.ts';
+import { repeatRead } from './repeatRead.ts';
 import { remedyFor } from './sqlstate.ts';
 
 export interface TenantReadsOptions {
@@ -57,7 +57,7 @@ export class TenantReads {
   /** What runs single statements for one tenant, each of its own moment. For plain tables: not for events or summaries. */
   as({ tenantId }: { tenantId: string }): Queryable {
     return queryable((statement) =>
-      retryLost(async () => {
+      repeatRead(async () => {
         const lending = this.lend();
         try {
           return await this.run(lending, statement, this.context(tenantId));
@@ -81,7 +81,7 @@ export class TenantReads {
     { tenantId }: { tenantId: string },
     work: (db: Queryable) => Promise<Answer>,
   ): Promise<Answer> {
-    return repeatMoved(() => retryLost(() => this.attempt(tenantId, work)));
+    return repeatMoved(() => repeatRead(() => this.attempt(tenantId, work)));
   }
 
   end(): Promise<void> {
