@@ -18,6 +18,7 @@ import { withDigests } from '../../../src/outbound/proof/digestWindows.ts';
 import { listWindows } from '../../../src/sums/rollups/listWindows.ts';
 import { CLOSED_BY_HAND, closeUpTo } from '../../support/closing.ts';
 import { describeEngine } from '../../support/database.ts';
+import { insisting } from '../../support/insisting.ts';
 import { FAST_DELIVERY } from '../../support/messages.ts';
 import { Receiver } from '../../support/receiver.ts';
 import { runFolder } from '../../support/runFolder.ts';
@@ -144,9 +145,11 @@ describeEngine('digests of windows', () => {
     expect(new Set(before.map(({ digest }) => digest.sha256)).size).toBe(count);
 
     if (t.database.engine !== 'timescale') return;
-    const { rows: packed } = await t.sql.query(
-      `select compress_chunk(chunk, if_not_compressed => true)
-       from show_chunks('event', older_than => now() - interval '3 days') as chunk`,
+    const { rows: packed } = await insisting(() =>
+      t.sql.query(
+        `select compress_chunk(chunk, if_not_compressed => true)
+         from show_chunks('event', older_than => now() - interval '3 days') as chunk`,
+      ),
     );
     expect(packed.length).toBeGreaterThan(0);
     expect((await windows(tenant.key)).flatMap(({ data }) => data)).toEqual(before);
