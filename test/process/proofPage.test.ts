@@ -70,7 +70,7 @@ describeEngine('the page about checking a bill', () => {
         .join('')}`,
     );
     const expected = digests.map((digest: string) => `--expect ${digest}`).join(' ');
-    expect(await verify(expected)).toBe('2 expected digests are there\n');
+    expect(await verify(expected)).toBe('expected digests that are there: 2\n');
     const none = 'f'.repeat(64);
     await expect(verify(`--expect ${none}`)).rejects.toMatchObject({
       code: 1,

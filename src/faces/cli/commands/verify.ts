@@ -64,12 +64,14 @@ async function verify(file: string, flags: Flags): Promise<number> {
 /** Every window of the file. */
 async function* listed(file: string): AsyncGenerator<string> {
   const header = ['windowStart', 'tenantId', 'customerId', 'events', 'tokens', 'inputTokens', 'outputTokens'];
-  yield csvLine([...header, 'value', 'sha256']);
+  let above = csvLine([...header, 'value', 'sha256']); // once the file has been found to be one
   for await (const { windowStart, tenantId, customerId, digest } of windowsOfEvents(exportedEvents(file))) {
     const { events, tokens, inputTokens, outputTokens, value, sha256 } = digest;
     const sums = [events, tokens, inputTokens, outputTokens, value];
-    yield csvLine([windowStart, tenantId, customerId, ...sums, sha256]);
+    yield above + csvLine([windowStart, tenantId, customerId, ...sums, sha256]);
+    above = '';
   }
+  yield above;
 }
 
 /** What differs, and how many do. */
@@ -88,7 +90,7 @@ async function* checked(
   } else for await (const _ of made); // so that all are seen
   for (const sha256 of missing) yield `no window has the digest ${sha256}\n`;
   if (missing.size > 0) result.code = FAILED;
-  else if (expect.length > 0) yield `${new Set(expect).size} expected digests are there\n`;
+  else if (expect.length > 0) yield `expected digests that are there: ${new Set(expect).size}\n`;
 }
 
 async function* seen(
