@@ -36,6 +36,11 @@ export function lastStatement(statement: pg.QueryConfig): pg.QueryConfig {
   return { ...statement, last: true } as pg.QueryConfig;
 }
 
+/** The same answer where more is asked behind it: none of its statements is the last. */
+export function goingOn(db: Queryable): Queryable {
+  return queryable((statement) => db.query({ ...statement, last: false } as pg.QueryConfig));
+}
+
 /**
  * Reads of tenants' data: as the role that sees nothing but the views, each statement with the tenant it is for. A
  * statement without one cannot be sent from here.

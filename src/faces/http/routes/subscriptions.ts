@@ -42,6 +42,7 @@ const Subscription = z
     messageTypes: z.array(z.enum(MESSAGE_TYPES)),
     customers: z.array(z.string()).nullable(),
     description: z.string().nullable(),
+    digest: z.boolean(),
     active: z.boolean(),
     disabledAt: z.string().nullable(),
     disabledReason: z
@@ -78,6 +79,14 @@ const stream = z
   .regex(/^[A-Za-z0-9:._-]{1,128}$/)
   .openapi({ description: 'The name of a Redis stream.' });
 const description = text(1_024).nullable().optional();
+const digest = z
+  .boolean()
+  .optional()
+  .openapi({
+    description:
+      'Whether window.closed and window.revised have the digest of the events of their window, as GET /v1/windows has it ' +
+      'with digest=true. Default: false.',
+  });
 
 const postSubscription = createRoute({
   path: '/v1/subscriptions',
@@ -95,6 +104,7 @@ const postSubscription = createRoute({
         messageTypes,
         customers,
         description,
+        digest,
       })
       .refine(
         ({ url, stream }) => url !== undefined || stream !== undefined,
@@ -138,6 +148,7 @@ const patchSubscription = createRoute({
         messageTypes: messageTypes.optional(),
         customers,
         description,
+        digest,
         active: z.boolean().optional(),
       })
       .openapi({
