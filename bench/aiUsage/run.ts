@@ -90,7 +90,9 @@ type Parse = typeof parseEvents;
 /** The build, and a copy in which no usage object is looked for. */
 async function bothBuilds(folder: string): Promise<{ with: Parse; without: Parse }> {
   await cp(join(ROOT, 'dist'), folder, { recursive: true });
-  const stub = 'export const USAGE_MEMBERS = [];\nexport const normaliseUsage = () => null;\n';
+  const stub =
+    'export const USAGE_MEMBERS = [];\n' +
+    'export const isEventOfStream = () => false;\nexport const normaliseUsage = () => null;\n';
   await writeFile(join(folder, 'intake/events/aiUsage/normaliseUsage.js'), stub);
   const load = async (dist: string) => {
     const module = await import(pathToFileURL(join(dist, 'intake/events/parseEvents.js')).href);

@@ -31,7 +31,7 @@ async function main(): Promise<void> {
     if (options.only.has('import') && options.engines.includes('timescale')) {
       await writeImport(file, options.importRows);
     }
-    return (server) => measureEngine(server, options, builds, file, folder);
+    return (server, keep) => measureEngine(server, options, builds, file, folder, keep);
   });
 }
 
@@ -41,9 +41,9 @@ async function measureEngine(
   builds: readonly Build[],
   file: string,
   folder: string,
-): Promise<BuildSample[]> {
+  keep: (samples: readonly BuildSample[]) => void,
+): Promise<void> {
   const log = (line: string) => console.error(`${server.engine}: ${line}`);
-  const samples: BuildSample[] = [];
   const take = async (round: string, measure: Measure, inOrder: readonly Build[]) => {
     interruption.throwIfAborted();
     for (const sample of await measure(inOrder)) {
@@ -52,7 +52,7 @@ async function measureEngine(
         `${round}: ${[row, variant].filter(Boolean).join(', ')} (${who}): ${figure(value)}, µs of service, PostgreSQL and generator ` +
           `${[micros.service, micros.postgres, micros.generator].map((n) => figure(n)).join(' + ')} ${problems.join('; ')}`,
       );
-      samples.push(sample);
+      keep([sample]);
     }
   };
   const rated = ratedMeasures(server, options, file, folder);
@@ -74,7 +74,6 @@ async function measureEngine(
       builds,
     );
   }
-  return samples;
 }
 
 /** Those that every round has. */

@@ -56,10 +56,19 @@ const COSTS: Room<CostSample> = {
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));
   if (options.build) buildService();
-  await measureSamples(COSTS, options, async (folder) => (server) => measureEngine(server, options, folder));
+  await measureSamples(
+    COSTS,
+    options,
+    async (folder) => (server, keep) => measureEngine(server, options, folder, keep),
+  );
 }
 
-async function measureEngine(server: BenchServer, options: Options, folder: string): Promise<CostSample[]> {
+async function measureEngine(
+  server: BenchServer,
+  options: Options,
+  folder: string,
+  keep: (samples: readonly CostSample[]) => void,
+): Promise<void> {
   const log = (line: string) => console.error(`${server.engine}: ${line}`);
   const to = Date.now();
   const from = Math.floor((to - options.days * DAY_MS) / WINDOW_MS) * WINDOW_MS;
@@ -77,10 +86,10 @@ async function measureEngine(server: BenchServer, options: Options, folder: stri
         const sample = await askAgainAndAgain(history.service, server.postmaster, question, options);
         log(`round ${round}: ${sample.variant}: p99 ${figure(sample.value)} ms`);
         samples.push(sample);
+        keep([sample]);
       }
     }
     samples.at(-1)!.problems.push(...(await compare(history, changed)));
-    return samples;
   } finally {
     samples.at(-1)?.problems.push(...(await history.end()));
   }

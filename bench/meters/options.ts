@@ -25,8 +25,8 @@ export interface Options {
   build: boolean;
 }
 
-/** The last one without meters. */
-const BASELINE = '03d47d9';
+/** The last one without meters; much of what writes has become faster since, besides. */
+const BASELINE = '4e7d85d';
 /** A month of whole days has to lie in them, wherever today begins. */
 const LEAST_DAYS = 33;
 

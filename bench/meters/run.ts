@@ -24,7 +24,7 @@ async function main(): Promise<void> {
     const cases = options.only.has('ingest')
       ? ingestCases(earlierBuild(options.against, folder), presentBuild())
       : [];
-    return (server) => measureEngine(server, options, cases, folder);
+    return (server, keep) => measureEngine(server, options, cases, folder, keep);
   });
 }
 
@@ -33,30 +33,38 @@ async function measureEngine(
   options: Options,
   cases: readonly IngestCase[],
   folder: string,
-): Promise<MeterSample[]> {
+  keep: (samples: readonly MeterSample[]) => void,
+): Promise<void> {
   const log = (line: string) => console.error(`${server.engine}: ${line}`);
-  const samples: MeterSample[] = [];
+  const take = async (what: string, measure: () => Promise<MeterSample[]>) => {
+    const began = performance.now();
+    keep(await measure());
+    log(`${what} took ${figure((performance.now() - began) / 60_000)} minutes`);
+  };
   for (let round = 1; cases.length > 0 && round <= options.rounds; round++) {
-    for (const one of round % 2 === 0 ? cases.toReversed() : cases) {
-      interruption.throwIfAborted();
-      const sample = await measureIngest(server, one, options, folder);
-      const { variant, who, value, micros, problems } = sample;
-      log(
-        `round ${round}: ${variant} (${who}): ${figure(value)} events/s, µs of service, PostgreSQL and generator ` +
-          `${[micros.service, micros.postgres, micros.generator].map((n) => figure(n)).join(' + ')} ${problems.join('; ')}`,
-      );
-      samples.push(sample);
-    }
+    await take(`round ${round} of ingest`, async () => {
+      const samples: MeterSample[] = [];
+      for (const one of round % 2 === 0 ? cases.toReversed() : cases) {
+        interruption.throwIfAborted();
+        const sample = await measureIngest(server, one, options, folder);
+        const { variant, who, value, micros, problems } = sample;
+        log(
+          `round ${round}: ${variant} (${who}): ${figure(value)} events/s, µs of service, PostgreSQL and generator ` +
+            `${[micros.service, micros.postgres, micros.generator].map((n) => figure(n)).join(' + ')} ${problems.join('; ')}`,
+        );
+        samples.push(sample);
+      }
+      return samples;
+    });
   }
   const { only, fillDays } = options;
   if (only.has('queries') || only.has('disk')) {
-    samples.push(...(await measureQueries(server, options, folder, log)));
+    await take('queries', () => measureQueries(server, options, folder, log));
   }
-  if (only.has('unique')) samples.push(...(await measureUnique(server, options, folder, log)));
+  if (only.has('unique')) await take('unique', () => measureUnique(server, options, folder, log));
   if (only.has('fill')) {
-    for (const days of fillDays) samples.push(...(await measureFill(server, options, days, folder, log)));
+    for (const days of fillDays) await take('fill', () => measureFill(server, options, days, folder, log));
   }
-  return samples;
 }
 
 runToEnd(main);

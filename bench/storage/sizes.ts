@@ -15,7 +15,10 @@ import type { BenchDatabase, BenchServer, Engine } from '../support/servers.ts';
 import type { Feed } from './traffic.ts';
 
 const ROLLUPS = ['usage_30s', 'usage_1h', 'usage_1d', 'reference_1d'];
-const PLAIN = ['activity_calls', 'activity_customer', 'activity_users', 'late_window', 'event_key'];
+const PLAIN = [
+  ...['activity_calls', 'activity_customer', 'activity_users'],
+  ...['late_window', 'late_window_sum', 'event_key'],
+];
 
 type Sizes = Record<string, number>;
 

@@ -11,28 +11,43 @@ export interface Room<Of extends Sample> extends Wording<Of> {
   verdictsOf(report: EngineReport<Of>): Verdict[];
 }
 
+/** Measures on one engine. @param keep takes what has been measured: it is told and kept, also where what follows fails. */
+export type Measure<Of extends Sample> = (
+  server: BenchServer,
+  keep: (samples: readonly Of[]) => void,
+) => Promise<void>;
+
 /**
  * A run of such a room: measures on one engine after the other, says what was found, keeps it.
  *
- * @param begin makes what all engines need, once the folder for it is there. @returns what measures on one of them.
+ * @param begin makes what all engines need, once the folder for it is there.
  */
 export async function measureSamples<Of extends Sample>(
   room: Room<Of>,
   options: { engines: Engine[] },
-  begin: (folder: string) => Promise<(server: BenchServer) => Promise<Of[]>>,
+  begin: (folder: string) => Promise<Measure<Of>>,
 ): Promise<void> {
   const started = new Date();
   const reports: EngineReport<Of>[] = [];
-  await inWorkplace(async (folder) => {
-    const measure = await begin(folder);
-    await onEachEngine(options.engines, folder, async (server) => {
-      const samples = await measure(server);
-      const report = { engine: server.engine, server: server.description, samples };
-      reports.push(report);
-      console.log(`\n${formatEngine(report, room, room.verdictsOf(report))}\n`);
+  let isWhole = false;
+  try {
+    await inWorkplace(async (folder) => {
+      const measure = await begin(folder);
+      await onEachEngine(options.engines, folder, async (server) => {
+        const samples: Of[] = [];
+        const report = { engine: server.engine, server: server.description, samples };
+        reports.push(report);
+        try {
+          await measure(server, (found) => samples.push(...found));
+        } finally {
+          console.log(`\n${formatEngine(report, room, room.verdictsOf(report))}\n`);
+        }
+      });
     });
-  });
-  const engines = reports.map((report) => ({ ...report, verdicts: room.verdictsOf(report) }));
-  const isValid = reports.every((report) => problemsOf(report).length === 0);
-  await conclude(room.name, started, options, engines, isValid);
+    isWhole = true;
+  } finally {
+    const engines = reports.map((report) => ({ ...report, verdicts: room.verdictsOf(report) }));
+    const isValid = reports.every((report) => problemsOf(report).length === 0);
+    if (engines.length > 0) await conclude(room.name, started, options, engines, isWhole && isValid);
+  }
 }

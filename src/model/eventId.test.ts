@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { v5 } from 'uuid';
 import { describe, expect, it } from 'vitest';
 import { identify } from './eventId.ts';
 
@@ -25,6 +26,14 @@ describe('identify', () => {
       eventId: '6ea16c5a-f43d-548c-ad8c-d6487b667cd5',
       externalId: '客户 é',
     });
+  });
+
+  it('makes the UUIDv5 that others make of it', () => {
+    fc.assert(
+      fc.property(fc.string({ minLength: 1, maxLength: 300, unit: 'binary' }), (id) => {
+        expect(identify(id).eventId).toBe(v5(id, '6f1c4a52-0d0e-5b7c-9a53-7a1d3e5c8b21'));
+      }),
+    );
   });
 
   it('keeps different ids apart', () => {

@@ -16,9 +16,10 @@ export function isStorableText(text: string): boolean {
 export function findUnstorableText(value: unknown, levels = Number.POSITIVE_INFINITY): string[] | null {
   if (typeof value === 'string') return isStorableText(value) ? null : [];
   if (typeof value !== 'object' || value === null || levels === 0) return null;
-  for (const [key, inner] of Object.entries(value)) {
+  // Nothing that has been parsed inherits; a list of entries would cost more than the look.
+  for (const key in value) {
     if (!isStorableText(key)) return [];
-    const path = findUnstorableText(inner, levels - 1);
+    const path = findUnstorableText((value as Record<string, unknown>)[key], levels - 1);
     if (path) return [key, ...path];
   }
   return null;

@@ -78,8 +78,15 @@ const BASIC = new RegExp(
   `^(\\d{4})(\\d\\d)(\\d\\d)[Tt ](\\d\\d)(?:(\\d\\d)(?:(\\d\\d)(?:[.,](\\d+))?)?)?${ZONE}$`,
 );
 
+/** Digits of nanoseconds since the epoch: the form of every span of OpenTelemetry. */
+const DIGITS_OF_NANOS = 19;
+
 /** All that has another form. */
 function parseRare(text: string, zoneless: 'refuse' | 'utc'): number {
+  if (text.length === DIGITS_OF_NANOS) {
+    const micros = digits(text, 0, 16);
+    if (!Number.isNaN(micros) && !Number.isNaN(digits(text, 16, 3))) return micros;
+  }
   const match = EXTENDED.exec(text) ?? BASIC.exec(text);
   if (!match) return parseEpoch(text);
   const [year, month, day, hour, minute, second] = match.slice(1, 7).map((part) => Number(part ?? 0)) as [

@@ -12,14 +12,23 @@ export interface Seen {
   status: number;
   headers: Record<string, string | undefined>;
   body: string;
+  /** The same as bytes; left out where nobody asks for them. */
+  bytes?: Buffer;
 }
 
 /**
  * @param sent the request as text, decoded.
  * @param secrets what belongs to another tenant.
+ * @param refusalFault what is wrong with the body of a refusal.
  * @returns what is wrong with the answer, or null.
  */
-export function answerFault({ status, headers, body }: Seen, sent: string, secrets: string[]): string | null {
+export function answerFault(
+  seen: Seen,
+  sent: string,
+  secrets: string[],
+  refusalFault: (seen: Seen) => string | null = problemFault,
+): string | null {
+  const { status, headers, body } = seen;
   if (status >= 500 || status < 200) return `status ${status}`;
   const secret = secrets.find((text) => body.includes(text) && !sent.includes(text));
   if (secret) return `shows ${secret} of another tenant`;
@@ -29,6 +38,11 @@ export function answerFault({ status, headers, body }: Seen, sent: string, secre
   const inside = INSIDE.exec(body);
   if (inside && !sent.toLowerCase().includes(inside[0].toLowerCase())) return `shows "${inside[0]}"`;
   if (body === '') return null; // HEAD
+  return refusalFault(seen);
+}
+
+/** What is wrong with a problem document (RFC 9457), or null. */
+function problemFault({ status, headers, body }: Seen): string | null {
   if (headers['content-type'] !== 'application/problem+json') return `an error as ${headers['content-type']}`;
   const problem = JSON.parse(body) as Record<string, unknown>;
   if (!ERROR_CODES.includes(problem.code as never)) return `the code ${problem.code}`;

@@ -8,6 +8,7 @@ import { IDENTITIES } from '../support/storedEvents.ts';
 import { randomFrom } from '../support/traffic.ts';
 import { answerFault, type Seen } from './answerFault.ts';
 import { startBystander } from './bystander.ts';
+import { ExportLedger, rpcStatusFault } from './exportLedger.ts';
 import { FAMILIES } from './families/index.ts';
 import type { Arsenal, HostileRequest } from './hostileRequest.ts';
 import { sendHttp } from './sendHttp.ts';
@@ -44,6 +45,8 @@ export interface AttackReport {
   /** Answers by family and status; 0: the connection was closed without one. */
   answers: Record<string, Record<string, number>>;
   sent: number;
+  /** Events of exports that are stored. */
+  exported: number;
   bystander: { requests: number; slowestMs: number; events: number };
   slow: { opened: number; alive: number };
   /** Bytes: after a tenth of the requests, and at the end. */
@@ -61,6 +64,7 @@ export async function attack(plan: AttackPlan): Promise<AttackReport> {
     if (faults.length < FAULTS_LISTED) faults.push(text.slice(0, 1_500));
   };
   const attacker = await makeTenant(sql, 'attacker');
+  const exporter = await makeTenant(sql, 'exporter');
   const victim = await makeTenant(sql, SECRET);
   const report: AttackReport['answers'] = {};
   const count = (family: string, status: number) => {
@@ -68,6 +72,7 @@ export async function attack(plan: AttackPlan): Promise<AttackReport> {
     report[family][status] = (report[family][status] ?? 0) + 1;
   };
   let accepted = 0;
+  const exported = new ExportLedger();
 
   const agent = new Agent({ keepAlive: true, maxSockets: WORKERS });
   const arsenal = (family: string, turn: number): Arsenal => {
@@ -78,6 +83,7 @@ export async function attack(plan: AttackPlan): Promise<AttackReport> {
       turn,
       event: () => eventOf(random),
       key: attacker.key,
+      exporterKey: exporter.key,
       adminKey: plan.adminKey,
       victimId: victim.id,
       operations: plan.operations,
@@ -88,7 +94,12 @@ export async function attack(plan: AttackPlan): Promise<AttackReport> {
     count(family, seen.status);
     const text = textOf(request);
     const platform = text.includes(plan.adminKey);
-    const wrong = answerFault(seen, text, platform ? [] : [SECRET, victim.key]);
+    const secrets = platform ? [] : [SECRET, victim.key];
+    const isExport = !('raw' in request) && request.path.startsWith('/otlp');
+    const wrong = isExport
+      ? (answerFault(seen, text, secrets, rpcStatusFault) ??
+        (seen.status === 200 ? exported.take(request, seen) : null))
+      : answerFault(seen, text, secrets);
     if (wrong)
       fault(
         `${family} ${turn}: ${wrong}\n  ${describe(request)}\n  ${seen.status} ${seen.body.slice(0, 400)}`,
@@ -161,12 +172,20 @@ export async function attack(plan: AttackPlan): Promise<AttackReport> {
     .split('\n')
     .filter((line) => line !== '' && !isOfRejected(line));
   if (said.length > 0) fault(`the instance says: ${said.join('\n')}`);
-  for (const text of await storedFaults(sql, attacker.id, accepted, victim.id, bystander.acknowledged))
-    fault(text);
+  const mustHave = [
+    { whose: 'victim', tenantId: victim.id, events: bystander.acknowledged.length },
+    { whose: 'attacker', tenantId: attacker.id, events: accepted },
+    { whose: 'exporter', tenantId: exporter.id, events: exported.stored.size },
+  ];
+  for (const text of await countFaults(sql, mustHave)) fault(text);
+  for (const text of await idFaults(sql, victim.id, bystander.acknowledged)) fault(text);
+  for (const text of await idFaults(sql, exporter.id, [...exported.stored])) fault(text);
+  for (const text of await victimFaults(sql, victim.id)) fault(text);
   return {
     faults,
     answers: report,
     sent,
+    exported: exported.stored.size,
     bystander: {
       requests: bystander.requests(),
       slowestMs: Math.round(bystander.slowestMs()),
@@ -201,45 +220,49 @@ async function makeTenant(sql: pg.Pool, name: string): Promise<{ id: string; key
   return { id, key };
 }
 
-/** Nothing of a refused request is stored, and nothing of an acknowledged one is missing. */
-async function storedFaults(
+/** Nothing of a refused request is stored, and nothing of an acknowledged one is missing; and there is nothing else. */
+async function countFaults(
   sql: pg.Pool,
-  attackerId: string,
-  accepted: number,
-  victimId: string,
-  acknowledged: string[],
+  tenants: { whose: string; tenantId: string; events: number }[],
 ): Promise<string[]> {
   const faults: string[] = [];
-  const { rows: victims } = await sql.query('select event_id from event where tenant_id = $1', [victimId]);
-  const stored = victims.map(({ event_id }) => event_id as string).sort();
-  if (JSON.stringify(stored) !== JSON.stringify([...acknowledged].sort())) {
-    faults.push(`event: ${stored.length} of the victim, ${acknowledged.length} acknowledged`);
+  for (const { whose, tenantId, events } of tenants) {
+    const { rows } = await sql.query(
+      `select (select count(*) from event where tenant_id = $1)::int as stored, ${IDENTITIES} as known`,
+      [tenantId],
+    );
+    const [{ stored, known }] = rows;
+    if (stored !== events) faults.push(`event: ${stored} of the ${whose}, ${events} acknowledged`);
+    if (known !== events) faults.push(`event_key: ${known} of the ${whose}, ${events} acknowledged`);
   }
-  const { rows: attackers } = await sql.query('select count(*)::int as n from event where tenant_id = $1', [
-    attackerId,
+  const { rows } = await sql.query('select count(*)::int as n from event where tenant_id <> all ($1)', [
+    tenants.map(({ tenantId }) => tenantId),
   ]);
-  if (attackers[0].n !== accepted) {
-    faults.push(`event: ${attackers[0].n} of the attacker, ${accepted} acknowledged`);
-  }
-  for (const [whose, tenantId, expected] of [
-    ['victim', victimId, acknowledged.length],
-    ['attacker', attackerId, accepted],
-  ] as const) {
-    const { rows } = await sql.query(`select ${IDENTITIES} as n`, [tenantId]);
-    if (rows[0].n !== expected) {
-      faults.push(`event_key: ${rows[0].n} of the ${whose}, ${expected} acknowledged`);
-    }
-  }
-  const { rows } = await sql.query(
-    `select (select count(*) from event where tenant_id <> all ($1))::int as others,
-            (select count(*) from tenant where id = $2 and active and name = $3)::int as victim,
-            (select count(*) from api_key where tenant_id = $2)::int as keys`,
-    [[attackerId, victimId], victimId, SECRET],
-  );
-  if (rows[0].others !== 0) faults.push(`${rows[0].others} events of nobody`);
-  if (rows[0].victim !== 1 || rows[0].keys !== 1)
-    faults.push(`the victim has changed: ${JSON.stringify(rows[0])}`);
+  if (rows[0].n !== 0) faults.push(`${rows[0].n} events of nobody`);
   return faults;
+}
+
+/** The events of a tenant are those that it knows of. */
+async function idFaults(sql: pg.Pool, tenantId: string, acknowledged: string[]): Promise<string[]> {
+  const { rows } = await sql.query('select event_id from event where tenant_id = $1', [tenantId]);
+  const stored = new Set(rows.map(({ event_id }) => event_id as string));
+  const known = new Set(acknowledged);
+  const [lost] = acknowledged.filter((id) => !stored.has(id));
+  const [strange] = [...stored].filter((id) => !known.has(id));
+  return [
+    ...(lost === undefined ? [] : [`event: ${lost} of ${tenantId} is acknowledged, and not stored`]),
+    ...(strange === undefined ? [] : [`event: ${strange} of ${tenantId} is stored, and not acknowledged`]),
+  ];
+}
+
+async function victimFaults(sql: pg.Pool, victimId: string): Promise<string[]> {
+  const { rows } = await sql.query(
+    `select (select count(*) from tenant where id = $1 and active and name = $2)::int as victim,
+            (select count(*) from api_key where tenant_id = $1)::int as keys`,
+    [victimId, SECRET],
+  );
+  const [{ victim, keys }] = rows;
+  return victim === 1 && keys === 1 ? [] : [`the victim has changed: ${JSON.stringify(rows[0])}`];
 }
 
 /** The least of a few looks, so that what is under way does not count. */

@@ -60,6 +60,7 @@ export function describeHostile(planned: { requests: number; slowSockets: number
         console.log(summary(report));
         expect(report.faults).toEqual([]);
         expect(report.sent).toBeGreaterThanOrEqual(requests * 0.99);
+        expect(report.exported).toBeGreaterThan(0);
         expect(report.bystander.requests).toBeGreaterThan(50);
         expect(report.heap[1] - report.heap[0]).toBeLessThan(HEAP_GROWTH);
         expect(report.rss[1] - report.rss[0]).toBeLessThan(RSS_GROWTH);
@@ -67,7 +68,7 @@ export function describeHostile(planned: { requests: number; slowSockets: number
       120_000 + requests * 30,
     );
 
-    function summary({ answers, sent, bystander, slow, heap, rss, seconds }: AttackReport): string {
+    function summary({ answers, sent, exported, bystander, slow, heap, rss, seconds }: AttackReport): string {
       const mib = (bytes: number) => Math.round(bytes / MIB);
       const families = Object.entries(answers).map(
         ([name, statuses]) =>
@@ -78,6 +79,7 @@ export function describeHostile(planned: { requests: number; slowSockets: number
       return [
         `hostile, ${database.engine}: ${sent} requests in ${seconds} s, seed ${seed}`,
         ...families,
+        `  stored of exports: ${exported} events`,
         `  beside: ${bystander.requests} requests, ${bystander.events} events, slowest ${bystander.slowestMs} ms`,
         `  slow sockets: ${slow.opened}, ${slow.alive} left`,
         `  heap ${mib(heap[0])} → ${mib(heap[1])} MiB, rss ${mib(rss[0])} → ${mib(rss[1])} MiB`,

@@ -27,6 +27,8 @@ export interface Arsenal {
   event: () => Record<string, unknown>;
   /** Of the attacker's tenant, with every scope. */
   key: string;
+  /** Of a tenant that exports spans, and sends nothing else. */
+  exporterKey: string;
   /** Of the platform. */
   adminKey: string;
   /** The tenant that works beside, and must not notice. */
@@ -59,6 +61,26 @@ export function withRaw(event: Record<string, unknown>, path: string, json: stri
     ? { ...event, [outer!]: { ...(event[outer!] as object), [inner]: mark } }
     : { ...event, [outer!]: mark };
   return JSON.stringify(changed).replace(`"${mark}"`, () => json);
+}
+
+/**
+ * A body with damage at one of its bytes: each of them in turn.
+ *
+ * @param marks that mean something to whoever reads such a body.
+ */
+export function damaged(a: Arsenal, bytes: Buffer, marks: readonly (string | Buffer)[]): Buffer {
+  const at = a.turn % bytes.length;
+  const byte = Buffer.from([Math.floor(a.random() * 256)]);
+  const [head, tail] = [bytes.subarray(0, at), bytes.subarray(at)];
+  const damages = {
+    cut: () => head,
+    flip: () => Buffer.concat([head, byte, tail.subarray(1)]),
+    delete: () => Buffer.concat([head, tail.subarray(1)]),
+    insert: () => Buffer.concat([head, byte, tail]),
+    repeat: () => Buffer.concat([head, tail, head]),
+    mark: () => Buffer.concat([head, Buffer.from(a.pick(marks) as string), tail]),
+  };
+  return a.pick(Object.values(damages))();
 }
 
 /** Every member that an event may have. */

@@ -37,7 +37,8 @@ function sendOnce(agent: Agent, address: string, sent: HttpRequest, timeoutMs: n
       incoming.on('end', () => {
         clearTimeout(timer);
         const answered = incoming.headers as Record<string, string>;
-        resolve({ status: incoming.statusCode!, headers: answered, body: Buffer.concat(chunks).toString() });
+        const bytes = Buffer.concat(chunks);
+        resolve({ status: incoming.statusCode!, headers: answered, body: bytes.toString(), bytes });
       });
     });
     const timer = setTimeout(() => outgoing.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);

@@ -271,6 +271,12 @@ export function describeCommands(runCommand: RunCommand): void {
       expect(refused.err).toContain('line 4: unitPrices/input must not be negative');
       await writeFile(csv, '{"a": 1}');
       expect((await imported(csv)).err).toContain('is no map of models');
+      await writeFile(csv, Buffer.from('model,currency,input\n\xff,USD,1\n', 'latin1'));
+      const undecodable = await imported(csv);
+      expect([undecodable.code, undecodable.err]).toEqual([
+        1,
+        expect.stringMatching(/not valid for encoding utf-8\n$/),
+      ]);
       expect((await imported(join(folder, 'none.csv'))).code).toBe(1);
       expect((await run(['prices', 'list', '--tenant', 'none'])).err).toContain('there is no tenant none');
     }, 60_000);

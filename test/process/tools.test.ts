@@ -135,6 +135,48 @@ test.each(['SIGINT', 'SIGTERM'] as const)(
   },
 );
 
+test('killed and run again: each event counts once, each closed window is revised and told of once', async () => {
+  const rows = 30_000;
+  const times = Array.from({ length: rows }, (_, i) =>
+    new Date(Date.UTC(2024, 0, 1) + i * 30_000).toISOString(),
+  );
+  const path = await file('windows.csv', `time,n\n${times.map((time) => `${time},1\n`).join('')}`);
+  const args = [path, '--tenant', 'killed', ...FLAGS.slice(3)];
+  const client = new pg.Client(database.url);
+  await client.connect();
+  try {
+    await client.query(`
+      insert into tenant (id, name) values ('killed', 'whose import is killed');
+      insert into subscription (tenant_id, message_types, stream) values ('killed', '{window.revised}', 'out')`);
+    const stored = async () => {
+      const found = await client.query(`select count(*)::int as n from event where tenant_id = 'killed'`);
+      return found.rows[0].n as number;
+    };
+    const { child, ended } = start('import', args);
+    while ((await stored()) === 0 && child.exitCode === null);
+    child.kill('SIGKILL');
+    await ended;
+    expect(await stored()).toBeLessThan(rows);
+
+    const again = await run('import', args);
+    expect(again.err).toMatch(/rows? (was|were) known/);
+    expect(again.code).toBe(0);
+    const { rows: found } = await client.query(
+      `select (select count(*)::int from event where tenant_id = 'killed') as events,
+         (select sum(calls)::int from usage_1d where tenant_id = 'killed') as calls,
+         (select count(*)::int from late_window where tenant_id = 'killed' and revision = 1) as windows,
+         count(*)::int as messages, count(distinct payload ->> 'windowStart')::int as told,
+         sum((payload #>> '{aggregations,totalTokens}')::int)::int as tokens
+       from outbox where tenant_id = 'killed' and type = 'window.revised'`,
+    );
+    expect(found).toEqual([
+      { events: rows, calls: rows, windows: rows, messages: rows, told: rows, tokens: rows },
+    ]);
+  } finally {
+    await client.end();
+  }
+}, 120_000);
+
 test('the help tells the rules of ids and exit codes', async () => {
   const { code, out } = await run('import', ['--help']);
   expect(code).toBe(0);

@@ -287,10 +287,25 @@ where tenant_id = 'tenant-1' and revised_at > now() - interval '30 seconds' and 
   },
   {
     index: 'late_window_activity',
-    serves: '`GET /v1/summaries`: windows that the activity tables lack; bringing them in',
+    serves:
+      '`GET /v1/summaries`, revisions of meters: windows that the activity tables lack; bringing them in',
     as: 'read',
-    sql: `select bucket, customer_id from tenant_data.activity_lacking
+    sql: `select bucket, customer_id, lacking from tenant_data.activity_lacking
 where tenant_id = 'tenant-1' and bucket >= ':day' and bucket < ':next'`,
+  },
+  {
+    index: 'late_window_sum_pkey',
+    serves: '`GET /v1/meters/{slug}/query`: revisions of all customers, or of some, over a long time',
+    as: 'read',
+    sql: `select bucket, revision from tenant_data.late_window_sum
+where tenant_id = 'tenant-1' and customer_id = '' and bucket >= ':day' and bucket < ':next'`,
+  },
+  {
+    index: 'late_window_sum_bucket',
+    serves: 'the same of each customer',
+    as: 'read',
+    sql: `select bucket, customer_id, revision from tenant_data.late_window_sum
+where tenant_id = 'tenant-1' and customer_id <> '' and bucket >= ':day' and bucket < ':next'`,
   },
   {
     index: 'window_closing_pkey',
@@ -300,6 +315,7 @@ where tenant_id = 'tenant-1' and bucket >= ':day' and bucket < ':next'`,
   },
   { index: 'window_state_pkey', serves: 'one row at most' },
   { index: 'window_coverage_pkey', serves: 'one row at most' },
+  { index: 'late_window_summed_pkey', serves: 'one row at most' },
   { index: 'refresh_lease_pkey', serves: 'one row at most' },
   { index: 'usage_fold_pkey', only: 'postgres', serves: 'one row at most' },
   { index: 'window_announcement_pkey', serves: 'one row at most' },

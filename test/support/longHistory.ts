@@ -73,9 +73,8 @@ const changed = (daysAgo: number, stale = true) => `
   values (date_bin('30 seconds', timestamptz '${at(daysAgo)}', 'epoch'), '${TENANT}', '${CUSTOMER}', 1, ${stale})`;
 
 const late = (daysAgo: number) => `
-  select mark_late_windows(jsonb_build_array(jsonb_build_object(
-    'bucket', date_bin('30 seconds', timestamptz '${at(daysAgo)}', 'epoch'), 'tenant_id', '${TENANT}',
-    'customer_id', '${CUSTOMER}', 'references', true)))`;
+  select revise_windows('{${TENANT}}', '{${CUSTOMER}}',
+    array[floor(extract(epoch from timestamptz '${at(daysAgo)}') / 30)::bigint], '{true}')`;
 
 const closed = (more: string) => `
   update window_state set closed_until = closed_until + interval '${more}', refreshed_30s = closed_until + interval '${more}'`;

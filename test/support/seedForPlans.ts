@@ -49,6 +49,10 @@ export async function seedForPlans(sql: pg.ClientBase, events: number): Promise<
       select timestamptz '${iso(start)}' + n * interval '10 seconds', 'tenant-' || n % 20, 'customer-' || n / 20 % 200, 1,
         n % 97 = 0, n % 991 = 0, case when n % 101 = 0 then 0 else 1 end, timestamptz '${iso(start)}' + n * interval '10 seconds'
       from generate_series(1, 34000) as n on conflict do nothing;
+    insert into late_window_sum
+      select tenant_id, '', date_bin('1 hour', bucket, 'epoch'), sum(activity_revision) from late_window group by 1, 3
+      union all
+      select tenant_id, customer_id, date_bin('1 day', bucket, 'epoch'), sum(activity_revision) from late_window group by 1, 2, 3;
     insert into activity_calls select 'tenant-' || t, '1h', timestamptz '${iso(start)}' + h * interval '1 hour', 'type-' || k, 1
       from generate_series(0, 19) as t, generate_series(0, 95) as h, generate_series(0, 9) as k;
     insert into activity_customer select 'tenant-' || t, '1h', timestamptz '${iso(start)}' + h * interval '1 hour', 'customer-' || k

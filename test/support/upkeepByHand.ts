@@ -25,12 +25,12 @@ export class UpkeepByHand {
     return new UpkeepByHand(engine, sql, client);
   }
 
-  /** One step of at most so much time, in ms. */
-  async fill(spanMs: number): Promise<void> {
+  /** One step of at most so much time, in ms. @param client whose transaction ends with it, if it is in one. */
+  async fill(spanMs: number, client: pg.ClientBase = this.client): Promise<void> {
     const pace = new FillPace();
     pace.mostMs = spanMs;
     pace.blindMs = Math.min(pace.blindMs, spanMs);
-    await fillSeries(this.client, this.engine, pace, new AbortController().signal);
+    await fillSeries(client, this.engine, pace, new AbortController().signal);
   }
 
   /** Also where the services' own upkeep is at it. */

@@ -1,4 +1,4 @@
--- revision 4, 672ddd6298f1
+-- revision 5, 8f9e7d07c07e
 /*
  * Brings closed windows into the activity tables: those since covered_until, over at most 'step', and at most
  * 'most' of those that late events have changed, fewer where they have more than ten customers each. One instance at a
@@ -9,8 +9,8 @@
  * bounds that are null exclude no chunk: what has changed long ago, and what has just closed, are for two rounds.
  * (3) One statement reads these windows and adds to the tables by how much they have changed. A batch that it does not
  * see found its window closed, and raises a revision above the one seen here. (4) Just the changes that (3) saw are
- * noted as brought in; of rows that a batch holds or has changed just now, nothing is said until the next time.
- * (5) TM006 where chunks moved.
+ * noted as brought in, and added to the sums of revisions; of rows that a batch holds or has changed just now, nothing
+ * is said until the next time. (5) TM006 where chunks moved.
  *
  * Changed windows that the rollups have come first: one that is stale costs a search through the events between it and
  * now. Where there are only such, they find their events by equality, not by comparing each with each.
@@ -24,6 +24,7 @@ language plpgsql set plan_cache_mode = force_custom_plan set jit = off
 set enable_nestloop = off set enable_mergejoin = off set enable_sort = off as $$
 declare
   oldest timestamptz;
+  sums_from timestamptz;
   from_at timestamptz;
   to_at timestamptz;
   reach timestamptz;
@@ -41,6 +42,9 @@ begin
   if not pg_try_advisory_xact_lock(hashtext('tidemark.activity')) then return; end if;
 
   select c.covered_from, c.covered_until into oldest, from_at from window_coverage c;
+  -- What is no longer kept is removed meanwhile, and nobody reads its sums.
+  select greatest(s.summed_from, r.kept_from) into sums_from
+  from late_window_summed s, retention r where r.relation = 'usage_30s';
   select least(s.closed_until, s.refreshed_30s) into reach from window_state s;
   to_at := greatest(from_at, least(reach, from_at + step));
   foreach by_rollup in array array[true, false] loop
@@ -187,13 +191,24 @@ begin
     case when by_rollup then from_at else coalesce(last_at, from_at) end)
   into seen using coalesce(tenants, '{}'), coalesce(buckets, '{}'), oldest;
 
-  update late_window l set activity_revision = l.revision
-  where l.ctid = any (array(
-    select free.ctid from late_window free
-    where free.ctid = any (seen) and tenant_data.replaced_by(free.xmin, free.xmax) is null
+  with free as materialized (
+    select l.ctid as place, l.tenant_id, l.customer_id, l.bucket, l.revision - l.activity_revision as lacking
+    from late_window l
+    where l.ctid = any (seen) and tenant_data.replaced_by(l.xmin, l.xmax) is null
     for update skip locked
-  ));
-  get diagnostics windows = row_count;
+  ), noted as (
+    update late_window l set activity_revision = l.revision where l.ctid = any (array(select place from free))
+    returning true
+  ), summed as (
+    insert into late_window_sum as s (tenant_id, customer_id, bucket, revision)
+    select tenant_id, '', date_bin('1 hour', bucket, 'epoch'::timestamptz), sum(lacking)
+    from free where bucket >= sums_from group by 1, 3
+    union all
+    select tenant_id, customer_id, date_bin('1 day', bucket, 'epoch'::timestamptz), sum(lacking)
+    from free where bucket >= sums_from group by 1, 2, 3
+    on conflict (tenant_id, customer_id, bucket) do update set revision = s.revision + excluded.revision
+  )
+  select count(*) into windows from noted;
 
   update window_coverage set covered_until = greatest(covered_until, to_at), updated_at = now();
   perform require_unmoved_chunks();

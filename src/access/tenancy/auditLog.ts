@@ -1,6 +1,7 @@
 import { decodeCursor, type List, type Page, pageOf } from '../../ground/db/paging.ts';
 import type { Queryable } from '../../ground/db/queryable.ts';
 import { instant, SqlParameters } from '../../ground/db/sqlParameters.ts';
+import { parseJson } from '../../model/json.ts';
 
 /** Who changes something. */
 export interface Actor {
@@ -75,7 +76,8 @@ interface Row {
   tenant_id: string | null;
   action: string;
   target: string;
-  changes: AuditEntry['changes'];
+  /** As text: numbers keep their digits. */
+  changes: string;
   request_id: string | null;
   client_address: string | null;
 }
@@ -93,7 +95,7 @@ export interface AuditQuery {
 }
 
 /**
- * Entries, newest first.
+ * Entries, newest first. For `stringifyJson`: a price may have more digits than a double holds.
  *
  * @param log `tenant_data.audit_log` for a tenant, through its reads; `audit_log` for the platform.
  * @throws {TidemarkError} `cursor_invalid`.
@@ -113,7 +115,7 @@ export async function listAuditLog(
   }
   const { rows } = await db.query<Row>(
     `select id, at, (extract(epoch from at) * 1000000)::bigint as at_micros, actor_kind, actor_key_id,
-       actor_tenant_id, tenant_id, action, target, changes, request_id, host(client_address) as client_address
+       actor_tenant_id, tenant_id, action, target, changes::text, request_id, host(client_address) as client_address
      from ${log}
      where ${conditions.join(' and ')}
      order by at desc, id desc
@@ -132,7 +134,7 @@ function toEntry(row: Row): AuditEntry {
     tenantId: row.tenant_id,
     action: row.action,
     target: row.target,
-    changes: row.changes,
+    changes: parseJson(row.changes) as AuditEntry['changes'],
     requestId: row.request_id,
     clientAddress: row.client_address,
   };

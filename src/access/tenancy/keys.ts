@@ -127,6 +127,15 @@ export async function revokeKey(
   if (!rows[0]) throw new TidemarkError('not_found', 'there is no such key');
 }
 
+/** When a key ends by itself, in ms since the epoch; null: never; undefined: it has been revoked, or is not there. */
+export async function endOfKey(db: Queryable, id: string): Promise<number | null | undefined> {
+  const { rows } = await db.query<{ expires_at: Date | null }>(
+    'select expires_at from api_key where id = $1 and revoked_at is null',
+    [id],
+  );
+  return rows[0] && (rows[0].expires_at?.getTime() ?? null);
+}
+
 export function toKey(row: KeyRow): ApiKey {
   return {
     id: row.id,

@@ -18,6 +18,7 @@ const DEFAULT_BUCKETS = 120;
  * it. By default it begins where a bucket begins that is kept whole.
  *
  * @param read how `from` and `to` are read: to the ms, or further.
+ * @param begins since when there is what is asked for, in ms since the epoch: asked where nobody says from when on.
  * @throws {TidemarkError} `range_invalid`, `range_too_large`, `timezone_invalid`.
  */
 export async function bucketRange(
@@ -26,6 +27,7 @@ export async function bucketRange(
   timezone: string,
   { zones, config }: Pick<Services, 'zones' | 'config'>,
   read = instantOf,
+  begins?: () => Promise<number>,
 ): Promise<{ from: number; to: number; offsets: readonly ZoneOffset[] }> {
   const bucketMs = GRANULARITY_MS[granularity];
   const defaults = {
@@ -37,15 +39,21 @@ export async function bucketRange(
   const offsets = await zones.offsets(timezone, from, to);
   if (query.from !== undefined) return { from, to, offsets };
   const edges = bucketEdges(granularity, offsets, from, to).slice(0, -1);
-  return { from: firstKept(granularity, edges, to, config.retention.days), to, offsets };
+  const kept = keptFrom(granularity, edges, config.retention.days);
+  const begun = (await begins?.()) ?? Number.NEGATIVE_INFINITY;
+  return { from: firstFrom(Math.max(kept, begun), edges, to), to, offsets };
 }
 
-/** Where a range of our own making begins: at the first of these buckets that is kept whole. */
-function firstKept(granularity: Granularity, edges: number[], to: number, days: KeptDays): number {
+/** Since when the level that these buckets are read from is kept; -Infinity: since ever. */
+function keptFrom(granularity: Granularity, edges: number[], days: KeptDays): number {
   const level = coarsestBetween(granularity, edges);
   const kept = level === 'raw' ? days.event : days[`usage_${level}`];
-  if (kept === null) return edges[0]!;
-  const earliest = (Math.floor(Date.now() / DAY_MS) - kept + 1) * DAY_MS;
-  if (earliest >= to) return edges[0]!; // nothing is: the reading refuses it
+  if (kept === null) return Number.NEGATIVE_INFINITY;
+  return (Math.floor(Date.now() / DAY_MS) - kept + 1) * DAY_MS;
+}
+
+/** Where a range of our own making begins: at the first of these buckets that there is all of. */
+function firstFrom(earliest: number, edges: number[], to: number): number {
+  if (earliest >= to) return edges[0]!; // there is none: the reading refuses it
   return edges.find((edge) => edge >= earliest) ?? earliest;
 }

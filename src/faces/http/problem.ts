@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { errorCode, NOT_KEPT, remedyFor } from '../../ground/db/sqlstate.ts';
+import { errorCode, gaveWay, NOT_KEPT, remedyFor } from '../../ground/db/sqlstate.ts';
 import type { Logger } from '../../ground/telemetry/logger.ts';
 import { type ErrorCode, TidemarkError } from '../../model/errors.ts';
 import type { AppEnv } from './appEnv.ts';
@@ -166,6 +166,12 @@ function fromDatabase(error: unknown): TidemarkError {
     code === undefined ? /connect|terminat|timeout/i.test(message) : remedyFor(error) === 'reconnect';
   if (disconnected) {
     return new TidemarkError('database_unavailable', 'the database cannot be reached', {
+      retryAfterSeconds: 1,
+      cause: error,
+    });
+  }
+  if (gaveWay(error)) {
+    return new TidemarkError('database_unavailable', 'what this needs was being changed; try again', {
       retryAfterSeconds: 1,
       cause: error,
     });

@@ -27,8 +27,11 @@ export interface ReceiveOptions extends ReadOptions {
   async: boolean;
   /** When its deadline began, in ms since the epoch. */
   since: number;
-  /** Told of the events that turned out to be stored already; the request fails with what it rejects with. */
-  onDuplicates?(events: UsageEvent[]): Promise<unknown>;
+  /**
+   * Told of the events that turned out to be stored already, and of their places in the request; it fails with what this
+   * rejects with.
+   */
+  onDuplicates?(events: UsageEvent[], indexes: number[]): Promise<unknown>;
 }
 
 export interface IngestAnswer {
@@ -97,7 +100,10 @@ export async function receiveEvents(
     });
   const { duplicateFlags } = result;
   const voided = await voidedOf(services, parsed, result);
-  if (duplicateFlags) await options.onDuplicates?.(parsed.events.filter((_, i) => duplicateFlags[i]));
+  if (duplicateFlags) {
+    const isDuplicate = (_: unknown, i: number) => duplicateFlags[i]!;
+    await options.onDuplicates?.(parsed.events.filter(isDuplicate), parsed.indexes.filter(isDuplicate));
+  }
   if (options.onInvalid === 'skip') return skipped(parsed, result, voided, options);
   const { accepted, duplicates } = result;
   return withUsage(withVoided({ accepted, duplicates }, voided), parsed);

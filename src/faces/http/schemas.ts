@@ -2,6 +2,7 @@ import { z } from '@hono/zod-openapi';
 import { ERROR_CODES } from '../../model/errors.ts';
 import { numberText } from '../../model/json.ts';
 import { isStorableText } from '../../model/text.ts';
+import { refusal } from './refusal.ts';
 
 /** What is wrong with one event of a body. */
 export const Fault = z.object({ index: z.int(), pointer: z.string(), code: z.string(), message: z.string() });
@@ -94,17 +95,26 @@ export const pageQuery = (defaultLimit: number, maxLimit: number) => ({
   limit: z.coerce.number().int().min(1).max(maxLimit).default(defaultLimit),
 });
 
+/** A whole number in a query that may be 0: digits, since `z.coerce` takes an empty text for 0. */
+export const wholeNumber = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,20}$/, 'must be a whole number')
+    .transform(Number)
+    .pipe(z.int().min(min).max(max))
+    .openapi({ type: 'integer', minimum: min, maximum: max });
+
 /** A text that the database can hold or compare with. */
 export const text = (maxLength: number) =>
   z
     .string()
     .refine((sent) => numberText(sent) === undefined, {
-      error: 'Invalid input: expected string, received number',
+      ...refusal('invalid_type', 'Invalid input: expected string, received number'),
       abort: true,
     })
     .min(1)
     .max(maxLength)
-    .refine(isStorableText, 'must not contain NUL or unpaired surrogates');
+    .refine(isStorableText, refusal('text_invalid', 'must not contain NUL or unpaired surrogates'));
 
 /** A number, or the text of one: with the digits of a number that no double holds (`keepDigits`). */
 export const numeric = (maxLength: number, error: string) =>

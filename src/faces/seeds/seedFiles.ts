@@ -104,7 +104,8 @@ const AlertRules = z.strictObject({
         ])
         .superRefine((rule, context) => {
           const fault = currencyFault(rule.kind === 'event' ? rule.field : rule.measure, rule.currency);
-          if (fault !== null) context.addIssue({ code: 'custom', path: ['currency'], message: fault });
+          if (fault !== null)
+            context.addIssue({ code: 'custom', path: ['currency'], message: fault.message });
         }),
     )
     .max(MAX_ROWS),

@@ -13,7 +13,7 @@ import { DatabaseMetrics } from '../../ground/db/databaseMetrics.ts';
 import { DatabaseProbe } from '../../ground/db/databaseProbe.ts';
 import { type Engine, readEngine } from '../../ground/db/engine.ts';
 import type { Queryable, QueryPool } from '../../ground/db/queryable.ts';
-import { retryingLost } from '../../ground/db/retryLost.ts';
+import { repeatingReads } from '../../ground/db/repeatRead.ts';
 import type { TenantReads } from '../../ground/db/tenantReads.ts';
 import type { Logger } from '../../ground/telemetry/logger.ts';
 import { createRegistry, registerBuildInfo, registerTracing } from '../../ground/telemetry/metrics.ts';
@@ -35,7 +35,7 @@ export interface Ground {
   settings(use: DatabaseUse): ConnectionSettings;
   /** The service's own tables. */
   admin: QueryPool;
-  /** The same, for reads that may be repeated when their connection goes away. */
+  /** The same, for reads that may be repeated. */
   lookups: Queryable;
   /** Tenants' data. */
   reads: TenantReads;
@@ -73,7 +73,7 @@ export async function wireGround(
   const engine = await readEngine(admin);
   registerBuildInfo(registry, engine);
   const reads = createTenantReads(settings('read'), engine, config.database.readPoolSize, log);
-  const lookups = retryingLost(admin);
+  const lookups = repeatingReads(admin);
   return {
     config,
     log,

@@ -15,7 +15,7 @@ export interface Outbound {
 
 /** @param resolve how names of endpoints become addresses, where not as everywhere on this machine. */
 export function wireOutbound(ground: Ground, resolve: Resolve | undefined): Outbound {
-  const { config, log, registry, settings } = ground;
+  const { config, log, reads, registry, settings } = ground;
   const results = createPool(settings('relay'), DELIVERY_POOL_SIZE, log);
   const delivery = new Delivery({
     config: config.delivery,
@@ -23,6 +23,7 @@ export function wireOutbound(ground: Ground, resolve: Resolve | undefined): Outb
     connect: () => connect(settings('relay'), log),
     sessions: config.database.pooler === 'none',
     db: results,
+    reads,
     registry,
     log,
     resolve,

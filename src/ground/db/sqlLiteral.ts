@@ -7,3 +7,8 @@ export function sqlLiteral(text: string): string {
   const quoted = `'${text.replaceAll("'", "''")}'`;
   return text.includes('\\') ? ` E${quoted.replaceAll('\\', '\\\\')}` : quoted;
 }
+
+/** Texts as a literal of text[], under the same conditions. */
+export function textArray(texts: readonly string[]): string {
+  return sqlLiteral(`{${texts.map((text) => `"${text.replaceAll(/["\\]/g, '\\$&')}"`)}}`);
+}

@@ -8,6 +8,8 @@ export function errorCode(error: unknown): string | undefined {
 export const WINDOW_CLOSED = 'TM001';
 /** Raised by begin_batch: the writer does not know who listens now. */
 export const INTEREST_CHANGED = 'TM004';
+/** Not of the server: the writer knows who listens, and cannot tell what for (UnknownRuleError). */
+export const INTEREST_UNKNOWN = 'TM008';
 /** Raised where something is to be read, or refreshed, that is no longer kept. */
 export const NOT_KEPT = 'TM005';
 /** Raised where chunks have been rearranged since the snapshot of what was to be of one moment. */

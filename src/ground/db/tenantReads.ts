@@ -6,7 +6,7 @@ import type { CircuitBreaker } from './circuitBreaker.ts';
 import type { DatabaseMetrics } from './databaseMetrics.ts';
 import type { Engine } from './engine.ts';
 import type { Queryable } from './queryable.ts';
-import { retryLost } from './retryLost.ts';
+import { repeatRead } from './repeatRead.ts';
 import { remedyFor } from './sqlstate.ts';
 
 export interface TenantReadsOptions {
@@ -36,6 +36,11 @@ export function lastStatement(statement: pg.QueryConfig): pg.QueryConfig {
   return { ...statement, last: true } as pg.QueryConfig;
 }
 
+/** The same answer where more is asked behind it: none of its statements is the last. */
+export function goingOn(db: Queryable): Queryable {
+  return queryable((statement) => db.query({ ...statement, last: false } as pg.QueryConfig));
+}
+
 /**
  * Reads of tenants' data: as the role that sees nothing but the views, each statement with the tenant it is for. A
  * statement without one cannot be sent from here.
@@ -52,7 +57,7 @@ export class TenantReads {
   /** What runs single statements for one tenant, each of its own moment. For plain tables: not for events or summaries. */
   as({ tenantId }: { tenantId: string }): Queryable {
     return queryable((statement) =>
-      retryLost(async () => {
+      repeatRead(async () => {
         const lending = this.lend();
         try {
           return await this.run(lending, statement, this.context(tenantId));
@@ -76,7 +81,7 @@ export class TenantReads {
     { tenantId }: { tenantId: string },
     work: (db: Queryable) => Promise<Answer>,
   ): Promise<Answer> {
-    return repeatMoved(() => retryLost(() => this.attempt(tenantId, work)));
+    return repeatMoved(() => repeatRead(() => this.attempt(tenantId, work)));
   }
 
   end(): Promise<void> {

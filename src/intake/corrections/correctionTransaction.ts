@@ -4,6 +4,7 @@ import { ChunksMoved } from '../../ground/db/chunksMoved.ts';
 import type { Engine } from '../../ground/db/engine.ts';
 import type { Queryable } from '../../ground/db/queryable.ts';
 import { COUNTER_INCREMENT, type UsageEvent } from '../../model/usageEvent.ts';
+import { WINDOW_MS } from '../../model/window.ts';
 import type { Interest } from '../../outbound/delivery/interest.ts';
 import { byDay, columnsOf } from '../../sums/corrections/touchedWindow.ts';
 import { countersOf, type LiveCounters } from '../../sums/live/liveCounters.ts';
@@ -102,9 +103,7 @@ export async function correct(
   await tools.interest.reload(client);
   await correctTallies(client, context, tools.interest.current);
   if (tools.engine === 'postgres') await recountRollups(client, tenantId, windows);
-  await client.query('select record_late_windows($1)', [
-    JSON.stringify(windows.map((window) => toLateWindow(tenantId, window, CAUSE[kind], id))),
-  ]);
+  await reviseWindows(client, tenantId, windows, CAUSE[kind], id);
   await correctCounters(client);
   const at = await record(client, request, id, windows.length, unknown);
   await client.query('commit');
@@ -254,22 +253,28 @@ async function recountRollups(
   );
 }
 
-/** As `record_late_windows` takes it. */
-function toLateWindow(tenantId: string, window: MovedWindow, cause: string, correction: string) {
-  return {
-    tenant_id: tenantId,
-    customer_id: window.customerId,
-    bucket: new Date(window.start).toISOString(),
-    references: window.references,
+async function reviseWindows(
+  db: Queryable,
+  tenantId: string,
+  windows: readonly MovedWindow[],
+  cause: string,
+  correction: string,
+): Promise<void> {
+  const column = <Value>(of: (window: MovedWindow) => Value) => windows.map(of);
+  await db.query('select record_revisions($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)', [
+    column(() => tenantId),
+    column(({ customerId }) => customerId),
+    column(({ start }) => start / WINDOW_MS),
+    column(({ references }) => references),
     cause,
     correction,
-    events: window.events,
-    calls: window.calls,
-    tokens: window.tokens,
-    input_tokens: window.inputTokens,
-    output_tokens: window.outputTokens,
-    value: window.value,
-  };
+    column(({ events }) => events),
+    column(({ calls }) => calls),
+    column(({ tokens }) => tokens),
+    column(({ inputTokens }) => inputTokens),
+    column(({ outputTokens }) => outputTokens),
+    column(({ value }) => value),
+  ]);
 }
 
 async function correctCounters(db: Queryable): Promise<void> {

@@ -68,7 +68,8 @@ function isDecimal(value: unknown): value is number | string {
   return decimal !== null && !(decimal === '0' && isNotZero(value));
 }
 
-function isMeasure(name: string, value: unknown): boolean {
+/** Whether a member of metadata that has the name of a column has its form too. */
+export function isMeasure(name: string, value: unknown): boolean {
   return value !== null && METADATA_FIELDS[name as keyof typeof METADATA_FIELDS].safeParse(value).success;
 }
 

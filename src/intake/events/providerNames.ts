@@ -3,7 +3,7 @@
  * @opentelemetry/semantic-conventions 1.45.0), the other names by which emitters know it, in small letters. What is not here keeps
  * its name.
  */
-const OTHER_NAMES: Readonly<Record<string, readonly string[]>> = {
+export const OTHER_NAMES: Readonly<Record<string, readonly string[]>> = {
   'aws.bedrock': ['amazon-bedrock', 'aws', 'aws_bedrock', 'bedrock'],
   'azure.ai.inference': ['az.ai.inference', 'azure_ai'],
   'azure.ai.openai': ['az.ai.openai', 'azure', 'azure-openai', 'azure_openai'],

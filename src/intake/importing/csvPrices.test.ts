@@ -37,5 +37,8 @@ it('tells every fault with its line', () => {
     'line 7: a quoted field is open at the end of the file',
   ]);
   expect(csvPrices('model,cost\n').faults).toEqual(['line 1: there is no column cost']);
+  expect(csvPrices('model,currency,input,input\nm,USD,1,2\n').faults).toEqual([
+    'line 1: there are two columns input',
+  ]);
   expect(csvPrices(' \n').faults).toEqual(['the file is empty: it needs a header line']);
 });

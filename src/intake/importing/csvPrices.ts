@@ -15,7 +15,7 @@ export function csvPrices(text: string): { prices: PriceTerms[]; faults: string[
   const faults: string[] = [];
   const prices: PriceTerms[] = [];
   let header: string[] | null = null;
-  let record = new CsvRecord(',');
+  const record = new CsvRecord(',');
   let began = 0;
   for (const [i, withEnd] of text
     .replace(/^\u{feff}/u, '')
@@ -30,13 +30,15 @@ export function csvPrices(text: string): { prices: PriceTerms[]; faults: string[
     if (state === 'more') continue;
     const { fields } = record;
     const at = `line ${began}`;
-    record = new CsvRecord(',');
     began = 0;
     if (state === 'invalid') faults.push(`${at}: text behind a closing quote`);
     else if (header === null) {
       header = fields.map((name) => name.trim());
       const known: readonly string[] = [...TERMS, ...PRICED];
-      for (const name of header) if (!known.includes(name)) faults.push(`${at}: there is no column ${name}`);
+      for (const [i, name] of header.entries()) {
+        if (!known.includes(name)) faults.push(`${at}: there is no column ${name}`);
+        else if (header.indexOf(name) < i) faults.push(`${at}: there are two columns ${name}`);
+      }
     } else if (fields.length !== header.length) {
       faults.push(`${at}: has ${fields.length} fields, the header ${header.length}`);
     } else {

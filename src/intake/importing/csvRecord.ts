@@ -1,10 +1,11 @@
 const QUOTE = '"';
 
 /**
- * Takes one record apart (RFC 4180), line by line: a quoted field may go on over several. A quote inside an unquoted
+ * Takes records apart (RFC 4180), line by line: a quoted field may go on over several. A quote inside an unquoted
  * field stands for itself; text behind a closing quote is a fault.
  */
 export class CsvRecord {
+  /** Of the record that is done. The next one has an array of its own. */
   fields: string[] = [];
   private readonly delimiter: string;
   /** The quoted field that the next line goes on with. */
@@ -16,19 +17,27 @@ export class CsvRecord {
     this.delimiter = delimiter;
   }
 
+  /** Gives up a record that goes on. */
+  restart(): void {
+    this.open = null;
+  }
+
   /**
+   * Goes on with the record at hand; behind one that is done or invalid, begins another.
+   *
    * @param line without its end.
    * @param lineEnd which a quoted field has in it when it goes on: it is part of the text.
    * @returns `more` when the record goes on in the next line.
    */
   feed(line: string, lineEnd: '\n' | '\r\n' = '\n'): 'done' | 'more' | 'invalid' {
-    const { fields, delimiter } = this;
+    const { delimiter } = this;
     let at = 0;
     if (this.open !== null) this.open += this.lineEnd;
     else if (!line.includes(QUOTE)) {
       this.fields = line.split(delimiter);
       return 'done';
-    }
+    } else this.fields = [];
+    const { fields } = this;
     for (;;) {
       if (this.open === null && line[at] === QUOTE) {
         this.open = '';

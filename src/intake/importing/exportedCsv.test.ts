@@ -12,7 +12,7 @@ async function readBack(csv: string): Promise<string[][]> {
   }
   const { rows } = await readCsv(readLines(bytes()), ',', 'leave');
   const found: string[][] = [];
-  for await (const row of rows) found.push(row.values!.map(unguard));
+  for await (const block of rows) found.push(...block.map((row) => row.values!.map(unguard)));
   return found;
 }
 

@@ -9,8 +9,8 @@ const DAY = 86_400_000_000;
 /** Stores rows whose events are on the days of the list; `refuse` says of a transaction that it is too large. */
 async function run(days: number[], refuse: (days: number[]) => boolean = () => false) {
   const transactions: number[][] = [];
-  async function* rows(): AsyncGenerator<Row<unknown>> {
-    for (const [i, day] of days.entries()) yield { line: i + 2, text: 'x', values: day };
+  async function* rows(): AsyncGenerator<Row<unknown>[]> {
+    yield days.map((day, i) => ({ line: i + 2, text: 'x', values: day }));
   }
   const counts = new ImportCounts();
   const stop = await importRows(
@@ -18,8 +18,8 @@ async function run(days: number[], refuse: (days: number[]) => boolean = () => f
       rows: rows(),
       toEvent: ({ line, values }) => ({
         event: { eventId: String(line), tsMicros: (values as number) * DAY + line } as UsageEvent,
+        made: true,
       }),
-      idOf: ({ line }) => String(line),
       async store(events) {
         const touched = events.map(({ tsMicros }) => Math.floor(tsMicros / DAY));
         if (refuse(touched)) {

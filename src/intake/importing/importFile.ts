@@ -11,7 +11,6 @@ import { oldestKept } from '../../sums/retention/oldestKept.ts';
 import { ClosedFrontier } from '../../sums/windows/closedFrontier.ts';
 import { Refresher } from '../../sums/windows/refresher.ts';
 import { WindowMetrics } from '../../sums/windows/windowMetrics.ts';
-import type { EventVerdict } from '../events/finishEvent.ts';
 import { Ingest } from '../ingest/ingest.ts';
 import { SAMPLE_ROWS, wasImported } from './earlierImport.ts';
 import { BATCH_ROWS, type BadLine, type ImportCounts, importRows, type Stop } from './importRows.ts';
@@ -19,7 +18,7 @@ import { noOlderThan } from './noOlderThan.ts';
 import type { Source } from './openSource.ts';
 import { withPlainLineEnds } from './readCsv.ts';
 import { refreshImported } from './refreshImported.ts';
-import type { Row } from './row.ts';
+import type { Row, RowVerdict } from './row.ts';
 import { startingWith } from './startingWith.ts';
 
 /** What one batch may take, waiting and repetitions included, in ms: an import has more patience than a request. */
@@ -93,7 +92,6 @@ export async function importFile(options: ImportFileOptions): Promise<ImportOutc
       {
         rows,
         toEvent,
-        idOf: source.idOf,
         store: async (events, length) => ingest.store(events, length, tenantId),
         fromLine: options.fromLine,
         maxErrors: options.maxErrors,
@@ -138,28 +136,31 @@ export async function importFile(options: ImportFileOptions): Promise<ImportOutc
 async function withKnownIds(
   db: Queryable,
   source: Source,
-  toEvent: (row: Row<unknown>) => EventVerdict,
-): Promise<AsyncIterableIterator<Row<unknown>>> {
+  toEvent: (row: Row<unknown>) => RowVerdict,
+): Promise<AsyncIterable<Row<unknown>[]>> {
   const { idPrefix, earlierIdPrefix, rows } = source;
   if (earlierIdPrefix === null) return rows;
-  const sample: Row<unknown>[] = [];
+  const begin: Row<unknown>[][] = [];
+  let count = 0;
   let fault: { error: unknown } | null = null; // is met behind the rows before it
   try {
-    while (sample.length < SAMPLE_ROWS) {
+    while (count < SAMPLE_ROWS) {
       const next = await rows.next();
       if (next.done) break;
-      sample.push(next.value);
+      begin.push(next.value);
+      count += next.value.length;
     }
   } catch (error) {
     fault = { error };
   }
   source.idPrefix = earlierIdPrefix;
+  const sample = begin.flat().slice(0, SAMPLE_ROWS);
   const events = sample.flatMap((row) => {
-    const { event } = toEvent(source.format === 'csv' ? asItWasRead(row) : row);
-    return event && event.eventId === source.idOf(row) ? [event] : [];
+    const { event, made } = toEvent(source.format === 'csv' ? asItWasRead(row) : row);
+    return event && made ? [event] : [];
   });
   if (!(await wasImported(db, events))) source.idPrefix = idPrefix;
-  return startingWith(sample, rows, fault);
+  return startingWith(begin, rows, fault);
 }
 
 /** Line ends within fields were once all the same. */

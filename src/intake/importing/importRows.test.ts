@@ -12,9 +12,12 @@ import {
 } from './importRows.ts';
 import type { Row } from './row.ts';
 
-/** Rows in lines 2 … count + 1; those in `bad` cannot become events. */
-async function* rowsOf(count: number): AsyncGenerator<Row<unknown>> {
-  for (let line = 2; line < count + 2; line++) yield { line, text: 'x', values: line };
+/** Rows in lines 2 … count + 1, in blocks of that many. */
+async function* rowsOf(count: number, atATime = 700): AsyncGenerator<Row<unknown>[]> {
+  for (let from = 2; from < count + 2; from += atATime) {
+    const length = Math.min(atATime, count + 2 - from);
+    yield Array.from({ length }, (_, i) => ({ line: from + i, text: 'x', values: from + i }));
+  }
 }
 
 async function run(options: Partial<ImportRowsOptions> & { count?: number; bad?: number[] } = {}) {
@@ -28,13 +31,12 @@ async function run(options: Partial<ImportRowsOptions> & { count?: number; bad?:
       toEvent: ({ line }) =>
         bad.includes(line)
           ? { faults: [{ index: line, pointer: '/x', code: 'bad', message: 'is bad' }] }
-          : { event: { eventId: String(line), tsMicros: line } as UsageEvent },
+          : { event: { eventId: String(line), tsMicros: line } as UsageEvent, made: line % 2 === 0 },
       async store(events, length) {
         const result = store && (await store(events, length));
         stored.push(...events.map(({ eventId }) => Number(eventId)));
         return result ?? { accepted: events.length, duplicates: 0, duplicateFlags: null };
       },
-      idOf: () => '',
       fromLine: 1,
       maxErrors: 100,
       onBadLine: (fault) => badLines.push(fault),
@@ -77,8 +79,8 @@ test('reading waits for the writers', async () => {
 
 test('a huge row makes a batch of its own size', async () => {
   const sizes: number[] = [];
-  async function* rows(): AsyncGenerator<Row<unknown>> {
-    for (let line = 2; line < 22; line++) yield { line, text: 'x'.repeat(1_000_000), values: line };
+  async function* rows(): AsyncGenerator<Row<unknown>[]> {
+    yield lines(2, 21).map((line) => ({ line, text: 'x'.repeat(1_000_000), values: line }));
   }
   await run({
     rows: rows(),
@@ -133,15 +135,39 @@ test('an event that the database refuses is found in its batch', async () => {
   expect(stored).toEqual([2, 3, 4, 6, 7, 8, 10, 11]);
 });
 
+test('known rows are duplicates whose id was made of their row, however batches are divided', async () => {
+  for (const most of [1, 3, 20]) {
+    const { stop, counts } = await run({
+      count: 20,
+      async store(events) {
+        if (events.length > most) throw new TidemarkError('transaction_too_large', 'too large');
+        const duplicateFlags = events.map(({ eventId }) => Number(eventId) % 3 === 0);
+        const duplicates = duplicateFlags.filter(Boolean).length;
+        return { accepted: events.length - duplicates, duplicates, duplicateFlags };
+      },
+    });
+    expect(stop).toBeNull();
+    expect(counts).toMatchObject({ rows: 20, stored: 13, duplicates: 7, knownRows: 3 }); // lines 6, 12 and 18
+  }
+});
+
 test('when a batch fails, it resumes from its first line, whatever came after', async () => {
   const error = new TidemarkError('database_unavailable', 'away');
-  let batch = 0;
+  let batches = 0;
+  let written = 0;
+  let fail = () => {};
+  const laterOnesWritten = new Promise<void>((resolve) => {
+    fail = resolve;
+  });
   const { stop, stored } = await run({
     count: BATCH_ROWS * 20,
     async store(events) {
-      const mine = ++batch;
-      await sleep(mine === 2 ? 30 : 5);
-      if (mine === 2) throw error;
+      if (++batches === 2) {
+        await laterOnesWritten;
+        throw error;
+      }
+      await sleep(1);
+      if (++written === 5) fail();
       return { accepted: events.length, duplicates: 0, duplicateFlags: null };
     },
   });

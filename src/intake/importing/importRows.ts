@@ -1,9 +1,8 @@
 import { TidemarkError } from '../../model/errors.ts';
 import type { UsageEvent } from '../../model/usageEvent.ts';
 import { utcDay } from '../../model/utcDay.ts';
-import type { EventVerdict } from '../events/finishEvent.ts';
 import type { WriteResult } from '../ingest/ingest.ts';
-import type { Row } from './row.ts';
+import type { Row, RowVerdict } from './row.ts';
 
 /** Events per transaction. */
 export const BATCH_ROWS = 5_000;
@@ -22,10 +21,9 @@ export interface BadLine {
 }
 
 export interface ImportRowsOptions {
-  rows: AsyncIterable<Row<unknown>>;
-  toEvent(row: Row<unknown>): EventVerdict;
-  /** The id that a row has when it brings none. */
-  idOf(row: Row<unknown>): string;
+  /** In blocks of any size. */
+  rows: AsyncIterable<Row<unknown>[]>;
+  toEvent(row: Row<unknown>): RowVerdict;
   /** Stores all or none of the events. */
   store(events: UsageEvent[], length: number): Promise<WriteResult>;
   /** Rows that begin before this line are passed over. */
@@ -122,34 +120,41 @@ export async function importRows(options: ImportRowsOptions, counts: ImportCount
     if (inFlight.size >= BATCHES_IN_FLIGHT) await Promise.race(inFlight);
   }
 
+  /** Takes a row in, or tells what is wrong with it. */
+  function take(row: Row<unknown>): void {
+    counts.rows++;
+    const { event, made, faults } = options.toEvent(row);
+    if (faults) {
+      bad(faults.map(({ pointer, code, message }) => ({ line: row.line, pointer, code, message })));
+      return;
+    }
+    extend(counts, event.tsMicros);
+    batch.events.push(event);
+    batch.lines.push(row.line);
+    batch.made.push(made);
+    batch.length += row.text.length;
+  }
+
   let stop: Stop | null = null;
   try {
-    for await (const row of options.rows) {
-      if (row.line < options.fromLine) continue;
-      if (options.signal.aborted) stop = { reason: 'interrupted', resumeLine: row.line };
-      else if (tooManyBad()) stop = { reason: 'bad-lines', resumeLine: row.line };
-      if (stop || failure) break;
-      if (row.unfinished) {
-        counts.leftLine = row.line;
-        continue;
-      }
-      counts.rows++;
-      const { event, faults } = options.toEvent(row);
-      if (faults) {
-        bad(faults.map(({ pointer, code, message }) => ({ line: row.line, pointer, code, message })));
+    reading: for await (const block of options.rows) {
+      for (const row of block) {
+        if (row.line < options.fromLine) continue;
+        if (options.signal.aborted) stop = { reason: 'interrupted', resumeLine: row.line };
+        else if (tooManyBad()) stop = { reason: 'bad-lines', resumeLine: row.line };
+        if (stop || failure) break reading;
+        if (row.unfinished) {
+          counts.leftLine = row.line;
+          continue;
+        }
+        take(row);
         if (tooManyBad()) {
           stop = { reason: 'bad-lines', resumeLine: row.line };
-          break;
+          break reading;
         }
-      } else {
-        extend(counts, event.tsMicros);
-        batch.events.push(event);
-        batch.lines.push(row.line);
-        batch.made.push(event.eventId === options.idOf(row));
-        batch.length += row.text.length;
+        nextLine = row.line + 1;
         if (batch.events.length >= BATCH_ROWS || batch.length >= BATCH_LENGTH) await flush();
       }
-      nextLine = row.line + 1;
     }
   } catch (error) {
     stop = { reason: 'failed', resumeLine: nextLine, error };

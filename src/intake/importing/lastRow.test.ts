@@ -11,12 +11,14 @@ async function* chunksOf(content: string, size: number): AsyncGenerator<Buffer> 
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
 }
 
-async function collect(rows: AsyncIterable<Row<unknown>>) {
+async function collect(blocks: AsyncIterable<Row<unknown>[]>) {
   const found: [number, unknown][] = [];
-  for await (const row of rows) {
-    const what = row.fault ? row.fault.code : row.values;
-    expect(row.unfinished === true).toBe(what === 'unfinished');
-    found.push([row.line, what]);
+  for await (const rows of blocks) {
+    for (const row of rows) {
+      const what = row.fault ? row.fault.code : row.values;
+      expect(row.unfinished === true).toBe(what === 'unfinished');
+      found.push([row.line, what]);
+    }
   }
   return found;
 }

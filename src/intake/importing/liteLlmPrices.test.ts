@@ -173,4 +173,21 @@ describe('the providers that events name', () => {
       }
     },
   );
+
+  it('tells names that no event can have, and takes none of them', () => {
+    const names = ['', 'openai/', 'n\0ul', 'half \ud83d', 'm'.repeat(257)];
+    const entry = { litellm_provider: 'openai', input_cost_per_token: 1e-6 };
+    const map = Object.fromEntries(names.map((name) => [name, entry]));
+    const long = { ...entry, litellm_provider: 'p'.repeat(65) };
+    const { prices, faults } = liteLlmPrices({ ...map, long }, new Set());
+    expect(prices).toEqual([]);
+    expect(faults).toEqual([
+      ': model must not be empty (too_short)',
+      'openai/: model must not be empty (too_short)',
+      'n\0ul: model must not contain NUL or unpaired surrogates (text_invalid)',
+      'half \ud83d: model must not contain NUL or unpaired surrogates (text_invalid)',
+      `${'m'.repeat(80)}…: model may have at most 256 characters (too_long)`,
+      'long: provider may have at most 64 characters (too_long)',
+    ]);
+  });
 });

@@ -1,4 +1,5 @@
 import { JsonNumber } from '../../model/json.ts';
+import { checkNewPrice } from '../../sums/costs/catalog/newPrice.ts';
 import type { PriceTerms } from '../../sums/costs/catalog/price.ts';
 import { type Priced, parsePrice } from '../../sums/costs/rating/unitPrices.ts';
 import { providerNameOf } from '../events/providerNames.ts';
@@ -32,6 +33,9 @@ const FAMILIES: [litellm: RegExp, provider: string][] = [
 /** Names by which events that do not know any better have the same provider: their prices are its prices. */
 const VAGUE_NAMES: Readonly<Record<string, string>> = { 'gcp.gemini': 'gcp.gen_ai' };
 
+/** Characters of a model's name in a fault. */
+const MOST_TOLD = 80;
+
 /** What a map of prices has that can be taken. */
 export interface MappedPrices {
   prices: PriceTerms[];
@@ -41,7 +45,7 @@ export interface MappedPrices {
   tiered: number;
   /** Models that are there twice, with two prices: the one that is named as events name it is taken, else the first. */
   repeated: string[];
-  /** Prices that cannot be read, by model and member. */
+  /** Prices that cannot be read, by model and member, and names that nothing can have. */
   faults: string[];
 }
 
@@ -82,15 +86,24 @@ export function liteLlmPrices(
       const other = taken.get(key);
       isRepeated ||= other !== undefined && !hasSame(other.terms.unitPrices, unitPrices);
       if (other && (other.isPlain || !isPlain)) continue;
+      const terms = checkNewPrice(
+        { model, provider, currency: 'USD', unitPrices },
+        (pointer, code, message) =>
+          mapped.faults.push(`${told(name)}: ${pointer.slice(1)} ${message} (${code})`),
+      );
+      if (terms === null) break;
       const place = other?.place ?? mapped.prices.length;
-      const dates = { fromMicros: null, toMicros: null };
-      const terms: PriceTerms = { model, match: 'exact', provider, currency: 'USD', ...dates, unitPrices };
       mapped.prices[place] = terms;
       taken.set(key, { terms, isPlain, place });
     }
     if (isRepeated) mapped.repeated.push(name);
   }
   return mapped;
+}
+
+/** A name as it can be printed, however long it is. */
+function told(name: string): string {
+  return name.length <= MOST_TOLD ? name : `${name.slice(0, MOST_TOLD)}…`;
 }
 
 /** The names that events have for a provider of LiteLLM's. */
@@ -127,7 +140,7 @@ function unitPricesOf(
     const isNumber = typeof value === 'number' || typeof value === 'string' || value instanceof JsonNumber;
     const parsed = isNumber ? parsePrice(String(value)) : { fault: 'value_invalid' };
     if ('price' in parsed) unitPrices[unit] = parsed.price;
-    else faults.push(`${name}: ${member}: ${parsed.fault}`);
+    else faults.push(`${told(name)}: ${member}: ${parsed.fault}`);
   }
   const all = Object.values(unitPrices);
   if (all.length === 0) return null;

@@ -27,9 +27,18 @@ test.each([
   ['timestamp=', '', 'write target=COLUMN'],
   ['apiEndpoint=a,endpoint=b', '', 'apiEndpoint is given twice'],
   ['', 'model', 'model has a meaning of its own'],
+  ['usage=a', 'usage', 'says already what usage is'],
 ])('--map %s --metadata %s: %s', (map, metadata, message) => {
   expect(() => parseMapping(map, metadata)).toThrow(StartupError);
   expect(() => parseMapping(map, metadata)).toThrow(message);
+});
+
+test('a column that happens to be called as JSON is may be kept as the text that it is', () => {
+  expect(parseMapping('timestamp=ts', 'usage,response,metadata').metadata).toEqual([
+    'usage',
+    'response',
+    'metadata',
+  ]);
 });
 
 test('a column that is not there, or twice', () => {

@@ -1,6 +1,7 @@
 import { StartupError, UsageError } from '../../model/errors.ts';
 
-type Kind = 'text' | 'time' | 'number' | 'decimal';
+/** Of `json` the text of a cell is an object in JSON; one that is called `metadata` is all of it. */
+type Kind = 'text' | 'time' | 'number' | 'decimal' | 'json';
 
 interface Target {
   /** Where it goes in the native event: the event itself, or its metadata. */
@@ -29,6 +30,11 @@ export const TARGETS: Record<string, Target> = {
   inputTokens: inMetadata('inputTokens'),
   outputTokens: inMetadata('outputTokens'),
   latencyMs: inMetadata('latencyMs'),
+  metadata: inEvent('metadata', 'json'),
+  usage: inMetadata('usage', 'json'),
+  totalUsage: inMetadata('totalUsage', 'json'),
+  usageMetadata: inMetadata('usageMetadata', 'json'),
+  response: inMetadata('response', 'json'),
 };
 
 /** A field of the event and the column it comes from. */
@@ -59,11 +65,20 @@ export function parseMapping(map: string | readonly string[], metadata: string |
   if (twice) throw new UsageError(`--map: ${twice.target.name} is given twice`);
   const names = [metadata].flat().flatMap((text) => [...entries(text, '--metadata', null)]);
   const kept = names.map(({ column }) => column);
-  const reserved = kept.find((name) => Object.hasOwn(TARGETS, name) && TARGETS[name]!.in === 'metadata');
+  const reserved = kept.find((name) => Object.hasOwn(TARGETS, name) && isReserved(TARGETS[name]!));
   if (reserved !== undefined) {
     throw new UsageError(`--metadata: ${reserved} has a meaning of its own; use --map ${reserved}=COLUMN`);
   }
+  const again = kept.find((name) =>
+    columns.some(({ target }) => target.in === 'metadata' && target.name === name),
+  );
+  if (again !== undefined) throw new UsageError(`--metadata: --map says already what ${again} is`);
   return { columns, metadata: [...new Set(kept)] };
+}
+
+/** Whether a member of the metadata is something of its own: a column that happens to be called `response` is text like any other. */
+function isReserved({ in: place, kind }: Target): boolean {
+  return place === 'metadata' && kind !== 'json';
 }
 
 function toColumn({ target: name, column }: Entry): MappedColumn {

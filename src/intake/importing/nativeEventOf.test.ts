@@ -1,11 +1,24 @@
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
+import { stringifyJson } from '../../model/json.ts';
 import { isPlainEvent } from '../events/plainEvent.ts';
 import { parseMapping } from './mapping.ts';
 import { completedEvent, mappedEvent } from './nativeEventOf.ts';
+import type { RowFault } from './row.ts';
 
 function map(mapping: string, row: Record<string, unknown>, constants = {}, metadata = '') {
-  return mappedEvent(parseMapping(mapping, metadata), constants, (column) => row[column]);
+  const { event, faults } = read(mapping, row, constants, metadata);
+  expect(faults).toEqual([]);
+  return event;
+}
+
+function read(mapping: string, row: Record<string, unknown>, constants = {}, metadata = '') {
+  const faults: RowFault[] = [];
+  const cell = (column: string) => row[column];
+  const event = mappedEvent(parseMapping(mapping, metadata), constants, cell, 'iso', (fault) =>
+    faults.push(fault),
+  );
+  return { event, faults };
 }
 
 test('text becomes what the native event has', () => {
@@ -74,6 +87,50 @@ test('other columns are kept as metadata under any name', () => {
   const row = JSON.parse('{"region":"eu","__proto__":"x","empty":""}');
   const { metadata } = map('', row, {}, 'region,__proto__,empty');
   expect(JSON.stringify(metadata)).toBe('{"region":"eu","__proto__":"x"}');
+});
+
+test('a column may have JSON: a usage object, a response, all metadata', () => {
+  const usage = { prompt_tokens: 1000, completion_tokens: 300 };
+  const row = {
+    u: JSON.stringify(usage),
+    m: '{"region":"eu","tokens":5,"__proto__":{"a":1},"big":12345678901234567890.5}',
+    t: '7',
+  };
+  expect(map('usage=u', row).metadata).toEqual({ usage });
+  expect(map('response=u', { u: { usage } }).metadata).toEqual({ response: { usage } });
+  expect(map('usage=u', { u: ' null ' }).metadata).toEqual({ usage: null });
+  for (const empty of ['', null, undefined])
+    expect(map('usage=u,metadata=u', { u: empty }).metadata).toEqual({});
+  expect(stringifyJson(map('metadata=m', row).metadata)).toBe(
+    '{"region":"eu","tokens":5,"__proto__":{"a":1},"big":12345678901234567890.5}',
+  );
+  // What has a column of its own comes first, in whichever order they are named.
+  for (const mapping of ['metadata=m,tokens=t,usage=u', 'usage=u,tokens=t,metadata=m']) {
+    const both = { ...row, m: '{"usage":{"prompt_tokens":1},"tokens":5,"model":"a"}', region: 'us' };
+    expect(map(mapping, both, { model: 'b' }, 'region').metadata).toEqual({
+      usage,
+      tokens: 7,
+      model: 'a',
+      region: 'us',
+    });
+  }
+});
+
+test.each([
+  ['usage=u', '{"prompt_tokens":5', '/metadata/usage', 'invalid_json'],
+  ['usage=u', "{'prompt_tokens':5}", '/metadata/usage', 'invalid_json'],
+  ['usage=u', ' ', '/metadata/usage', 'invalid_json'],
+  ['usage=u', '5', '/metadata/usage', 'type_invalid'],
+  ['usage=u', '12345678901234567890.5', '/metadata/usage', 'type_invalid'],
+  ['usage=u', '[{"prompt_tokens":5}]', '/metadata/usage', 'type_invalid'],
+  ['usage=u', '"{}"', '/metadata/usage', 'type_invalid'],
+  ['response=u', 'x', '/metadata/response', 'invalid_json'],
+  ['metadata=u', '{"a":}', '/metadata', 'invalid_json'],
+  ['metadata=u', 'true', '/metadata', 'type_invalid'],
+])('--map %s: %s is refused', (mapping, u, pointer, code) => {
+  const { faults } = read(mapping, { u });
+  expect(faults).toMatchObject([{ pointer, code }]);
+  expect(faults[0]!.message).toContain('column u ');
 });
 
 test('a native event is completed, not changed', () => {

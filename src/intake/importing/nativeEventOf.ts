@@ -1,5 +1,7 @@
-import { JsonNumber, jsonNumber } from '../../model/json.ts';
+import { JsonNumber, jsonNumber, parseJson } from '../../model/json.ts';
+import { pointerTo } from '../events/schemaFaults.ts';
 import type { Mapping } from './mapping.ts';
+import type { RowFault } from './row.ts';
 import { type TimeFormat, timeFrom } from './timeFormat.ts';
 
 /** What every event gets that the row says nothing else of, by names of the native event. */
@@ -17,16 +19,28 @@ export interface Constants {
  * The native event that a row stands for, yet to be validated. An empty cell is an absent value.
  *
  * @param cell the value of a column: text from CSV, anything from JSON.
+ * @param onFault told of a cell that is not the JSON that it should be.
  */
 export function mappedEvent(
   mapping: Mapping,
   constants: Constants,
   cell: (column: string) => unknown,
-  timeFormat: TimeFormat = 'iso',
+  timeFormat: TimeFormat,
+  onFault: (fault: RowFault) => void,
 ): Record<string, unknown> {
   const event: Record<string, unknown> = {};
   const metadata: Record<string, unknown> = {};
   for (const { target, column } of mapping.columns) {
+    if (target.kind !== 'json') continue; // first: what has a column of its own comes over what is in an object
+    const value = cell(column);
+    if (value === undefined || value === null || value === '') continue;
+    const within = target.in === 'event' ? [] : [target.name];
+    const object = objectOf(value, pointerTo(['metadata', ...within]), column, onFault);
+    if (target.in === 'metadata') define(metadata, target.name, object);
+    else for (const name in object) if (!Object.hasOwn(metadata, name)) define(metadata, name, object[name]);
+  }
+  for (const { target, column } of mapping.columns) {
+    if (target.kind === 'json') continue;
     const value = cell(column);
     if (value === undefined || value === null || value === '') continue;
     (target.in === 'event' ? event : metadata)[target.name] =
@@ -73,6 +87,29 @@ function withConstants(
 function fill(object: Record<string, unknown>, name: string, value: string | undefined): void {
   if (value !== undefined) object[name] ??= value;
   else if (object[name] === null) object[name] = undefined;
+}
+
+/** The object that a cell has in it, or null: of a usage object that is a call of which none is known. */
+function objectOf(
+  cell: unknown,
+  pointer: string,
+  column: string,
+  onFault: (fault: RowFault) => void,
+): Record<string, unknown> | null {
+  let value = cell;
+  try {
+    if (typeof cell === 'string') value = parseJson(cell);
+  } catch (error) {
+    onFault({
+      pointer,
+      code: 'invalid_json',
+      message: `column ${column} is not valid JSON: ${(error as Error).message}`,
+    });
+    return null;
+  }
+  if (value === null || (isObject(value) && !(value instanceof JsonNumber))) return value;
+  onFault({ pointer, code: 'type_invalid', message: `column ${column} must be an object in JSON` });
+  return null;
 }
 
 /** A number that does not look like one stays text, and the validation says so. */

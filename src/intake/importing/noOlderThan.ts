@@ -1,5 +1,4 @@
-import type { EventVerdict } from '../events/finishEvent.ts';
-import type { Row } from './row.ts';
+import type { Row, RowVerdict } from './row.ts';
 
 /**
  * Finds events at fault that would be removed, or that nothing could be summed up with any more. The database refuses
@@ -9,8 +8,8 @@ import type { Row } from './row.ts';
  */
 export function noOlderThan(
   oldest: number,
-  toEvent: (row: Row<unknown>) => EventVerdict,
-): (row: Row<unknown>) => EventVerdict {
+  toEvent: (row: Row<unknown>) => RowVerdict,
+): (row: Row<unknown>) => RowVerdict {
   return (row) => {
     const verdict = toEvent(row);
     if (!verdict.event || verdict.event.tsMicros >= oldest * 1_000) return verdict;

@@ -3,7 +3,7 @@ import { mayHoldUnstorableText } from '../../model/text.ts';
 import { DEFAULT_EVENT_TYPE } from '../../model/usageEvent.ts';
 import { EVENT_HEADER } from '../../outbound/exporting/eventLines.ts';
 import { unguard } from '../../outbound/exporting/formulaGuard.ts';
-import type { EventVerdict } from '../events/finishEvent.ts';
+import type { EventRules } from '../events/finishEvent.ts';
 import { toUsageEvent } from '../events/toUsageEvent.ts';
 import { locateColumns, type Mapping } from './mapping.ts';
 import { meaningOf } from './meaning.ts';
@@ -13,7 +13,7 @@ import { readCsv } from './readCsv.ts';
 import { readJson } from './readJson.ts';
 import { MAX_LINE_BYTES, readLines } from './readLines.ts';
 import { readNdjson } from './readNdjson.ts';
-import type { LastRow, Row } from './row.ts';
+import type { LastRow, Row, RowFault, RowVerdict } from './row.ts';
 import { filePrefix, rowId } from './rowId.ts';
 import { startingWith } from './startingWith.ts';
 import { likelyFormat, type TimeFormat, UNIT_NAMES } from './timeFormat.ts';
@@ -50,11 +50,10 @@ export interface Source {
   idPrefix: string;
   /** What earlier versions made it of; null where that is the same, or was not asked for. */
   earlierIdPrefix: string | null;
-  rows: AsyncIterableIterator<Row<unknown>>;
+  /** In blocks, none of them empty. */
+  rows: AsyncGenerator<Row<unknown>[]>;
   /** The event of a row, under the rules of the API but for the past, which is open. */
-  toEvent(row: Row<unknown>): EventVerdict;
-  /** The id that a row has when it brings none. */
-  idOf(row: Row<unknown>): string;
+  toEvent(row: Row<unknown>): RowVerdict;
 }
 
 /**
@@ -71,28 +70,42 @@ export async function openSource(options: SourceOptions): Promise<Source> {
     const csv = format === 'csv' ? await readCsv(readLines(chunks), options.delimiter, lastRow) : null;
     const guarded = csv !== null && (options.guarded === true || isExport(csv.header));
     const toNative = csv ? csvEvent(options, csv.header, guarded) : jsonEvent(options);
-    const rows: AsyncGenerator<Row<unknown>> =
+    const rows: AsyncGenerator<Row<unknown>[]> =
       csv?.rows ?? (format === 'json' ? readJson(chunks, lastRow) : readNdjson(readLines(chunks), lastRow));
 
     const first = await rows.next();
     const prefixFor = (meaning: string | null) =>
-      filePrefix(csv?.header ?? null, first.done ? '' : first.value.text, wholeCustomer(options), meaning);
+      filePrefix(
+        csv?.header ?? null,
+        first.done ? '' : first.value[0]!.text,
+        wholeCustomer(options),
+        meaning,
+      );
     const ownPrefix = options.idPrefix ?? prefixFor(meaningOf({ mapping, constants, timeFormat, guarded }));
     const earlierPrefix = prefixFor(null);
-    const toEvent = (row: Row<unknown>): EventVerdict => {
+    const rules: EventRules = {
+      tenantId: options.tenantId,
+      earliestMicros: 0, // nothing before 1970 can be asked for
+      latestMicros: 0,
+      receivedMicros: 0,
+      checkText: true,
+    };
+    const toEvent = (row: Row<unknown>): RowVerdict => {
       if (row.fault) return { faults: [{ index: row.line, ...row.fault }] };
-      const event = toNative(row.values);
-      if (isRecord(event)) event.eventId ??= source.idOf(row);
-      const now = Date.now();
-      const rules = {
-        tenantId: options.tenantId,
-        earliestMicros: 0, // nothing before 1970 can be asked for
-        latestMicros: (now + options.aheadMs) * 1_000,
-        receivedMicros: now * 1_000,
-        checkText: mayHoldUnstorableText(row.text),
-      };
+      let misread: RowFault[] | undefined;
+      const event = toNative(row.values, (fault) => {
+        misread ??= [];
+        misread.push(fault);
+      });
+      if (misread) return { faults: misread.map((fault) => ({ index: row.line, ...fault })) };
+      const made = isRecord(event) && (event.eventId ?? null) === null;
+      if (made) event.eventId = rowId(source.idPrefix, row.line, row.text);
+      rules.receivedMicros = Date.now() * 1_000;
+      rules.latestMicros = rules.receivedMicros + options.aheadMs * 1_000;
+      rules.checkText = mayHoldUnstorableText(row.text);
       const verdict = toUsageEvent(event, rules, row.line);
-      for (const fault of verdict.faults ?? []) fault.message = messageOf(fault, event, timeFormat);
+      if (verdict.event) return { event: verdict.event, made };
+      for (const fault of verdict.faults) fault.message = messageOf(fault, event, timeFormat);
       return verdict;
     };
     const source: Source = {
@@ -102,7 +115,6 @@ export async function openSource(options: SourceOptions): Promise<Source> {
       earlierIdPrefix: options.idPrefix !== undefined || earlierPrefix === ownPrefix ? null : earlierPrefix,
       rows: first.done ? rows : startingWith([first.value], rows),
       toEvent,
-      idOf: idMaker(() => source.idPrefix),
     };
     return source;
   } catch (error) {
@@ -249,9 +261,13 @@ function checkCompleteness({ columns }: Mapping, constants: Constants): void {
   }
 }
 
-function csvEvent({ mapping, constants, timeFormat }: SourceOptions, header: string[], guarded: boolean) {
+function csvEvent(
+  { mapping, constants, timeFormat = 'iso' }: SourceOptions,
+  header: string[],
+  guarded: boolean,
+) {
   const places = locateColumns(mapping, header);
-  return (values: unknown) =>
+  return (values: unknown, onFault: (fault: RowFault) => void) =>
     mappedEvent(
       mapping,
       constants,
@@ -260,18 +276,19 @@ function csvEvent({ mapping, constants, timeFormat }: SourceOptions, header: str
         return guarded ? unguard(cell) : cell;
       },
       timeFormat,
+      onFault,
     );
 }
 
 /** With a mapping each line is any object, its columns at the top or in `metadata`; else it is a native event. */
-function jsonEvent({ mapping, constants, timeFormat }: SourceOptions) {
+function jsonEvent({ mapping, constants, timeFormat = 'iso' }: SourceOptions) {
   if (!isMapped(mapping)) return (line: unknown) => completedEvent(line, constants, timeFormat);
-  return (line: unknown) => {
+  return (line: unknown, onFault: (fault: RowFault) => void) => {
     if (!isRecord(line)) return line;
     const inner = isRecord(line.metadata) ? line.metadata : {};
     const cell = (column: string) =>
       Object.hasOwn(line, column) ? line[column] : Object.hasOwn(inner, column) ? inner[column] : undefined;
-    return mappedEvent(mapping, constants, cell, timeFormat);
+    return mappedEvent(mapping, constants, cell, timeFormat, onFault);
   };
 }
 
@@ -282,17 +299,6 @@ function isMapped(mapping: Mapping): boolean {
 function wholeCustomer({ mapping, constants }: SourceOptions): string | null {
   const mapped = mapping.columns.some(({ target }) => target.name === 'customerId');
   return mapped ? null : (constants.customerId ?? null);
-}
-
-/** Ids by prefix and row. That of the row at hand is asked for twice, and costs a digest. */
-function idMaker(prefix: () => string): (row: Row<unknown>) => string {
-  let last: { row: Row<unknown>; prefix: string; id: string } | undefined;
-  return (row) => {
-    if (last?.row !== row || last.prefix !== prefix()) {
-      last = { row, prefix: prefix(), id: rowId(prefix(), row.line, row.text) };
-    }
-    return last.id;
-  };
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -12,7 +12,9 @@ async function* chunksOf(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
 async function read(content: string | Buffer, { size = 262_144, delimiter = ',' } = {}) {
   const { header, rows } = await readCsv(readLines(chunksOf(Buffer.from(content), size)), delimiter);
   const found: [number, string[] | string][] = [];
-  for await (const row of rows) found.push([row.line, row.fault ? row.fault.code : row.values]);
+  for await (const block of rows) {
+    for (const row of block) found.push([row.line, row.fault ? row.fault.code : row.values]);
+  }
   return { header, rows: found };
 }
 
@@ -45,7 +47,7 @@ describe('rows and their lines', () => {
     const texts = async (content: string) => {
       const { header, rows } = await readCsv(readLines(chunksOf(Buffer.from(content), 1_000)), ',');
       const found: string[] = [];
-      for await (const { text } of rows) found.push(text);
+      for await (const block of rows) found.push(...block.map(({ text }) => text));
       return { header, found };
     };
     const content = '"a\nA",b\n1,"x\n\ny"\n2,"z"\n';

@@ -12,8 +12,8 @@ async function* chunksOf(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
 /** `[element, value]`, or `[element, code]` for a fault. */
 async function read(content: string | Buffer, { size = 262_144, last = 'leave' as LastRow } = {}) {
   const found: [number, unknown][] = [];
-  for await (const row of readJson(chunksOf(Buffer.from(content), size), last)) {
-    found.push([row.line, row.fault ? row.fault.code : row.values]);
+  for await (const block of readJson(chunksOf(Buffer.from(content), size), last)) {
+    for (const row of block) found.push([row.line, row.fault ? row.fault.code : row.values]);
   }
   return found;
 }
@@ -49,7 +49,9 @@ test('objects by themselves, and several documents one after another', async () 
 test('an element has the same text in whatever layout, and its digits', async () => {
   const textsOf = async (content: string) => {
     const texts: string[] = [];
-    for await (const row of readJson(chunksOf(Buffer.from(content), 5), 'leave')) texts.push(row.text);
+    for await (const block of readJson(chunksOf(Buffer.from(content), 5), 'leave')) {
+      texts.push(...block.map(({ text }) => text));
+    }
     return texts;
   };
   const compact = '{"id":1234567890123456789,"x":[1e400,1.50,"a b"],"y":{}}';
@@ -137,9 +139,10 @@ test('an array of any size: no more of it is read than is asked for', async () =
     for (;;) yield Buffer.from(`{"n":${++read}},\n`);
   }
   let rows = 0;
-  for await (const row of readJson(endless(), 'leave')) {
+  for await (const [row, ...others] of readJson(endless(), 'leave')) {
     rows++;
-    expect(row.values).toEqual({ n: rows });
+    expect(others).toEqual([]);
+    expect(row!.values).toEqual({ n: rows });
     expect(read).toBe(rows);
     if (rows === 10_000) break;
   }

@@ -16,9 +16,9 @@ const CLOSE_BRACE = 0x7d;
 const MARK = [0xef, 0xbb, 0xbf];
 
 /**
- * Reads a JSON document of any size, an element at a time: the elements of an array, or an object by itself, however
- * they are laid out; several documents may follow one another. Cut out as text, which is parsed as a line of NDJSON is.
- * White space between its tokens is dropped, so that an element has the same text in whatever layout.
+ * Reads a JSON document of any size, the elements that end in a chunk at a time: those of an array, or an object by
+ * itself, however they are laid out; several documents may follow one another. Cut out as text, which is parsed as a
+ * line of NDJSON is. White space between its tokens is dropped, so that an element has the same text in whatever layout.
  *
  * An element that is not JSON is one fault, and reading goes on behind it where its brackets match. Rows are numbered by
  * their element, from 1.
@@ -26,13 +26,20 @@ const MARK = [0xef, 0xbb, 0xbf];
  * @param last what to do when the file ends before the array, or the element, does.
  * @throws {StartupError} where neither an array nor an object begins.
  */
-export async function* readJson(chunks: AsyncIterable<Buffer>, last: LastRow): AsyncGenerator<Row<unknown>> {
+export async function* readJson(
+  chunks: AsyncIterable<Buffer>,
+  last: LastRow,
+): AsyncGenerator<Row<unknown>[]> {
   const splitter = new Splitter();
-  for await (const chunk of chunks) yield* splitter.take(chunk);
+  for await (const chunk of chunks) {
+    const { rows, fault } = splitter.take(chunk);
+    if (rows.length > 0) yield rows;
+    if (fault) throw fault;
+  }
   const rest = splitter.rest();
   if (rest === null) return;
-  if (last === 'leave') yield unfinishedRow(rest.line, 'the file ends before its array or object does');
-  else if (rest.row) yield rest.row;
+  if (last === 'leave') yield [unfinishedRow(rest.line, 'the file ends before its array or object does')];
+  else if (rest.row) yield [rest.row];
 }
 
 class Splitter {
@@ -50,20 +57,20 @@ class Splitter {
   /** Bytes of a byte order mark that have been seen: a document behind another one, joined to it, has its own. */
   private mark = 0;
 
-  /** The elements that end in a chunk. */
-  *take(chunk: Buffer): Generator<Row<unknown>> {
+  /** The elements that end in a chunk, up to where it is no JSON. */
+  take(chunk: Buffer): { rows: Row<unknown>[]; fault: StartupError | null } {
+    const rows: Row<unknown>[] = [];
     for (let at = 0; at < chunk.length; at++) {
       const byte = chunk[at]!;
       if (this.inString) this.string(byte);
       else if (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) this.spaced = true;
-      else if (this.begun) {
-        const ended = this.within(byte);
-        if (ended) yield ended;
-      } else {
-        const empty = this.between(byte);
-        if (empty) yield empty;
+      else if (!this.begun && !this.begins(byte)) return { rows, fault: this.fault() };
+      else {
+        const ended = this.begun ? this.within(byte) : null;
+        if (ended) rows.push(ended);
       }
     }
+    return { rows, fault: null };
   }
 
   /** What has begun and not ended; null at the end of a document. */
@@ -97,27 +104,30 @@ class Splitter {
     return null;
   }
 
-  private between(byte: number): Row<unknown> | null {
+  /** Begins an array, or an element, which has yet to take the byte. @returns false where the byte is neither's. */
+  private begins(byte: number): boolean {
     if (!this.inArray && byte === MARK[this.mark]) {
       this.mark = (this.mark + 1) % MARK.length;
-      return null;
+      return true;
     }
     if (!this.inArray && this.mark === 0 && byte === OPEN_BRACKET) {
       this.inArray = true;
-      return null;
+      return true;
     }
     if (this.inArray && byte === CLOSE_BRACKET) {
       this.inArray = false;
-      return null;
+      return true;
     }
-    if (!this.inArray && (this.mark > 0 || byte !== OPEN_BRACE)) {
-      const where = this.number === 0 ? 'the file begins with' : `element ${this.number} is followed by`;
-      throw new StartupError(`this is not JSON: ${where} neither an array nor an object`);
-    }
+    if (!this.inArray && (this.mark > 0 || byte !== OPEN_BRACE)) return false;
     this.begun = true;
     this.spaced = false;
     this.number++;
-    return this.within(byte);
+    return true;
+  }
+
+  private fault(): StartupError {
+    const where = this.number === 0 ? 'the file begins with' : `element ${this.number} is followed by`;
+    return new StartupError(`this is not JSON: ${where} neither an array nor an object`);
   }
 
   private append(byte: number): void {

@@ -7,8 +7,8 @@ async function read(content: string) {
     yield Buffer.from(content);
   }
   const rows: unknown[] = [];
-  for await (const row of readNdjson(readLines(chunks()))) {
-    rows.push([row.line, row.text, row.fault ? row.fault.code : row.values]);
+  for await (const block of readNdjson(readLines(chunks()))) {
+    for (const row of block) rows.push([row.line, row.text, row.fault ? row.fault.code : row.values]);
   }
   return rows;
 }

@@ -1,3 +1,6 @@
+import type { EventFault } from '../../model/errors.ts';
+import type { UsageEvent } from '../../model/usageEvent.ts';
+
 /** Why a row is not imported. */
 export interface RowFault {
   /** Where in the event (RFC 6901), or '' for the row as a whole. */
@@ -18,6 +21,11 @@ export interface RowPlace {
   /** The file ends before the row does: nobody knows what it is going to say. It has a fault, and is the last one. */
   unfinished?: true;
 }
+
+/** The event of a row, and whether its id was made of the row, which brought none; or what is wrong with it. */
+export type RowVerdict =
+  | { event: UsageEvent; made: boolean; faults?: never }
+  | { event?: never; made?: never; faults: EventFault[] };
 
 /**
  * What to do about a row that may still be being written, since the file ends before it does: read it as it is, or

@@ -25,6 +25,15 @@ export function filePrefix(
 }
 
 /**
+ * The id at hand: its hyphens, version and variant stay. Joined from pieces, it would leave garbage of seven times its
+ * size.
+ */
+const ID = Buffer.from('00000000-0000-8000-8000-000000000000');
+const HEX = Buffer.from('0123456789abcdef');
+/** Where the digits of the line number stand, the last one first. */
+const LINE_AT = [27, 26, 25, 24, 22, 21, 20, 17, 16, 15];
+
+/**
  * The event id of a row without one: a UUIDv8 (RFC 9562 §5.8) of 48 bits for the file, 40 for the line number and 32
  * of a digest of the row's text, so that
  * - the same row of the same file has the same id, wherever reading begins;
@@ -36,8 +45,16 @@ export function filePrefix(
  */
 export function rowId(prefix: string, line: number, text: string): string {
   if (line >= MAX_LINE) throw new RangeError('a file may have 2^40 lines');
-  const place = line.toString(16).padStart(10, '0');
-  const digest = hash('sha256', text).slice(0, 8);
-  const [high, middle, low] = [place.slice(0, 3), place.slice(3, 6), place.slice(6)];
-  return `${prefix.slice(0, 8)}-${prefix.slice(8)}-8${high}-8${middle}-${low}${digest}`;
+  const digest = hash('sha256', text);
+  for (let i = 0; i < 8; i++) {
+    ID[i] = prefix.charCodeAt(i);
+    ID[i + 28] = digest.charCodeAt(i);
+  }
+  for (let i = 8; i < 12; i++) ID[i + 1] = prefix.charCodeAt(i);
+  let rest = line;
+  for (const at of LINE_AT) {
+    ID[at] = HEX[rest % 16]!;
+    rest = Math.floor(rest / 16);
+  }
+  return ID.toString('latin1');
 }

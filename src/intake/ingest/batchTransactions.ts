@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SpanKind } from '@opentelemetry/api';
 import type pg from 'pg';
 import { JIT_OFF } from '../../ground/db/connections.ts';
-import { sqlLiteral } from '../../ground/db/sqlLiteral.ts';
+import { sqlLiteral, textArray } from '../../ground/db/sqlLiteral.ts';
 import { remedyFor } from '../../ground/db/sqlstate.ts';
 import { inInnerSpan } from '../../ground/telemetry/spans.ts';
 import type { UsageEvent } from '../../model/usageEvent.ts';
@@ -10,8 +10,9 @@ import { type Facts, factsOf } from '../../outbound/delivery/facts.ts';
 import type { Interest, Listeners } from '../../outbound/delivery/interest.ts';
 import { PART_COLUMNS, partsOf } from '../../sums/meters/feed/meterParts.ts';
 import type { ClosedFrontier } from '../../sums/windows/closedFrontier.ts';
-import { type Batch, type Consequences, consequencesOf } from './batch.ts';
+import type { Batch } from './batch.ts';
 import type { ColumnsPath } from './columnsPath.ts';
+import { type Consequences, consequencesOf, type LateWindows } from './consequences.ts';
 import { CopyEncoder, type EventColumn } from './copyEncoding.ts';
 import { CopyTransaction } from './copyTransaction.ts';
 import type { CustomerRegistry } from './customerRegistry.ts';
@@ -311,7 +312,7 @@ export class BatchTransactions {
     }
     if (newCustomers.length > 0)
       statements.unshift(`select register_customers(${jsonLiteral(newCustomers)})`);
-    if (lateWindows.length > 0) statements.push(`select mark_late_windows(${jsonLiteral(lateWindows)})`);
+    if (lateWindows.numbers.length > 0) statements.push(reviseWindows(lateWindows));
     if (counterSums.length > 0) {
       statements.push(
         `select add_to_counters(${jsonLiteral(counterSums)}, ${jsonLiteral(idempotentIncrements)})`,
@@ -372,6 +373,14 @@ export class BatchTransactions {
     this.client = client;
     return client;
   }
+}
+
+/** As arrays: history has a window for nearly every row, of which JSON would be most of what is sent. */
+function reviseWindows(windows: LateWindows): string {
+  const { tenants, customers, numbers, withReferences } = windows;
+  const changes = [windows.events, windows.tokens, windows.inputTokens, windows.outputTokens, windows.values];
+  return `select revise_late_windows(${textArray(tenants)}, ${textArray(customers)}, '{${numbers}}', '{${withReferences}}',
+    ${changes.map((each) => `'{${each}}'`).join(', ')})`;
 }
 
 /** JSON as an SQL literal. JSON text has no NUL. */

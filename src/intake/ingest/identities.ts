@@ -1,5 +1,5 @@
 import type { Queryable } from '../../ground/db/queryable.ts';
-import { sqlLiteral } from '../../ground/db/sqlLiteral.ts';
+import { textArray } from '../../ground/db/sqlLiteral.ts';
 import { IdentityKeys } from '../../model/identityKey.ts';
 import type { UsageEvent } from '../../model/usageEvent.ts';
 import { identityKey } from './batch.ts';
@@ -73,9 +73,8 @@ export class Identities {
  * there any more by then is among the keys.
  */
 export function refuseUnmoved(rows: UsageEvent[]): string {
-  const ids = rows.map(({ eventId }) => eventId).join(',');
-  const tenants = rows.map(({ tenantId }) => `"${tenantId.replaceAll(/["\\]/g, '\\$&')}"`).join(',');
-  return `select refuse_unmoved('{${ids}}', ${sqlLiteral(`{${tenants}}`)})`;
+  const ids = rows.map(({ eventId }) => eventId);
+  return `select refuse_unmoved('{${ids}}', ${textArray(rows.map(({ tenantId }) => tenantId))})`;
 }
 
 /** The others, for the same reason. */

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
   errorCode,
   INTEREST_CHANGED,
+  INTEREST_UNKNOWN,
   LOCK_NOT_AVAILABLE,
   type Remedy,
   remedyFor,
@@ -74,6 +75,7 @@ export class Writer {
   private async writeOn(firstPath: Path, requests: WriteRequest[]): Promise<(WriteResult | Error)[]> {
     const batch = new Batch(requests);
     let path = firstPath;
+    let asked = false;
     for (let tries = 0; ; tries++) {
       const attempt: Attempt = { until: this.until, xid: null, outcome: null };
       try {
@@ -100,6 +102,11 @@ export class Writer {
           continue;
         }
         const alone = requests.length === 1;
+        if (code === INTEREST_UNKNOWN && alone && !asked) {
+          asked = true;
+          await this.learnWhoListens(); // that rule may be gone
+          continue;
+        }
         const waits = alone && batch.days <= FEW_DAYS && tries < TRIES_OF_FEW_DAYS;
         const remedy = code === INTEREST_CHANGED ? 'unavailable' : remedyOf(error, waits);
         if (remedy === 'reject' || (remedy === 'suspect' && !alone) || isTooLarge(remedy, batch)) {

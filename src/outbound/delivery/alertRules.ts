@@ -121,7 +121,7 @@ export async function createAlertRule(
          insert into alert_rule
            (id, tenant_id, name, kind, field, measure, period, threshold, customers, event_type, meter_id, history, currency)
          select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $13, $14, $15
-         where (select count(*) from alert_rule where tenant_id = $2) < $11
+         where tenant_has_room($2, 'alert_rules', $11)
          returning *
        ), logged as (${writeEntries({
          from: 'made',

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type { Registry } from 'prom-client';
 import type { DeliveryConfig } from '../../ground/config/delivery.ts';
 import type { Queryable } from '../../ground/db/queryable.ts';
+import type { TenantReads } from '../../ground/db/tenantReads.ts';
 import type { Logger } from '../../ground/telemetry/logger.ts';
 import { TidemarkError } from '../../model/errors.ts';
 import type { Endpoint } from './endpointCheck.ts';
@@ -9,6 +10,7 @@ import { Housekeeper } from './relay/housekeeper.ts';
 import type { AttemptResult, Destination, Message } from './relay/outgoing.ts';
 import { Relay } from './relay/relay.ts';
 import { RelayMetrics } from './relay/relayMetrics.ts';
+import { withDigest } from './relay/withDigest.ts';
 import { StreamSender } from './stream/streamSender.ts';
 import { addressRule } from './webhook/addressRules.ts';
 import { checkEndpoint } from './webhook/checkEndpoint.ts';
@@ -24,6 +26,8 @@ export interface DeliveryOptions {
   sessions: boolean;
   /** Where results are written. */
   db: Queryable;
+  /** Where events are read that digests are made of. */
+  reads: Pick<TenantReads, 'inOneMoment'>;
   registry: Registry;
   log: Logger;
   /** How names of endpoints become addresses. Default: as everywhere on this machine. */
@@ -40,7 +44,8 @@ export class Delivery {
   private readonly relay: Relay;
   private readonly housekeeper: Housekeeper;
 
-  constructor({ config, acceptBehindMs, connect, sessions, db, registry, log, resolve }: DeliveryOptions) {
+  constructor(options: DeliveryOptions) {
+    const { config, acceptBehindMs, connect, sessions, db, reads, registry, log, resolve } = options;
     this.hasStreams = config.redisUrl !== undefined;
     this.guard = new GuardedLookup(addressRule(config.allowedNetworks), resolve);
     this.webhooks = new WebhookSender({ guard: this.guard, timeoutMs: config.timeoutMs });
@@ -48,6 +53,7 @@ export class Delivery {
     const metrics = new RelayMetrics(registry);
     this.relay = new Relay({
       ...{ config, connect, sessions, db, metrics, log },
+      complete: (outgoing) => withDigest(db, reads, outgoing),
       send: ({ message, tenantId, destination }, signal) => this.send(message, tenantId, destination, signal),
     });
     this.housekeeper = new Housekeeper({ config, acceptBehindMs, connect, metrics, log });

@@ -1,9 +1,10 @@
+import { INTEREST_UNKNOWN } from '../../ground/db/sqlstate.ts';
 import { parseDecimal } from '../../model/decimal.ts';
 import { formatTimestamp } from '../../model/timestamp.ts';
 import { signedValue, type UsageEvent } from '../../model/usageEvent.ts';
 import { rateEvent } from '../../sums/costs/rating/rateEvent.ts';
 import { amountOf, priceUnits } from '../../sums/costs/rating/unitPrices.ts';
-import type { EventRule, TenantInterest, UsageRule } from './interest.ts';
+import type { EventRule, TenantInterest, UnknownRule, UsageRule } from './interest.ts';
 import type { UsagePeriod } from './messageTypes.ts';
 
 /** What a batch has to tell, as `write_messages` takes it. `n` is the place of the event in the batch. */
@@ -41,6 +42,18 @@ interface ReadyMessage {
   body: object;
 }
 
+/** An event that a rule is about of which this version does not know what it compares: a later one can store it. */
+export class UnknownRuleError extends Error {
+  readonly code = INTEREST_UNKNOWN;
+
+  constructor({ id, says }: UnknownRule) {
+    super(
+      `this version does not know what the alert rule ${id} compares (${says}): the database is of a later one`,
+    );
+    this.name = 'UnknownRuleError';
+  }
+}
+
 /** What a rule goes by that is about costs. */
 type CostMeasure = Extract<UsageRule['measured'], { currency: string }>;
 
@@ -54,6 +67,7 @@ interface Tally {
  * What has to be told of some rows: messages that are ready, and what the database makes messages of.
  *
  * @returns null for nothing, which is what most batches have.
+ * @throws {UnknownRuleError} for an event of which it cannot be told.
  */
 export function factsOf(
   rows: readonly UsageEvent[],
@@ -65,6 +79,7 @@ export function factsOf(
   for (const [n, row] of rows.entries()) {
     const interest = tenants.get(row.tenantId);
     if (interest === undefined) continue;
+    for (const rule of interest.unknownRules) if (isAbout(rule, row)) throw new UnknownRuleError(rule);
     if (interest.records && (row.eventType === 'positive' || row.eventType === 'negative')) {
       facts.records.push(recordOf(row, n));
     }
@@ -107,7 +122,7 @@ function recordOf(row: UsageEvent, n: number): RecordFact {
   };
 }
 
-function isAbout(rule: EventRule | UsageRule, row: UsageEvent): boolean {
+function isAbout(rule: EventRule | UsageRule | UnknownRule, row: UsageEvent): boolean {
   return (
     (rule.customers === null || rule.customers.has(row.customerId)) &&
     (rule.eventType === null || rule.eventType === row.eventType)

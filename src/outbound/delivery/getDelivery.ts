@@ -27,7 +27,9 @@ export async function getDelivery(
   subscriptionId: string,
   deliveryId: string,
 ): Promise<DeliveryDetails> {
-  const { rows } = await db.query<DeliveryRow & { payload: string; message_created_at: Date }>(
+  const { rows } = await db.query<
+    DeliveryRow & { payload: string; digest: string | null; message_created_at: Date }
+  >(
     `select ${deliveryColumns(ATTEMPTS_SHOWN, `, 'response', a.response`)},
        o.payload::text as payload, o.created_at as message_created_at
      from delivery d join outbox o on o.id = d.outbox_id
@@ -36,9 +38,9 @@ export async function getDelivery(
   );
   const row = rows[0];
   if (!row) throw new TidemarkError('not_found', 'there is no such delivery');
-  const { payload, message_created_at: createdAt } = row;
+  const { payload, digest, message_created_at: createdAt } = row;
   return {
     ...(toDelivery(row) as DeliveryDetails),
-    message: messageBody({ id: row.message_id, type: row.type, createdAt, payload }),
+    message: messageBody({ id: row.message_id, type: row.type, createdAt, payload, digest }),
   };
 }

@@ -6,7 +6,17 @@ import { type Aggregation, seriesFromJson } from '../../sums/meters/definition/m
 import { SeriesOfTenants, type SeriesRow } from '../../sums/meters/feed/fedSeries.ts';
 import { SeriesRule } from '../../sums/meters/rules/evaluateEvent.ts';
 import type { RuleRow } from './alertRules.ts';
-import type { AlertField, MessageType, UsageAggregation, UsageMeasure, UsagePeriod } from './messageTypes.ts';
+import {
+  ALERT_FIELDS,
+  type AlertField,
+  METER_AGGREGATIONS,
+  type MessageType,
+  USAGE_MEASURES,
+  USAGE_PERIODS,
+  type UsageAggregation,
+  type UsageMeasure,
+  type UsagePeriod,
+} from './messageTypes.ts';
 
 interface Rule {
   id: string;
@@ -42,11 +52,19 @@ export interface UsageRule extends Rule {
   period: UsagePeriod;
 }
 
+/** A rule of which this version cannot tell what it compares: the database has had migrations of a later one. */
+export interface UnknownRule extends Rule {
+  /** As its row says it. */
+  says: string;
+}
+
 /** What batches have to tell of one tenant. */
 export interface TenantInterest {
   records: boolean;
   eventRules: EventRule[];
   usageRules: UsageRule[];
+  /** No event that they are about may be stored by this version: nobody would be told of it. */
+  unknownRules: UnknownRule[];
 }
 
 /** Who listens, at one version. Never changed. */
@@ -138,25 +156,45 @@ function listenersOf(
   }
   const tenants = new Map<string, TenantInterest>();
   for (const [tenant, types] of heard) {
-    const own = rules.filter((rule) => rule.tenant === tenant);
+    const own = rules.filter((rule) => rule.tenant === tenant && isHeard(rule, types));
+    const known = own.filter(isKnown);
     const interest: TenantInterest = {
       records: types.has('record.processed'),
-      eventRules: types.has('alert.triggered')
-        ? own.filter(({ kind }) => kind === 'event').map((row) => eventRule(row, prices))
-        : [],
-      usageRules: types.has('usage.threshold')
-        ? own.filter(({ kind }) => kind === 'usage').map((row) => usageRule(row, prices))
-        : [],
+      eventRules: known.filter(({ kind }) => kind === 'event').map((row) => eventRule(row, prices)),
+      usageRules: known.filter(({ kind }) => kind === 'usage').map((row) => usageRule(row, prices)),
+      unknownRules: own.filter((row) => !isKnown(row)).map(unknownRule),
     };
-    if (interest.records || interest.eventRules.length > 0 || interest.usageRules.length > 0) {
-      tenants.set(tenant, interest);
-    }
+    if (interest.records || own.length > 0) tenants.set(tenant, interest);
   }
   return { version, tenants };
 }
 
 function ruleOf({ id, name, threshold, customers, event_type }: Row['rules'][number]): Rule {
   return { id, name, threshold, customers: customers && new Set(customers), eventType: event_type };
+}
+
+/** The messages by which rules of a kind tell. */
+const TOLD_BY: Readonly<Record<RuleRow['kind'], MessageType>> = {
+  event: 'alert.triggered',
+  usage: 'usage.threshold',
+};
+
+/** Whether somebody listens to what a rule tells: of a kind that this version does not know, somebody may. */
+function isHeard({ kind }: Row['rules'][number], types: ReadonlySet<MessageType>): boolean {
+  return !Object.hasOwn(TOLD_BY, kind) || types.has(TOLD_BY[kind]);
+}
+
+/** Whether this version can tell what a rule compares; the table says what it may be, and later ones more than that. */
+function isKnown({ kind, field, measure, meter, period }: Row['rules'][number]): boolean {
+  if (!Object.hasOwn(TOLD_BY, kind) || (kind === 'usage' && !USAGE_PERIODS.includes(period))) return false;
+  if (meter !== null) return (METER_AGGREGATIONS[kind] as readonly Aggregation[]).includes(meter.aggregation);
+  return kind === 'event' ? ALERT_FIELDS.includes(field!) : USAGE_MEASURES.includes(measure!);
+}
+
+function unknownRule(row: Row['rules'][number]): UnknownRule {
+  const { kind, field, measure, period, meter } = row;
+  const says = JSON.stringify({ kind, field, measure, period, meter: meter?.aggregation });
+  return { ...ruleOf(row), says };
 }
 
 function eventRule(row: Row['rules'][number], prices: PricesOfTenants): EventRule {

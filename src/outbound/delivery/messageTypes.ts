@@ -31,7 +31,9 @@ export type UsagePeriod = (typeof USAGE_PERIODS)[number];
 export function currencyFault(
   compared: AlertField | UsageMeasure | undefined,
   currency: string | undefined,
-): string | null {
-  if (compared === 'cost') return currency === undefined ? 'is required with cost, as in USD' : null;
-  return currency === undefined ? null : 'goes with cost alone';
+): { code: 'required' | 'not_allowed'; message: string } | null {
+  if ((compared === 'cost') === (currency !== undefined)) return null;
+  return compared === 'cost'
+    ? { code: 'required', message: 'is required with cost, as in USD' }
+    : { code: 'not_allowed', message: 'goes with cost alone' };
 }

@@ -21,6 +21,8 @@ export interface Subscription {
   /** Null: of all. */
   customers: string[] | null;
   description: string | null;
+  /** Whether messages of windows are to have the digest of their events. */
+  digest: boolean;
   active: boolean;
   disabledAt: string | null;
   disabledReason: string | null;
@@ -38,6 +40,7 @@ export interface NewSubscription {
   messageTypes: MessageType[];
   customers?: string[] | null | undefined;
   description?: string | null | undefined;
+  digest?: boolean | undefined;
 }
 
 /** What is left out stays as it is. */
@@ -46,6 +49,7 @@ export interface SubscriptionChanges {
   messageTypes?: MessageType[] | undefined;
   customers?: string[] | null | undefined;
   description?: string | null | undefined;
+  digest?: boolean | undefined;
   active?: boolean | undefined;
 }
 
@@ -57,6 +61,7 @@ interface Row {
   message_types: MessageType[];
   customers: string[] | null;
   description: string | null;
+  digest: boolean;
   active: boolean;
   disabled_at: Date | null;
   disabled_reason: string | null;
@@ -81,7 +86,7 @@ const secretsUntil = (row: string) => `(
 const columns = (
   row: string,
 ) => `${row}.id, ${row}.tenant_id, ${row}.url, ${row}.stream, ${row}.message_types,
-  ${row}.customers, ${row}.description, ${row}.active, ${row}.disabled_at, ${row}.disabled_reason,
+  ${row}.customers, ${row}.description, ${row}.digest, ${row}.active, ${row}.disabled_at, ${row}.disabled_reason,
   ${secretsUntil(row)} as previous_secrets_until, ${row}.created_at, ${row}.updated_at`;
 
 const SUBSCRIPTIONS = byAge('subscriptions');
@@ -89,7 +94,7 @@ const SUBSCRIPTIONS = byAge('subscriptions');
 /** What the audit log says of a subscription: never a secret. */
 const state = (row: string) => `jsonb_build_object(
   'url', ${row}.url, 'stream', ${row}.stream, 'messageTypes', ${row}.message_types, 'customers', ${row}.customers,
-  'description', ${row}.description, 'active', ${row}.active)`;
+  'description', ${row}.description, 'digest', ${row}.digest, 'active', ${row}.active)`;
 
 /** `whsec_` and 256 random bits, as Standard Webhooks has it. */
 function generateSecret(): string {
@@ -110,16 +115,16 @@ export async function createSubscription(
   check: EndpointCheck,
   actor: Actor = COMMAND,
 ): Promise<Subscription & { secret: string | null }> {
-  const { url, stream, messageTypes, customers, description } = subscription;
+  const { url, stream, messageTypes, customers, description, digest = false } = subscription;
   if (url !== undefined) await requireEndpoint(url, check);
   else await check({ stream: stream! });
   const secret = url === undefined ? null : generateSecret();
   const { rows } = await waitingForBatches(() =>
     db.query<Row>(
       `with made as (
-         insert into subscription (id, tenant_id, url, stream, message_types, customers, description, secret)
-         select $1, $2, $3, $4, $5, $6, $7, $8
-         where (select count(*) from subscription where tenant_id = $2 and deleted_at is null) < $9
+         insert into subscription (id, tenant_id, url, stream, message_types, customers, description, secret, digest)
+         select $1, $2, $3, $4, $5, $6, $7, $8, $11
+         where tenant_has_room($2, 'subscriptions', $9)
          returning *
        ), logged as (${writeEntries({
          from: 'made',
@@ -139,6 +144,7 @@ export async function createSubscription(
         secret,
         MAX_SUBSCRIPTIONS,
         JSON.stringify(actor),
+        digest,
       ],
     ),
   );
@@ -199,7 +205,7 @@ export async function updateSubscription(
   check: EndpointCheck,
   actor: Actor = COMMAND,
 ): Promise<Subscription> {
-  const { url, messageTypes, customers, description, active } = changes;
+  const { url, messageTypes, customers, description, digest, active } = changes;
   if (url !== undefined) {
     const { stream } = await getSubscription(db, context, id); // before anybody is asked who answers there
     if (stream !== null) throw new TidemarkError('invalid_request', 'url: the subscription is to a stream');
@@ -215,6 +221,7 @@ export async function updateSubscription(
            message_types = coalesce($4, s.message_types),
            customers = case when $5 then $6 else s.customers end,
            description = case when $7 then $8 else s.description end,
+           digest = coalesce($12, s.digest),
            active = coalesce($9, s.active),
            disabled_at = case when coalesce($9, s.active) then null else coalesce(s.disabled_at, now()) end,
            disabled_reason = case when coalesce($9, s.active) then null else coalesce(s.disabled_reason, $10) end,
@@ -240,6 +247,7 @@ export async function updateSubscription(
         active ?? null,
         BY_REQUEST,
         JSON.stringify(actor),
+        digest ?? null,
       ],
     ),
   );
@@ -349,6 +357,7 @@ function toSubscription(row: Row): Subscription {
     messageTypes: row.message_types,
     customers: row.customers,
     description: row.description,
+    digest: row.digest,
     active: row.active,
     disabledAt: row.disabled_at?.toISOString() ?? null,
     disabledReason: row.disabled_reason,

@@ -1,7 +1,13 @@
 import type pg from 'pg';
 import type { TenantContext } from '../../access/tenancy/tenantContext.ts';
 import { instant, SqlParameters } from '../../ground/db/sqlParameters.ts';
-import { EVENT_HEADER, type ExportedEvent, eventCsvLine, eventJsonLine } from './eventLines.ts';
+import {
+  EVENT_HEADER,
+  EXPORTED_COLUMNS,
+  type ExportedEvent,
+  eventCsvLine,
+  eventJsonLine,
+} from './eventLines.ts';
 import type { ExportCounts, ExportFormat } from './exportCounts.ts';
 import { readAll } from './snapshot.ts';
 
@@ -43,12 +49,8 @@ function eventsStatement(context: TenantContext, query: EventsQuery): { text: st
   if (query.customerId !== undefined) conditions.push(`customer_id = ${parameters.add(query.customerId)}`);
   if (query.eventType !== undefined) conditions.push(`event_type = ${parameters.add(query.eventType)}`);
   if (query.reference !== undefined) conditions.push(`reference = ${parameters.add(query.reference)}`);
-  // Metadata as text: what JSON.parse would make a double of stays as it was stored.
   return {
-    text: `select (extract(epoch from ts) * 1000000)::bigint as ts_micros,
-       (extract(epoch from received_at) * 1000000)::bigint as received_micros,
-       event_id, external_id, customer_id, event_type, endpoint, model, source_id, reference, unit, value::text as value,
-       tokens, input_tokens, output_tokens, latency_ms, metadata::text as metadata
+    text: `select ${EXPORTED_COLUMNS}
      from tenant_data.event
      where ${conditions.join(' and ')}
      order by ts, event_id`,

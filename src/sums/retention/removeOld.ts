@@ -24,7 +24,10 @@ const FOLLOWERS: Partial<Record<Retained, { table: string; only: string; time?: 
     { table: 'activity_calls', only: `and level = '30s'` },
     { table: 'uncounted_event', only: '', time: 'ts' },
   ],
-  usage_30s: ['late_window', 'window_revision', 'correction_event'].map((table) => ({ table, only: '' })),
+  usage_30s: ['late_window', 'late_window_sum', 'window_revision', 'correction_event'].map((table) => ({
+    table,
+    only: '',
+  })),
   usage_1h: ['activity_calls', 'activity_customer', 'activity_users'].map((table) => ({
     table,
     only: `and level = '1h'`,

@@ -13,6 +13,7 @@ import { refreshClosed } from './refreshClosed.ts';
 import { isAnyLate, refreshLate } from './refreshLate.ts';
 import { RefreshLease } from './refreshLease.ts';
 import { type Refresh, refreshRollup } from './refreshRollup.ts';
+import { sumLateWindows } from './sumLateWindows.ts';
 import type { WindowMetrics } from './windowMetrics.ts';
 
 export interface RefresherOptions {
@@ -40,6 +41,7 @@ const REPEAT_AFTER_MS = 50;
 export class Refresher extends BackgroundLoop {
   constructor({ config, engine, connect, metrics, log }: RefresherOptions) {
     const lease = new RefreshLease();
+    let isSummed = false;
     super({
       name: 'refreshing',
       connect,
@@ -51,6 +53,12 @@ export class Refresher extends BackgroundLoop {
         try {
           let more = await work.keepUp();
           more = (await work.catchUp()) || more;
+          if (!isSummed) {
+            signal.throwIfAborted();
+            const moreToSum = await sumLateWindows(client);
+            isSummed = moreToSum === false;
+            more ||= moreToSum === true;
+          }
           if (work.left) throw work.left;
           return more ? 0 : config.intervalMs;
         } catch (error) {

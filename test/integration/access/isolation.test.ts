@@ -22,6 +22,8 @@ const VIEWS = [
   'event',
   'idempotent_increment',
   'late_window',
+  'late_window_sum',
+  'late_window_summed',
   'meter',
   'meter_1d',
   'meter_1h',
@@ -47,8 +49,7 @@ const VIEWS = [
 const OF_TENANTS = VIEWS.filter(
   (view) =>
     (!view.startsWith('window_') || view === 'window_revision') &&
-    view !== 'retention' &&
-    view !== 'meter_fold',
+    !['late_window_summed', 'meter_fold', 'retention'].includes(view),
 );
 
 describeEngine('the reading role', () => {
@@ -96,8 +97,11 @@ describeEngine('the reading role', () => {
     );
     expect((await t.call('POST', '/v1/events', { key: mine.key, body: crowd })).status).toBe(200);
     await until(async () => {
-      const { rows } = await t.sql.query('select count(distinct tenant_id)::int as n from meter_1d');
-      return rows[0].n === 2;
+      const { rows } = await t.sql.query(
+        `select (select count(distinct tenant_id) from meter_1d)::int as metered,
+           (select count(distinct tenant_id) from late_window_sum)::int as late`,
+      );
+      return rows[0].metered === 2 && rows[0].late === 2;
     });
     await t.sql.query('analyze');
     client = new pg.Client(t.database.url);
@@ -187,10 +191,13 @@ describeEngine('the reading role', () => {
       'truncate event',
       `select enter_batch('infinity', 0)`,
       `select mark_late_windows('[]')`,
+      `select revise_windows('{}', '{}', '{}', '{}')`,
+      `select revise_late_windows('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')`,
       `select register_customers('[]')`,
       `select close_windows('0', '1s', '1s')`,
       'select announce_closed_windows(1)',
       `select cover_activity('1s', 1)`,
+      'select sum_late_windows()',
       'create table public.mine (x int)',
       'create view tenant_data.more as select 1',
     ]) {

@@ -100,6 +100,35 @@ describeEngine('what clients really send', () => {
       expect(answer).toMatchObject({ status: 200, body: { name: 'n' } });
     });
 
+    it('at the beginning of what clients of others send is passed over, and its answer is whole', async () => {
+      const now = new Date().toISOString();
+      const stripe = { event_name: 'x', payload: { stripe_customer_id: 'acme' } };
+      const lago = () => ({ transaction_id: `l-${ids++}`, external_subscription_id: 'acme', code: 'x' });
+      const orb = {
+        event_name: 'x',
+        idempotency_key: `o-${ids++}`,
+        timestamp: now,
+        properties: {},
+        customer_id: 'acme',
+      };
+      const bodies: [path: string, body: object, answer: object][] = [
+        ['/v2/billing/meter_events', stripe, { event_name: 'x' }],
+        ['/v2/billing/meter_event_stream', { events: [stripe] }, {}],
+        ['/api/v1/events', { event: lago() }, { event: { code: 'x' } }],
+        ['/api/v1/events/batch', { events: [lago()] }, { events: [{ code: 'x' }] }],
+        ['/ingest?debug=true', { events: [orb] }, { debug: { ingested: [orb.idempotency_key] } }],
+        ['/api/v1/meters', { slug: 'bom', aggregation: 'COUNT', eventType: 'bom' }, { slug: 'bom' }],
+        ['/api/v1/meters/bom/query', {}, { data: [{ value: 0 }] }],
+      ];
+      for (const [path, body, answer] of bodies) {
+        const told = await send(path, BOM + JSON.stringify(body), JSON_TYPE);
+        expect([path, told.body]).toMatchObject([path, answer]);
+      }
+      const form = { 'Content-Type': 'application/x-www-form-urlencoded' };
+      const sent = `${BOM}event_name=x&payload[stripe_customer_id]=acme`;
+      expect(await send('/v1/billing/meter_events', sent, form)).toMatchObject({ status: 200 });
+    });
+
     it('anywhere else is what it is', async () => {
       const text = `a${BOM}b`;
       await accepts(1, '/v1/events', JSON.stringify(anEvent({ customerId: text })), JSON_TYPE);
@@ -125,6 +154,33 @@ describeEngine('what clients really send', () => {
         }
       }
     });
+  });
+
+  it('bytes that are no UTF-8 are told wherever a body is read, and make nothing', async () => {
+    const form = { 'Content-Type': 'application/x-www-form-urlencoded' };
+    const meter = { slug: 'bytes', eventType: '@', aggregation: 'count' };
+    const bodies: [path: string, body: string, headers: Record<string, string>][] = [
+      ['/v1/meters', JSON.stringify(meter), JSON_TYPE],
+      ['/api/v1/meters', JSON.stringify({ ...meter, aggregation: 'COUNT' }), JSON_TYPE],
+      ['/v1/billing/meter_events', 'event_name=x&payload[stripe_customer_id]=@', form],
+      ['/v1/billing/meters', 'event_name=@&default_aggregation[formula]=sum&display_name=x', form],
+    ];
+    for (const [path, body, headers] of bodies) {
+      const bytes = Buffer.from(body);
+      bytes[body.indexOf('@')] = 0xff;
+      const sent = [bytes, ...(headers === form ? [body.replace('@', '%ff')] : [])];
+      for (const one of sent) {
+        const answer = await send(path, one, headers);
+        expect([path, answer.status]).toEqual([path, 400]);
+        expect(JSON.stringify(answer.body)).toContain('invalid_encoding');
+      }
+    }
+    const tenant = '{"id":"bytes","name":"@"}';
+    const name = Buffer.from(tenant);
+    name[tenant.indexOf('@')] = 0xff;
+    const headers = { ...JSON_TYPE, Authorization: `Bearer ${ADMIN_KEY}` };
+    expect((await send('/v1/tenants', name, headers)).status).toBe(400);
+    expect((await t.call('GET', '/v1/meters/bytes', { key: t.key })).status).toBe(404);
   });
 
   describe('one event a line', () => {

@@ -117,7 +117,10 @@ describeEngine('METERS_FILE', () => {
     const body = { kind: 'usage', meter: 'egress_gb', period: 'day', threshold: 1 };
     const rule = (await t.call('POST', '/v1/alert-rules', { key, body })).body.id;
     const archived = { meters: [{ ...egress(), archived: true }] };
-    expect(await refused(archived)).toContain('alert rules compare the meter egress_gb: delete them first');
+    const withAnother = { meters: [{ ...egress(), slug: 'other' }, ...archived.meters] };
+    expect(await refused(withAnother)).toBe(
+      '/meters/1/archived: alert rules compare the meter egress_gb: delete them first',
+    );
     expect(await meters()).toHaveLength(1);
     expect((await t.call('DELETE', `/v1/alert-rules/${rule}`, { key })).status).toBe(204);
     await start(archived);
@@ -169,7 +172,13 @@ describeEngine('METERS_FILE', () => {
 
   it('says when there are more than there may be', async () => {
     const four = ['a', 'b', 'c', 'd'].map((slug) => ({ ...egress(), slug }));
-    expect(await refused({ meters: four })).toMatch('a tenant may have 3 meters');
+    const told = 'a tenant may have 3 meters that are not archived';
+    expect(await refused({ meters: four })).toBe(`/meters/3: ${told}`);
+    expect(await meters()).toEqual([]);
+    await start({ meters: four.slice(0, 3) });
+    expect(await refused({ meters: [four[3]] })).toBe(`/meters/0: ${told}`);
+    await start({ meters: [four[3], { ...four[0], archived: true }] }); // which makes room
+    expect((await meters()).map(({ slug }: { slug: string }) => slug)).toEqual(['b', 'c', 'd']);
   });
 
   it('of several instances at once makes each once', async () => {

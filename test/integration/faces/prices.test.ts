@@ -134,8 +134,21 @@ describeEngine('prices', () => {
       { index: 1, pointer: '/effectiveFrom', code: 'price_overlaps' },
     ]);
 
+    const dated = (from: string, to: string) => ({ ...PRICE, effectiveFrom: from, effectiveTo: to });
+    const within = await put([
+      dated('2026-01-01T00:00:00Z', '2026-12-01T00:00:00Z'),
+      dated('2026-02-01T00:00:00Z', '2026-03-01T00:00:00Z'),
+      dated('2026-05-01T00:00:00Z', '2026-06-01T00:00:00Z'),
+    ]);
+    expect(within.body.errors.map(({ index }: { index: number }) => index)).toEqual([1, 2]);
+
     expect((await t.call('GET', '/v1/prices?superseded=true', { key })).body.data).toEqual([]);
     expect((await costs()).priceVersion).toBe(0);
+    for (const version of ['', '%20', '0x1', '1e0', '-1', '1.5']) {
+      const { status, body } = await t.call('GET', `/v1/costs?priceVersion=${version}`, { key });
+      expect([status, body.code]).toEqual([400, 'invalid_request']);
+      expect(body.errors).toMatchObject([{ pointer: '/priceVersion' }]);
+    }
     const { rows } = await t.sql.query('select from meter_series where tenant_id = $1', [id]);
     expect(rows).toEqual([]);
   });
@@ -368,5 +381,36 @@ describeEngine('prices', () => {
     expect(Number(interest.current.version)).toBeGreaterThan(Number(version));
     const now = interest.current.prices.of(id);
     expect([now.version, now.book.find(...call)?.call]).toEqual([2, 10n ** 24n]);
+  });
+
+  it('are in the audit log with all their digits', async () => {
+    await tenant();
+    const input = '0.123456789012345678901234';
+    await made({ ...PRICE, per: 'token', unitPrices: { input } });
+    const headers = { authorization: `Bearer ${key}` };
+    const answer = await t.service.app.request('/v1/audit-log?limit=1', { headers });
+    expect(await answer.text()).toContain(`"input":${input},`);
+  });
+
+  it('rate what is kept, where nobody says from when on', async () => {
+    await tenant();
+    const today = Math.floor(Date.now() / (24 * HOUR)) * 24 * HOUR;
+    await post(aCall(today - 2 * HOUR, { inputTokens: 1_000_000 }));
+    await t.sql.query(`update retention set kept_from = $1 where relation = 'event'`, [
+      new Date(today - 24 * HOUR),
+    ]);
+    const read = async (path: string) => (await t.call('GET', `/v1/${path}`, { key })).body;
+    const before = new Date(today - 48 * HOUR).toISOString();
+    for (const costs of [[], ['2.5']]) {
+      if (costs.length > 0) await made(PRICE); // its past begins where events are kept
+      const amounts = (point: { costs: { amount: string }[] }) => point.costs.map(({ amount }) => amount);
+      expect((await read('costs')).data.map(amounts)).toEqual([costs]);
+      expect((await read('costs?granularity=1mo')).data.map(amounts)).toEqual([costs]);
+      const { data } = await read('usage?granularity=1d&cost=true');
+      expect(data.map(({ cost }: { cost: Parameters<typeof amounts>[0] }) => amounts(cost))).toEqual([costs]);
+      for (const path of ['costs?', 'usage?granularity=1d&cost=true&']) {
+        expect((await read(`${path}from=${before}`)).code).toBe('range_not_kept');
+      }
+    }
   });
 });

@@ -10,6 +10,7 @@ import { makeChunks } from '../../support/chunks.ts';
 import { expectExact } from '../../support/compareSummaries.ts';
 import { describeEngine } from '../../support/database.ts';
 import { importInto } from '../../support/importing.ts';
+import { insisting } from '../../support/insisting.ts';
 import { runFolder } from '../../support/runFolder.ts';
 import { startTestService, type TestService } from '../../support/service.ts';
 import { anEvent, type ClientEvent, randomEvent, randomFrom } from '../../support/traffic.ts';
@@ -126,7 +127,9 @@ describeEngine('batches', () => {
   it('go into rows where their chunk has been dropped since it was known', async () => {
     await post(some(40, today() - DAY));
     expect(await counted(t)).toMatchObject({ columns: 40, rows: 0 });
-    await t.sql.query(`select drop_chunks('event', older_than => $1::timestamptz)`, [iso(today())]);
+    await insisting(() =>
+      t.sql.query(`select drop_chunks('event', older_than => $1::timestamptz)`, [iso(today())]),
+    );
     await post(some(50, today() - DAY));
     expect(await counted(t)).toMatchObject({ columns: 40, rows: 50 });
     expect(await stored(t)).toMatchObject([{ segments: [], rows: 50 }]);

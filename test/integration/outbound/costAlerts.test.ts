@@ -7,7 +7,7 @@ import { describeEngine } from '../../support/database.ts';
 import { messagesOf } from '../../support/messages.ts';
 import { type QuietPair, startQuietPair } from '../../support/quietPair.ts';
 import { priceBody, randomPrice, randomUsage } from '../../support/randomCosts.ts';
-import type { TestService } from '../../support/service.ts';
+import { type TestService, until } from '../../support/service.ts';
 import { randomFrom } from '../../support/traffic.ts';
 import type { UpkeepByHand } from '../../support/upkeepByHand.ts';
 
@@ -312,6 +312,45 @@ describeEngine(`alert rules of costs (SEED=${seed})`, () => {
     }
   });
 
+  it('count once what a fill brings into the levels while they are read', async () => {
+    const { id: tenantId, key } = await t.tenant();
+    await listen(key);
+    await upkeep.fillAll(); // what other tests have left
+    await put(key, { ...ofModel, unitPrices: { input: '1' } });
+    const day = startOf('day', Date.now() - 2 * DAY);
+    await post(key, ...Array.from({ length: 24 }, (_, i) => aCall(day + i * HOUR, { inputTokens: 1 })));
+    await made(key, '/v1/alert-rules', { ...usage, period: 'day', threshold: '0', name: 'day' });
+    const filledFrom = async (): Promise<number> => {
+      const { rows } = await t.sql.query('select filled_from from meter_series where tenant_id = $1', [
+        tenantId,
+      ]);
+      return Number(rows[0].filled_from);
+    };
+    while ((await filledFrom()) > day + 20 * HOUR) await upkeep.fill(2 * HOUR);
+    const before = await filledFrom();
+    expect(before).toBeGreaterThan(day + 12 * HOUR);
+
+    const filler = await t.sql.connect();
+    try {
+      await filler.query('begin');
+      await filler.query('lock table meter_1d in access exclusive mode');
+      const posted = post(key, aCall(day + 2 * HOUR, { inputTokens: 1 }));
+      await until(async () => {
+        const { rows } = await t.sql.query(
+          `select from pg_locks where not granted and relation = 'meter_1d'::regclass
+             and database = (select oid from pg_database where datname = current_database())`,
+        );
+        return rows.length > 0;
+      });
+      await upkeep.fill(6 * HOUR, filler); // and commits
+      await posted;
+    } finally {
+      filler.release(true);
+    }
+    expect(await filledFrom()).toBeLessThan(before);
+    expect(await totals(tenantId)).toEqual(['day 25']);
+  });
+
   it('take a bucket whole, by the price at its beginning, where what is within is no longer kept', async () => {
     const { id: tenantId, key } = await t.tenant();
     await listen(key);
@@ -341,15 +380,15 @@ describeEngine(`alert rules of costs (SEED=${seed})`, () => {
   });
 
   it.each([
-    ['no currency', { ...usage }, '/currency', 'custom'],
+    ['no currency', { ...usage }, '/currency', 'required'],
     ['a currency in small letters', { ...usage, currency: 'usd' }, '/currency', 'invalid_format'],
     ['a currency of four letters', { ...usage, currency: 'USDC' }, '/currency', 'invalid_format'],
     ['a symbol', { ...usage, currency: '$' }, '/currency', 'invalid_format'],
     ['a currency that is no text', { ...usage, currency: 840 }, '/currency', 'invalid_type'],
     ['a currency of null', { ...usage, currency: null }, '/currency', 'invalid_type'],
-    ['a currency with tokens', { ...usage, measure: 'tokens', currency: 'USD' }, '/currency', 'custom'],
-    ['a currency with a meter', { kind: 'event', meter: 'm', currency: 'USD' }, '/currency', 'custom'],
-    ['no currency of an event', { kind: 'event', field: 'cost' }, '/currency', 'custom'],
+    ['a currency with tokens', { ...usage, measure: 'tokens', currency: 'USD' }, '/currency', 'not_allowed'],
+    ['a currency with a meter', { kind: 'event', meter: 'm', currency: 'USD' }, '/currency', 'not_allowed'],
+    ['no currency of an event', { kind: 'event', field: 'cost' }, '/currency', 'required'],
   ])('are refused with %s, and nothing is stored', async (name, body, pointer, code) => {
     const { id, key } = await t.tenant();
     const sent = { ...body, ...(name === 'no currency' && { currency: undefined }), threshold: 1 };

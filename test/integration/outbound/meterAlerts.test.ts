@@ -161,10 +161,15 @@ describeEngine(`alert rules of meters (SEED=${seed})`, () => {
     ],
     ['a count of each event', { kind: 'event', meter: 'count' }, '/meter', 'aggregation_not_comparable'],
     ['a set of each event', { kind: 'event', meter: 'uniquecount' }, '/meter', 'aggregation_not_comparable'],
-    ['a measure beside it', { kind: 'usage', period: 'day', meter: 'sum', measure: 'calls' }, '', 'custom'],
-    ['a field beside it', { kind: 'event', meter: 'sum', field: 'value' }, '', 'custom'],
-    ['neither', { kind: 'event' }, '', 'custom'],
-    ['a type beside it', { kind: 'event', meter: 'sum', eventType: 'x' }, '/eventType', 'custom'],
+    [
+      'a measure beside it',
+      { kind: 'usage', period: 'day', meter: 'sum', measure: 'calls' },
+      '',
+      'not_allowed',
+    ],
+    ['a field beside it', { kind: 'event', meter: 'sum', field: 'value' }, '', 'not_allowed'],
+    ['neither', { kind: 'event' }, '', 'required'],
+    ['a type beside it', { kind: 'event', meter: 'sum', eventType: 'x' }, '/eventType', 'not_allowed'],
     ['no text', { kind: 'event', meter: 7 }, '/meter', 'invalid_type'],
   ])('are refused with %s, and nothing is stored', async (_, body, pointer, code) => {
     const { id, key } = await t.tenant();

@@ -45,6 +45,7 @@ describeEngine('subscriptions', () => {
       messageTypes: ['record.processed'],
       customers: ['a', 'b'],
       description: 'ours',
+      digest: false,
       active: true,
       disabledAt: null,
       disabledReason: null,

@@ -5,6 +5,7 @@ import { makeChunks } from '../../support/chunks.ts';
 import { CLOSED_BY_HAND, closedUntil, closeUpTo } from '../../support/closing.ts';
 import { describeEngine } from '../../support/database.ts';
 import { Gate } from '../../support/gate.ts';
+import { insisting } from '../../support/insisting.ts';
 import { READS, type Read } from '../../support/reads.ts';
 import { startServiceOn, startTestService, type TestService, until } from '../../support/service.ts';
 import { anEvent, type ClientEvent } from '../../support/traffic.ts';
@@ -94,10 +95,12 @@ class Site {
 
   /** Packs the chunk of a moment. */
   async pack(ms: number): Promise<void> {
-    await this.t.sql.query(
-      `select compress_chunk(chunk::regclass) from retention_chunk
-       where relation = 'event' and $1 >= range_start and $1 < range_end`,
-      [new Date(ms)],
+    await insisting(() =>
+      this.t.sql.query(
+        `select compress_chunk(chunk::regclass) from retention_chunk
+         where relation = 'event' and $1 >= range_start and $1 < range_end`,
+        [new Date(ms)],
+      ),
     );
   }
 

@@ -4,6 +4,7 @@ import { tenantContext } from '../../../src/access/tenancy/tenantContext.ts';
 import { connectionSettings, createPool, createTenantReads } from '../../../src/ground/db/connections.ts';
 import { createLogger } from '../../../src/ground/telemetry/logger.ts';
 import { describeEngine } from '../../support/database.ts';
+import { insisting } from '../../support/insisting.ts';
 import { startTestService, type TestService, until } from '../../support/service.ts';
 import { anEvent } from '../../support/traffic.ts';
 
@@ -82,7 +83,9 @@ describeEngine('plans of reads', () => {
   /** Packs every chunk of events, where there are any. */
   const pack = async () => {
     if (t.database.engine !== 'timescale') return;
-    await t.sql.query(`select compress_chunk(chunk::regclass) from retention_chunk where relation = 'event'`);
+    await insisting(() =>
+      t.sql.query(`select compress_chunk(chunk::regclass) from retention_chunk where relation = 'event'`),
+    );
   };
 
   /** Whether somebody waits at the gate. */

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { BruteForce } from '../../support/bruteForce.ts';
 import { CLOSED_BY_HAND, closedUntil, closeUpTo } from '../../support/closing.ts';
 import { describeEngine } from '../../support/database.ts';
+import { insisting } from '../../support/insisting.ts';
 import { startServiceOn, startTestService, type TestService, until } from '../../support/service.ts';
 import { type ClientEvent, randomEvent, randomFrom } from '../../support/traffic.ts';
 
@@ -92,10 +93,12 @@ export function describeSessions(rounds: number): void {
         }, 30_000);
       }
       for (const id of ids) expect(await read(key, id)).toEqual(model.session(id));
-      await t.sql.query(
-        t.database.engine === 'timescale'
-          ? `select drop_chunks('event', now() + interval '10 days')`
-          : 'truncate event',
+      await insisting(() =>
+        t.sql.query(
+          t.database.engine === 'timescale'
+            ? `select drop_chunks('event', now() + interval '10 days')`
+            : 'truncate event',
+        ),
       );
       for (const id of ids) expect(await read(key, id, other)).toEqual(model.session(id));
     }, 120_000);

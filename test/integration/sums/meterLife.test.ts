@@ -5,6 +5,7 @@ import { fillSeries } from '../../../src/sums/meters/keeping/fillSeries.ts';
 import { foldMeters, settleMembers } from '../../../src/sums/meters/keeping/foldMeters.ts';
 import { CLOSED_BY_HAND, closedUntil, closeUpTo } from '../../support/closing.ts';
 import { describeEngine } from '../../support/database.ts';
+import { insisting } from '../../support/insisting.ts';
 import {
   type ByHand,
   type MeteredEvent,
@@ -146,9 +147,11 @@ describeEngine('the life of meters', () => {
           while (await settleMembers(client, 'timescale'));
         };
         const pack = () =>
-          client.query(
-            `select count(compress_chunk(chunk::regclass, if_not_compressed => true)) from retention_chunk
-             where relation in ('meter_30s', 'meter_1h') and range_end < now()`,
+          insisting(() =>
+            client.query(
+              `select count(compress_chunk(chunk::regclass, if_not_compressed => true)) from retention_chunk
+               where relation in ('meter_30s', 'meter_1h') and range_end < now()`,
+            ),
           );
         await closeUpTo(t.sql, closed + HOUR);
         await keep();

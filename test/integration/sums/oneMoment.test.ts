@@ -3,7 +3,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TenantContext, tenantContext } from '../../../src/access/tenancy/tenantContext.ts';
 import { connectionSettings, createTenantReads } from '../../../src/ground/db/connections.ts';
 import type { Queryable } from '../../../src/ground/db/queryable.ts';
-import { errorCode, SERIALIZATION_FAILURE } from '../../../src/ground/db/sqlstate.ts';
 import type { TenantReads } from '../../../src/ground/db/tenantReads.ts';
 import { createLogger } from '../../../src/ground/telemetry/logger.ts';
 import { UTC } from '../../../src/ground/zones/zoneOffset.ts';
@@ -19,6 +18,7 @@ import { usageSeries } from '../../../src/sums/rollups/usageSeries.ts';
 import { windowTotals } from '../../../src/sums/rollups/windowTotals.ts';
 import { CLOSED_BY_HAND, closedUntil, closeUpTo } from '../../support/closing.ts';
 import { describeEngine } from '../../support/database.ts';
+import { insisting } from '../../support/insisting.ts';
 import { READS } from '../../support/reads.ts';
 import { startTestService, type TestService, until } from '../../support/service.ts';
 import { anEvent, type ClientEvent } from '../../support/traffic.ts';
@@ -179,6 +179,33 @@ describeEngine('an answer of several statements', () => {
     expect(new Set(pids).size).toBe(2);
   });
 
+  it('is begun anew, wholly, where it and what drops chunks wait for each other', async () => {
+    const { id, key } = await t.tenant();
+    await post(key, Date.now());
+    const dropper = new pg.Client(t.database.url);
+    await dropper.connect();
+    const lockEvents = 'lock table event in access exclusive mode; commit';
+    let dropped: Promise<unknown> | undefined;
+    let begun = 0;
+    try {
+      await dropper.query("set deadlock_timeout = '1min'"); // whoever looks first is the victim: the read
+      const count = await reads.inOneMoment(tenantContext(id), async (db) => {
+        begun++;
+        const { rows } = await db.query('select count(*)::int as n from tenant_data.event');
+        if (begun === 1) {
+          await dropper.query('begin; lock table customer in access exclusive mode');
+          dropped = dropper.query(lockEvents);
+        }
+        await db.query('select count(*) from tenant_data.customer');
+        return rows[0].n;
+      });
+      expect([count, begun]).toEqual([1, 2]);
+      await dropped;
+    } finally {
+      await dropper.end();
+    }
+  });
+
   it('leaves its connection without a transaction or a tenant, also when it fails', async () => {
     const { id } = await t.tenant();
     const failing = reads.inOneMoment(tenantContext(id), async (db) => {
@@ -220,19 +247,6 @@ describeEngine('what changes its place while a read begins', () => {
   const CHUNKS = `select show_chunks(relation::regclass)::text as chunk
                   from unnest(array['event', 'usage_30s', 'usage_1h']) as relation`;
 
-  /** The refresher may be writing to the same chunk. */
-  const insisting = async (work: () => Promise<unknown>) => {
-    for (let tries = 1; ; tries++) {
-      try {
-        await work();
-        return;
-      } catch (error) {
-        const code = errorCode(error) ?? '';
-        if (![SERIALIZATION_FAILURE, '40P01'].includes(code) || tries === 20) throw error;
-      }
-    }
-  };
-
   const CHANGES: Record<string, (client: pg.Client) => Promise<void>> = {
     packed: async (client) => {
       const { rows } = await client.query(CHUNKS);
@@ -249,17 +263,25 @@ describeEngine('what changes its place while a read begins', () => {
     },
     'packed by a subtransaction': async (client) => {
       const { rows } = await client.query(CHUNKS);
-      await client.query('begin');
-      for (const { chunk } of rows) {
-        await client.query('savepoint one');
-        await client.query('select compress_chunk($1::regclass)', [chunk]);
-        await client.query('release savepoint one');
-      }
-      await client.query('commit');
+      await insisting(async () => {
+        try {
+          await client.query('begin');
+          for (const { chunk } of rows) {
+            await client.query('savepoint one');
+            await client.query('select compress_chunk($1::regclass)', [chunk]);
+            await client.query('release savepoint one');
+          }
+          await client.query('commit');
+        } catch (error) {
+          await client.query('rollback');
+          throw error;
+        }
+      });
     },
     unpacked: async (client) => {
       const { rows } = await client.query(CHUNKS);
-      for (const { chunk } of rows) await client.query('select decompress_chunk($1::regclass)', [chunk]);
+      for (const { chunk } of rows)
+        await insisting(() => client.query('select decompress_chunk($1::regclass)', [chunk]));
     },
     // Never beyond what is closed: that would hide what comes later.
     refreshed: async (client) => {

@@ -316,8 +316,11 @@ describeEngine('what is older than it is kept', () => {
     await removed(t.sql);
     const gone = iso(today() - 5 * DAY - 30_000);
     const window = [{ bucket: gone, tenant_id: tenant.id, customer_id: 'alice', references: false }];
+    const refused = { code: '22008', message: expect.stringContaining('are no longer kept') };
+    const places = [[tenant.id], ['alice'], [Date.parse(gone) / 30_000], [false]];
+    await expect(t.sql.query('select revise_windows($1, $2, $3, $4)', places)).rejects.toMatchObject(refused);
     await expect(t.sql.query('select mark_late_windows($1)', [JSON.stringify(window)])).rejects.toMatchObject(
-      { code: '22008', message: expect.stringContaining('are no longer kept') },
+      refused,
     );
     if (t.database.engine === 'postgres') return;
     const client = await t.sql.connect();

@@ -20,7 +20,8 @@ const HELP = `
 Columns that --map knows: ${Object.keys(TARGETS).join(', ')}.
 A mapped column wins over a flag; the flag fills its empty cells. A column with commas, or with blanks around it, is
 written in quotes, one with quotes with these doubled: --map 'tokens="tokens, total",value=" c"'. Times without a zone
-are UTC; digits beyond microseconds are cut off; --time-format reads numbers since 1970.
+are UTC; digits beyond microseconds are cut off; --time-format reads numbers since 1970. Cells of metadata, usage,
+totalUsage, usageMetadata and response are objects in JSON: the usage object of an AI provider, or a whole response.
 
 Files. FILE may be "-" for standard input. Lines of NDJSON, and elements of JSON, are native events, unless --map or
 --metadata says otherwise. JSON is an array of them, or one object after another; its elements are counted from 1 where

@@ -151,12 +151,12 @@ function withFirstFault({ message, errors }: TidemarkError): string {
 
 /** What a file has, checked. What cannot be taken of it is told on the error output. */
 async function readPrices(file: string, { provider, anyProvider }: ImportFlags): Promise<PriceTerms[]> {
-  const text = await readFile(file).then(
-    (bytes) => new TextDecoder('utf-8', { fatal: true }).decode(bytes),
-    (error) => {
-      throw new StartupError(`${file}: ${(error as Error).message}`, { cause: error });
-    },
-  );
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file));
+  } catch (error) {
+    throw new StartupError(`${file}: ${(error as Error).message}`, { cause: error });
+  }
   const { prices, faults } = /^\s*[{[]/.test(text)
     ? fromJson(file, text, new Set(anyProvider))
     : csvPrices(text);

@@ -3,6 +3,7 @@ import { TidemarkError } from '../../../model/errors.ts';
 import { JsonNumber, parseJson } from '../../../model/json.ts';
 import type { AppEnv } from '../appEnv.ts';
 import { readBody } from '../readBody.ts';
+import { requireUtf8 } from '../utf8.ts';
 
 /** Bodies that hold no events, in bytes. */
 const MAX_SMALL_BODY_BYTES = 65_536;
@@ -10,16 +11,16 @@ const MAX_SMALL_BODY_BYTES = 65_536;
 /**
  * A small body as text.
  *
- * @throws {TidemarkError} what `readBody` throws.
+ * @throws {TidemarkError} `invalid_encoding`; what `readBody` throws.
  */
 export async function smallText(c: Context<AppEnv>): Promise<string> {
-  return (await readBody(c, MAX_SMALL_BODY_BYTES)).toString('utf8');
+  return requireUtf8(await readBody(c, MAX_SMALL_BODY_BYTES));
 }
 
 /**
  * A small body of JSON. Numbers that no double holds are JsonNumbers.
  *
- * @throws {TidemarkError} `invalid_json`; what `readBody` throws.
+ * @throws {TidemarkError} `invalid_json`; what `smallText` throws.
  */
 export async function smallJson(c: Context<AppEnv>): Promise<unknown> {
   const text = await smallText(c);

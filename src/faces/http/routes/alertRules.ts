@@ -21,6 +21,7 @@ import { CURRENCY } from '../../../sums/costs/catalog/price.ts';
 import type { App } from '../appEnv.ts';
 import { administer, tenantOf } from '../context.ts';
 import { changeOfTenant, createOfTenant, deleteOfTenant, listOfTenant, readOfTenant } from '../ofTenant.ts';
+import { refusal, refuse } from '../refusal.ts';
 import { json, jsonPage, numeric, text } from '../schemas.ts';
 import type { Services } from '../services.ts';
 import { customers } from './subscriptions.ts';
@@ -71,13 +72,16 @@ const AlertRule = z
 
 /** Both as they are sent: the handlers make plain decimals of them. */
 const threshold = numeric(100, 'give a threshold: a number or a decimal string')
-  .refine((value) => parseDecimal(value) !== null, {
-    error: 'must be a decimal of at most 38 digits, 18 of them after the point',
-  })
-  .refine((value) => parseDecimal(value) !== '0' || !isNotZero(value), {
-    error: 'is less than 18 digits after the point can tell',
-  })
+  .refine(
+    (value) => parseDecimal(value) !== null,
+    refusal('value_invalid', 'must be a decimal of at most 38 digits, 18 of them after the point'),
+  )
+  .refine(
+    (value) => parseDecimal(value) !== '0' || !isNotZero(value),
+    refusal('value_invalid', 'is less than 18 digits after the point can tell'),
+  )
   .openapi({ description: 'Number or decimal string; what equals it is not above.' });
+const COMPARED = 'give a field or a measure, as the kind has it, or a meter: one of the two';
 const name = text(256).nullable().optional();
 const eventType = text(MAX_EVENT_TYPE)
   .nullable()
@@ -125,16 +129,21 @@ const postAlertRule = createRoute({
           eventType,
         }),
       ])
-      .refine((body) => (body.meter === undefined) !== (fieldOrMeasureOf(body) === undefined), {
-        error: 'give a field or a measure, as the kind has it, or a meter: one of the two',
-      })
+      .refine(
+        (body) => body.meter !== undefined || fieldOrMeasureOf(body) !== undefined,
+        refusal('required', COMPARED),
+      )
+      .refine(
+        (body) => body.meter === undefined || fieldOrMeasureOf(body) === undefined,
+        refusal('not_allowed', COMPARED),
+      )
       .refine(({ meter, eventType }) => meter === undefined || eventType == null, {
         path: ['eventType'],
-        error: 'a meter has a type of its own',
+        ...refusal('not_allowed', 'a meter has a type of its own'),
       })
       .superRefine((body, context) => {
         const fault = currencyFault(fieldOrMeasureOf(body), body.currency);
-        if (fault !== null) context.addIssue({ code: 'custom', path: ['currency'], message: fault });
+        if (fault !== null) refuse(context, ['currency'], fault);
       })
       .openapi({
         example: {

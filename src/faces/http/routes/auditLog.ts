@@ -2,6 +2,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { type AuditEntry, listAuditLog } from '../../../access/tenancy/auditLog.ts';
 import { administeredTenant } from '../../../access/tenancy/caller.ts';
 import { tenantContext } from '../../../access/tenancy/tenantContext.ts';
+import { stringifyJson } from '../../../model/json.ts';
 import type { App } from '../appEnv.ts';
 import { parseRange } from '../range.ts';
 import { failures, id, jsonPage, pageQuery, rangeQuery, security } from '../schemas.ts';
@@ -78,6 +79,6 @@ export function auditLogRoutes(app: App, { admin, reads }: Services): void {
       caller.tenantId === null
         ? await listAuditLog(admin, 'audit_log', asked)
         : await listAuditLog(reads.as(tenantContext(caller.tenantId)), 'tenant_data.audit_log', asked);
-    return c.json(page, 200);
+    return c.body(stringifyJson(page), 200, { 'Content-Type': 'application/json' }) as never;
   });
 }

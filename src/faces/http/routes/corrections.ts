@@ -75,6 +75,9 @@ const NamedEvents = z
   })
   .openapi('NamedEvents');
 
+/** Of an amendment, whose events are checked one by one, as those that are posted. */
+const Envelope = z.strictObject({ reason, events: z.array(z.unknown()) });
+
 const Amendment = z.strictObject({ reason, events: z.array(NativeEvent).min(1) }).openapi('Amendment');
 
 const examples = {
@@ -407,16 +410,8 @@ function amendment(
   services: Services,
   tenantId: string,
 ): { reason: string; events: CorrectedEvent[] } {
-  const document = parsed(body);
-  if (typeof document !== 'object' || document === null || Array.isArray(document)) {
-    throw new TidemarkError('invalid_request', 'the body must be an object with reason and events');
-  }
-  const { events: sent, ...rest } = document as Record<string, unknown>;
-  const { data, error } = z.strictObject({ reason }).safeParse(rest);
+  const { data, error } = Envelope.safeParse(parsed(body));
   if (error) throw invalidRequest(error.issues);
-  if (!Array.isArray(sent)) {
-    throw invalidRequest([{ path: ['events'], code: 'invalid_type', message: 'must be an array' }]);
-  }
   const { maxEventsPerRequest } = services.config.ingest;
   const format = { dialect: 'native', framing: 'json', envelope: 'events' } as const;
   const { events, indexes, faults } = parseEvents(

@@ -4,6 +4,7 @@ import { costCsv } from '../../../outbound/exporting/costCsv.ts';
 import { COST_FIELD, COST_GROUPINGS } from '../../../sums/costs/reading/costQuery.ts';
 import { costSeries } from '../../../sums/costs/reading/costSeries.ts';
 import { MAX_PROVIDER } from '../../../sums/meters/definition/usageSeries.ts';
+import { usageBegins } from '../../../sums/meters/reading/seriesState.ts';
 import { GRANULARITIES } from '../../../sums/rollups/granularity.ts';
 import type { App } from '../appEnv.ts';
 import { bucketRange } from '../bucketRange.ts';
@@ -12,7 +13,16 @@ import { costFields, costsJson, priceVersionFields } from '../costSchemas.ts';
 import { answerCsv, wantsCsv } from '../csv.ts';
 import { groupingsOf } from '../groupings.ts';
 import { momentOf } from '../range.ts';
-import { id, pageQuery, rangeQuery, security, tenantFailures, tenantHeader, text } from '../schemas.ts';
+import {
+  id,
+  pageQuery,
+  rangeQuery,
+  security,
+  tenantFailures,
+  tenantHeader,
+  text,
+  wholeNumber,
+} from '../schemas.ts';
 import type { Services } from '../services.ts';
 
 const Point = z
@@ -62,11 +72,7 @@ const getCosts = createRoute({
       provider: text(MAX_PROVIDER).optional(),
       endpoint: text(1_024).optional(),
       eventType: id.optional(),
-      priceVersion: z.coerce
-        .number()
-        .int()
-        .min(0)
-        .max(Number.MAX_SAFE_INTEGER)
+      priceVersion: wholeNumber(0, Number.MAX_SAFE_INTEGER)
         .optional()
         .openapi({ description: 'Of the list of prices; left out: the one of now.' }),
       ...pageQuery(1_000, 10_000),
@@ -86,7 +92,8 @@ export function costRoutes(app: App, services: Services): void {
     const context = await tenantOf(c, services, 'read');
     const { from, to, groupBy: listed, timezone, ...query } = c.req.valid('query');
     const groupBy = groupingsOf(listed, COST_GROUPINGS);
-    const range = await bucketRange({ from, to }, query.granularity, timezone, services, momentOf);
+    const begins = () => services.reads.inOneMoment(context, (db) => usageBegins(db, context));
+    const range = await bucketRange({ from, to }, query.granularity, timezone, services, momentOf, begins);
     const asked = {
       ...query,
       groupBy,

@@ -8,6 +8,7 @@ import { parseTimestamp, timestampFault } from '../../../model/timestamp.ts';
 import { actorOf } from '../actor.ts';
 import type { App } from '../appEnv.ts';
 import { requestHeader } from '../nodeHttp.ts';
+import { refuse } from '../refusal.ts';
 import {
   bodyFailures,
   conflict,
@@ -31,12 +32,14 @@ const MAX_OVERLAP_S = 90 * DAY_S;
 /** From here on there is no text for a time that could be sent again, in ms. */
 const YEAR_10000 = Date.UTC(10_000, 0, 1);
 
-const when = numeric(MAX_TIMESTAMP, 'must be a date-time').superRefine((sent, issues) => {
+const when = numeric(MAX_TIMESTAMP, 'must be a date-time').superRefine((sent, context) => {
   const text = String(sent);
   const micros = parseTimestamp(text);
-  if (Number.isNaN(micros)) issues.addIssue({ code: 'custom', message: timestampFault(text) });
-  else if (!(micros / 1_000 < YEAR_10000))
-    issues.addIssue({ code: 'custom', message: 'is after the year 9999' });
+  if (Number.isNaN(micros)) {
+    refuse(context, [], { code: 'timestamp_invalid', message: timestampFault(text) });
+  } else if (!(micros / 1_000 < YEAR_10000)) {
+    refuse(context, [], { code: 'out_of_range', message: 'is after the year 9999' });
+  }
 });
 
 const Key = z

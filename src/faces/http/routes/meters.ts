@@ -286,9 +286,7 @@ export function meterRoutes(app: App, services: Services): void {
   const slugOf = (c: Context<AppEnv>): string => {
     const { data, error } = thing.params.shape.slug.safeParse(c.req.param('slug'));
     if (data !== undefined) return data;
-    const { code, message } = error!.issues[0]!;
-    const errors = [{ index: 0, pointer: '/slug', code, message }];
-    throw new TidemarkError('invalid_request', `slug: ${message}`, { errors });
+    throw invalidRequest(error!.issues.map((issue) => ({ ...issue, path: ['slug', ...issue.path] })));
   };
 
   // Described like the others, but read by hand: definitions are checked by one place, whoever brings them.

@@ -18,6 +18,7 @@ import {
   readOfTenant,
   thingOfTenant,
 } from '../ofTenant.ts';
+import { refusal } from '../refusal.ts';
 import { conflict, id, json, jsonPage, security, text, thingFailures } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
@@ -41,6 +42,7 @@ const Subscription = z
     messageTypes: z.array(z.enum(MESSAGE_TYPES)),
     customers: z.array(z.string()).nullable(),
     description: z.string().nullable(),
+    digest: z.boolean(),
     active: z.boolean(),
     disabledAt: z.string().nullable(),
     disabledReason: z
@@ -77,6 +79,14 @@ const stream = z
   .regex(/^[A-Za-z0-9:._-]{1,128}$/)
   .openapi({ description: 'The name of a Redis stream.' });
 const description = text(1_024).nullable().optional();
+const digest = z
+  .boolean()
+  .optional()
+  .openapi({
+    description:
+      'Whether window.closed and window.revised have the digest of the events of their window, as GET /v1/windows has it ' +
+      'with digest=true. Default: false.',
+  });
 
 const postSubscription = createRoute({
   path: '/v1/subscriptions',
@@ -94,10 +104,16 @@ const postSubscription = createRoute({
         messageTypes,
         customers,
         description,
+        digest,
       })
-      .refine((body) => (body.url === undefined) !== (body.stream === undefined), {
-        error: 'give one of url and stream',
-      })
+      .refine(
+        ({ url, stream }) => url !== undefined || stream !== undefined,
+        refusal('required', 'give one of url and stream'),
+      )
+      .refine(
+        ({ url, stream }) => url === undefined || stream === undefined,
+        refusal('not_allowed', 'give one of url and stream'),
+      )
       .openapi({ example: { stream: 'tidemark:messages', messageTypes: ['record.processed'] } }),
     json(NewSubscription, 'The subscription with its secret'),
   ),
@@ -132,6 +148,7 @@ const patchSubscription = createRoute({
         messageTypes: messageTypes.optional(),
         customers,
         description,
+        digest,
         active: z.boolean().optional(),
       })
       .openapi({

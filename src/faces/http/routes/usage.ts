@@ -5,6 +5,7 @@ import { stringifyJson } from '../../../model/json.ts';
 import { usageCostCsv } from '../../../outbound/exporting/costCsv.ts';
 import { usageCsv } from '../../../outbound/exporting/usageCsv.ts';
 import { usageWithCosts } from '../../../sums/costs/reading/usageWithCosts.ts';
+import { usageBegins } from '../../../sums/meters/reading/seriesState.ts';
 import { GRANULARITIES } from '../../../sums/rollups/granularity.ts';
 import { PRECISIONS } from '../../../sums/rollups/latencySummary.ts';
 import { GROUPINGS, type UsageQuery, usageSeries } from '../../../sums/rollups/usageSeries.ts';
@@ -14,6 +15,7 @@ import { tenantOf } from '../context.ts';
 import { costFields, costsJson, priceVersionFields } from '../costSchemas.ts';
 import { answerCsv, wantsCsv } from '../csv.ts';
 import { groupingsOf } from '../groupings.ts';
+import { instantOf } from '../range.ts';
 import { id, pageQuery, rangeQuery, security, tenantFailures, tenantHeader, text } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
@@ -128,10 +130,18 @@ export function usageRoutes(app: App, services: Services): void {
   app.openapi(getUsage, async (c) => {
     const context = await tenantOf(c, services, 'read');
     const { from, to, groupBy, timezone, cost, ...query } = c.req.valid('query');
+    const begins = () => services.reads.inOneMoment(context, (db) => usageBegins(db, context));
     const series: UsageQuery = {
       ...query,
       groupBy: groupingsOf(groupBy, GROUPINGS),
-      ...(await bucketRange({ from, to }, query.granularity, timezone, services)),
+      ...(await bucketRange(
+        { from, to },
+        query.granularity,
+        timezone,
+        services,
+        instantOf,
+        cost === 'true' ? begins : undefined,
+      )),
     };
     if (cost === 'true') return withCosts(c, context, series, services);
     const page = await services.reads.inOneMoment(context, (db) => usageSeries(db, context, series));

@@ -88,6 +88,11 @@ describe('a member called usage that is about something else is what it always w
     [{ response: null, provider: 'openai' }],
     [{ provider: 'openai', cachedInputTokens: -5, usageStatus: 'mine' }],
     [{ usage: null, inputTokens: 5 }],
+    [{ message: 'hello', delta: 5 }],
+    [{ message: { usage: CHAT }, delta: { usage: CHAT } }],
+    [{ type: 'message_start', message: 'hello', delta: null }],
+    [{ type: 'message-end', delta: 'b' }],
+    [{ type: 'message', stop_reason: null }],
     [{ usage: '{"prompt_tokens":5}' }],
   ])('%j', (metadata) => {
     const { aiUsage, metadata: kept, tokens } = stored(metadata);
@@ -131,6 +136,10 @@ describe('what may mean one thing or another is not guessed', () => {
     ['marks of two shapes', { ...anthropic, input_tokens_details: { cached_tokens: 100 } }],
     ['marks of two shapes, and a total', { ...anthropic, total_tokens: 500 }],
     ['wholes that differ', { prompt_tokens: 1, completion_tokens: 2, input_tokens: 5, output_tokens: 2 }],
+    [
+      'wholes that differ, one with a mark',
+      { prompt_tokens: 1, completion_tokens: 2, input_tokens: 5, output_tokens: 2, input_tokens_details: {} },
+    ],
     ['a cache that a shape does not know', { ...anthropic, cache_of_tomorrow_input_tokens: 5 }],
     [
       'the AI SDK before version 6',
@@ -138,6 +147,22 @@ describe('what may mean one thing or another is not guessed', () => {
     ],
     ['a count of tokens alone', { tokens: 5 }],
     ['a total alone', { total_tokens: 5 }],
+    ['a total that is more than both', { ...CHAT, total_tokens: 1_500 }],
+    ['a total that is less', { ...CHAT, total_tokens: 1_299 }],
+    ['a total of more than the input alone', { prompt_tokens: 8, total_tokens: 10 }],
+    [
+      'reasoning beside the output',
+      { ...CHAT, completion_tokens_details: { reasoning_tokens: 200 }, total_tokens: 1_500 },
+    ],
+    [
+      'more reasoning than output, beside it',
+      { ...CHAT, completion_tokens_details: { reasoning_tokens: 400 }, total_tokens: 1_700 },
+    ],
+    [
+      'two outputs',
+      { promptTokenCount: 9, candidatesTokenCount: 3, responseTokenCount: 4, totalTokenCount: 13 },
+    ],
+    ['a total of other responses', { input_tokens: 5, output_tokens: 7, total_tokens: 13 }],
     ['names of nobody we know', { tokensIn: 5, tokensOut: 7 }],
   ])('%s', (_, usage) => {
     expect(stored({ usage })).toMatchObject({
@@ -166,6 +191,13 @@ describe('what may mean one thing or another is not guessed', () => {
     expect(stored({ usage: { inputTokens: 5, outputTokens: 7, totalTokens: 12 } })).toMatchObject({
       tokens: 12,
     });
+    const empty = { input_tokens: 0, output_tokens: 0, input_tokens_details: null };
+    for (const provider of ['openai', null]) {
+      expect(stored({ usage: { ...CHAT, ...empty }, provider })).toMatchObject({
+        inputTokens: 1_000,
+        tokens: 1_300,
+      });
+    }
     const twice = { prompt_tokens: 5, completion_tokens: 7, input_tokens: 5, output_tokens: 7 };
     expect(stored({ usage: twice })).toMatchObject({ tokens: 12 });
   });
@@ -223,6 +255,16 @@ describe('refuses', () => {
         usage: { input_tokens: 1, output_tokens: 1, iterations: [{ type: 'compaction', input_tokens: -1 }] },
       },
       '/usage/iterations/0/input_tokens',
+    ],
+    [
+      'within the events of a stream',
+      { type: 'message-end', delta: { usage: { tokens: { input_tokens: -1 } } } },
+      '/delta/usage/tokens/input_tokens',
+    ],
+    [
+      'within its first one',
+      { response: { type: 'message_start', message: usage({ prompt_tokens: -1 }) } },
+      '/response/message/usage/prompt_tokens',
     ],
     ['within a response', { response: usage({ prompt_tokens: -1 }) }, '/response/usage/prompt_tokens'],
     [
@@ -385,6 +427,10 @@ const anyMetadata = fc.record(
     usageMetadata: fc.oneof(anyUsage, ofShape),
     totalUsage: ofShape,
     response: fc.record({ usage: fc.oneof(anyUsage, ofShape), model: fc.string() }, { requiredKeys: [] }),
+    type: fc.constantFrom('message', 'message_start', 'message_delta', 'message-end'),
+    stop_reason: fc.constantFrom(null, 'end_turn'),
+    message: fc.record({ usage: fc.oneof(anyUsage, ofShape), model: fc.string() }, { requiredKeys: [] }),
+    delta: fc.record({ usage: fc.oneof(anyUsage, ofShape) }, { requiredKeys: [] }),
     provider: fc.constantFrom(...SHAPES_OF_PROVIDER.keys(), 'somebody', null),
     inputTokens: fc.constantFrom(0, 500, null),
     outputTokens: fc.constantFrom(0, 500, null),
@@ -454,7 +500,9 @@ describe('whatever is sent', () => {
         fc.dictionary(fc.constantFrom('usage', 'response', 'x_groq', ...names), fc.jsonValue()),
         (any) => {
           const nested = { usage: any, response: { response: any, usage: any }, x_groq: any };
-          for (const metadata of [any, nested]) normaliseUsage(metadata as never, () => false);
+          const start = { type: 'message_start', message: any };
+          const end = { type: 'message-end', delta: any, response: { ...start, delta: { usage: any } } };
+          for (const metadata of [any, nested, start, end]) normaliseUsage(metadata as never, () => false);
         },
       ),
     );

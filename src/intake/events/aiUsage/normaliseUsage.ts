@@ -16,6 +16,16 @@ export interface NormalisedUsage extends AiUsageVerdict {
 /** The members of metadata in which there may be a usage object. */
 export const USAGE_MEMBERS = ['usage', 'totalUsage', 'usageMetadata', 'response', 'x_groq'] as const;
 
+/** Of Anthropic's streams the first event, which has all input and hardly any output. */
+const MESSAGE_START = 'message_start';
+/** Of Cohere's streams the last event. */
+const MESSAGE_END = 'message-end';
+
+/** Whether metadata are an event of a stream that has its usage object elsewhere: in `message`, or `delta`. */
+export function isEventOfStream({ type }: Members): boolean {
+  return type === MESSAGE_START || type === MESSAGE_END;
+}
+
 const INPUT_PARTS = ['cachedInputTokens', 'cacheWriteTokens', 'audioInputTokens'] as const;
 const OUTPUT_PARTS = ['reasoningTokens', 'audioOutputTokens'] as const;
 
@@ -105,8 +115,32 @@ function findUsage(metadata: Members, provider: string | null): Reading | 'missi
   return both(own, inside);
 }
 
-/** The objects of a response, at these keys of the metadata. */
+/** The objects of a response, or of an event of a stream, at these keys of the metadata. */
 function readAt(response: Members, at: string[], provider: string | null): Reading | 'missing' | null {
+  const found = readResponse(response, at, provider);
+  const { message, delta } = response;
+  if (response.type === MESSAGE_START && isMembers(message)) {
+    return both(found, withoutOutput(readResponse(message, [...at, 'message'], provider)));
+  }
+  if (response.type === MESSAGE_END && isMembers(delta)) {
+    return both(found, readMember(delta, 'usage', [...at, 'delta'], provider) ?? 'missing');
+  }
+  return isUnfinished(response) ? withoutOutput(found) : found;
+}
+
+/** Whether a message of Anthropic is that of a stream that goes on: `stop_reason` is null in these alone, the types say. */
+function isUnfinished({ type, stop_reason: reason }: Members): boolean {
+  return type === 'message' && reason === null;
+}
+
+/** The output is yet to come: what has been counted of it is no answer. */
+function withoutOutput(found: Reading | 'missing' | null): Reading | 'missing' | null {
+  if (found === null || found === 'missing') return found;
+  const status = found.status === 'counted' ? 'unknown' : found.status;
+  return { ...found, status, outputTokens: null, reasoningTokens: null, audioOutputTokens: null };
+}
+
+function readResponse(response: Members, at: string[], provider: string | null): Reading | 'missing' | null {
   // Of the AI SDK: the usage beside it is that of the last step alone.
   const all = readMember(response, 'totalUsage', at, provider);
   const usage = all ?? readMember(response, 'usage', at, provider);
@@ -157,8 +191,9 @@ function modelOf(metadata: Members): string | null {
   return namedModel(metadata) ?? namedModel(response) ?? inside;
 }
 
-function namedModel({ model, modelVersion, modelId }: Members): string | null {
-  return textOf(model) ?? textOf(modelVersion) ?? textOf(modelId);
+function namedModel({ model, modelVersion, modelId, type, message }: Members): string | null {
+  const started = type === MESSAGE_START && isMembers(message) ? textOf(message.model) : null;
+  return textOf(model) ?? textOf(modelVersion) ?? textOf(modelId) ?? started;
 }
 
 function textOf(value: unknown): string | null {

@@ -1,7 +1,10 @@
 import type { BetaUsage } from '@anthropic-ai/sdk/resources/beta/messages/messages';
 import type {
   Usage as AnthropicUsage,
+  Message,
   MessageDeltaUsage,
+  RawMessageDeltaEvent,
+  RawMessageStartEvent,
 } from '@anthropic-ai/sdk/resources/messages/messages';
 import type { TokenUsage } from '@aws-sdk/client-bedrock-runtime';
 import type { GenerateContentResponseUsageMetadata, Interactions, UsageMetadata } from '@google/genai';
@@ -200,6 +203,65 @@ describe('Anthropic', () => {
       shape: 'anthropic',
       provider: 'anthropic',
       outputTokens: 15,
+    });
+  });
+
+  describe('in a stream', () => {
+    const usage: AnthropicUsage = {
+      input_tokens: 136,
+      output_tokens: 1, // what has come by now
+      cache_read_input_tokens: 800,
+      cache_creation_input_tokens: 64,
+      cache_creation: null,
+      output_tokens_details: null,
+      server_tool_use: null,
+      service_tier: 'standard',
+      inference_geo: null,
+      speed: null,
+    };
+    const message: Pick<Message, 'id' | 'type' | 'model' | 'stop_reason' | 'usage'> = {
+      id: 'msg_1',
+      type: 'message',
+      model: 'claude-opus-4-7',
+      stop_reason: null,
+      usage,
+    };
+    const input = {
+      shape: 'anthropic',
+      provider: 'anthropic',
+      inputTokens: 1_000,
+      cachedInputTokens: 800,
+      cacheWriteTokens: 64,
+    };
+
+    it('the first event has the input, and no output', () => {
+      const start: Omit<RawMessageStartEvent, 'message'> = { type: 'message_start' };
+      const known = { ...input, status: 'unknown', model: 'claude-opus-4-7' };
+      expect(normalised({ ...start, message })).toEqual(known);
+      expect(normalised({ response: { ...start, message } })).toEqual(known);
+      expect(
+        normalised({ response: { ...start, message: { ...message, stop_reason: 'end_turn' } } }),
+      ).toEqual(known);
+    });
+
+    it('a message that goes on has no output either, one that has ended has', () => {
+      const model = { model: 'claude-opus-4-7' };
+      expect(normalised({ response: message })).toEqual({ ...input, ...model, status: 'unknown' });
+      expect(normalised(message)).toEqual({ ...input, status: 'unknown' }); // the model is there already
+      const ended = { ...message, stop_reason: 'end_turn', usage: { ...usage, output_tokens: 300 } };
+      const counted = { ...input, status: 'counted', outputTokens: 300 };
+      expect(normalised(ended)).toEqual(counted);
+      expect(normalised({ response: ended })).toEqual({ ...counted, ...model });
+    });
+
+    it('the last event has all', () => {
+      const last: Pick<RawMessageDeltaEvent, 'type' | 'usage'> & { delta: object } = {
+        type: 'message_delta',
+        delta: { stop_reason: 'end_turn', stop_sequence: null },
+        usage: { ...usage, output_tokens: 300 },
+      };
+      const counted = { ...input, status: 'counted', outputTokens: 300 };
+      for (const metadata of [last, { response: last }]) expect(normalised(metadata)).toEqual(counted);
     });
   });
 
@@ -441,6 +503,56 @@ describe('Cohere', () => {
   it('what is billed, where that is all there is', () => {
     const { billedUnits } = usage;
     expect(normalised({ usage: { billedUnits } })).toMatchObject({ inputTokens: 60, outputTokens: 20 });
+  });
+});
+
+describe('Cohere, streamed', () => {
+  const usage: Cohere.Usage = {
+    billedUnits: { inputTokens: 60, outputTokens: 20 },
+    tokens: { inputTokens: 100, outputTokens: 22 },
+  };
+  const end: Cohere.V2ChatStreamResponse.MessageEnd = {
+    type: 'message-end',
+    id: 'c',
+    delta: { finishReason: 'COMPLETE', usage },
+  };
+  const counts = {
+    status: 'counted',
+    shape: 'cohere',
+    provider: 'cohere',
+    inputTokens: 100,
+    outputTokens: 22,
+  };
+
+  it('the last event of a stream, in the words of the package and of the wire', () => {
+    const wire = {
+      type: 'message-end',
+      delta: {
+        finish_reason: 'COMPLETE',
+        usage: {
+          billed_units: { input_tokens: 60, output_tokens: 20 },
+          tokens: { input_tokens: 100, output_tokens: 22 },
+        },
+      },
+    };
+    for (const event of [end, wire]) {
+      expect(normalised(event)).toEqual(counts);
+      expect(normalised({ response: event })).toEqual(counts);
+    }
+  });
+
+  it('is unknown where the stream ended without a count', () => {
+    const failed: Cohere.V2ChatStreamResponse.MessageEnd = {
+      type: 'message-end',
+      delta: { finishReason: 'ERROR', error: 'gone' },
+    };
+    expect(normalised(failed)).toEqual({ status: 'unknown', shape: 'none' });
+  });
+
+  it('does not take the input of one count and the output of the other', () => {
+    const partly: Cohere.Usage = { ...usage, tokens: { inputTokens: 100 } };
+    const { outputTokens: _, ...rest } = counts;
+    expect(normalised({ usage: partly })).toEqual({ ...rest, status: 'unknown' });
   });
 });
 

@@ -158,6 +158,7 @@ const GEMINI_INTERACTIONS: UsageShape = {
   cached: paths('total_cached_tokens'),
   reasoning: paths('total_thought_tokens'),
   total: paths('total_tokens'),
+  totalHasMore: true, // "other internal tokens"
   adjust(counts, found) {
     const input = counts.ofKind(INPUT_BY_MODALITY, AUDIO_OF_INTERACTION);
     const tools = counts.ofKind(TOOLS_BY_MODALITY, AUDIO_OF_INTERACTION);
@@ -239,6 +240,9 @@ const GROQ: UsageShape = {
   marks: ['queue_time', 'prompt_time', 'completion_time', 'total_time'],
 };
 
+const SEEN_INPUT = paths('tokens.input_tokens', 'tokens.inputTokens');
+const SEEN_OUTPUT = paths('tokens.output_tokens', 'tokens.outputTokens');
+
 /** Of its two counts the one of what the model saw; what is charged stays beside it. */
 const COHERE: UsageShape = {
   name: 'cohere',
@@ -248,20 +252,22 @@ const COHERE: UsageShape = {
   marks: [],
   accepts: (usage) =>
     isMembers(usage.tokens) || isMembers(usage.billed_units) || isMembers(usage.billedUnits),
-  input: paths(
-    'tokens.input_tokens',
-    'tokens.inputTokens',
-    'billed_units.input_tokens',
-    'billedUnits.inputTokens',
-  ),
-  output: paths(
-    'tokens.output_tokens',
-    'tokens.outputTokens',
-    'billed_units.output_tokens',
-    'billedUnits.outputTokens',
-  ),
+  input: [...SEEN_INPUT, ...paths('billed_units.input_tokens', 'billedUnits.inputTokens')],
+  output: [...SEEN_OUTPUT, ...paths('billed_units.output_tokens', 'billedUnits.outputTokens')],
   cached: paths('cached_tokens', 'cachedTokens'),
+  adjust: takeOneCount,
 };
+
+/** Input of the one count and output of the other are no call. */
+function takeOneCount(counts: Counts, found: TokenCounts): boolean {
+  const input = counts.first(SEEN_INPUT);
+  const output = counts.first(SEEN_OUTPUT);
+  if (input !== null || output !== null) {
+    found.inputTokens = input;
+    found.outputTokens = output;
+  }
+  return true;
+}
 
 const AI_SDK: UsageShape = {
   name: 'ai_sdk',

@@ -51,6 +51,10 @@ interface Feature {
 const bitOf = (shape: UsageShape) => 1 << SHAPES.indexOf(shape);
 const bitsOf = (shapes: readonly UsageShape[]) => shapes.reduce((bits, shape) => bits | bitOf(shape), 0);
 const VARIANTS = bitsOf(SHAPES.filter(({ variant }) => variant));
+/** Of each shape, those that it has wholes in common with, itself among them. */
+const RELATIVES = SHAPES.map(({ wholes }) =>
+  bitsOf(SHAPES.filter((other) => other.wholes.some((name) => wholes.includes(name)))),
+);
 const CHOOSY = SHAPES.filter(({ accepts }) => accepts);
 const OF_PROVIDER = new Map([...SHAPES_OF_PROVIDER].map(([name, shapes]) => [name, bitsOf(shapes)]));
 const FEATURES = new Map<string, Feature>();
@@ -106,13 +110,20 @@ export function readUsage(usage: Members, provider: string | null): Reading | nu
   if (wholes === 0 && !ofTokens) return null;
   const told = wholes & marks;
   const ofProvider = provider === null ? undefined : shapesOf(provider);
-  if (ofProvider === undefined) return settle(usage, told || wholes & ~VARIANTS, baffled);
+  if (ofProvider === undefined) return settle(usage, candidatesOf(wholes, told), baffled);
   const own = wholes & ofProvider;
   if (own === 0 || ((told & ~ofProvider) !== 0 && (told & own) === 0)) {
     const message = `is no usage object of ${provider}`;
     return { ...NOTHING, fault: { path: [], message } };
   }
-  return settle(usage, told & own || own & ~VARIANTS || own, baffled);
+  return settle(usage, candidatesOf(own, told & own) || own, baffled);
+}
+
+/** Those that are told, and of the others those with wholes that no told one has: an object may be of two. */
+function candidatesOf(wholes: number, told: number): number {
+  let related = 0;
+  for (let rest = told; rest !== 0; rest &= rest - 1) related |= RELATIVES[31 - Math.clz32(rest & -rest)]!;
+  return told | (wholes & ~VARIANTS & ~related);
 }
 
 function shapesOf(provider: string): number | undefined {
@@ -191,10 +202,15 @@ function readAs(
   };
   if (found.audioInputTokens !== null) found.audioInputTokens -= counts.first(shape.audioCached) ?? 0;
   if (shape.adjust && !shape.adjust(counts, found)) return 'ambiguous';
+  const hasNoOutput = shape.inputOnly && output === null && !shape.output.some(([name]) => name! in usage);
+  if (found.inputTokens !== null && (found.outputTokens !== null || hasNoOutput)) {
+    found.status = 'counted';
+    // Some services that answer like another one have reasoning beside the output: their total tells.
+    const more = total === null ? 0 : total - found.inputTokens - (found.outputTokens ?? 0);
+    if (counts.fault === null && (shape.totalHasMore ? more < 0 : more !== 0)) return 'contradicted';
+  }
   checkParts(counts, shape, found);
   found.fault = counts.fault;
-  const hasNoOutput = shape.inputOnly && output === null && !shape.output.some(([name]) => name! in usage);
-  if (found.inputTokens !== null && (found.outputTokens !== null || hasNoOutput)) found.status = 'counted';
   return found;
 }
 

@@ -47,7 +47,10 @@ export interface UsageShape {
   /** Audio that was read from a cache, of `audioInput`. */
   audioCached?: readonly Path[];
   audioOutput?: readonly Path[];
+  /** Of all input and all output. */
   total?: readonly Path[];
+  /** Whether the total has tokens that are in no other count. */
+  totalHasMore?: true;
   /** Whether a count that is not there is 0, as in protobuf's JSON, so long as the total agrees. */
   zerosLeftOut?: true;
   /** Whether there are calls of it without an output. */

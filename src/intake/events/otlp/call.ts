@@ -2,13 +2,7 @@ import { type EventIdentity, identify } from '../../../model/eventId.ts';
 import { MAX_ID } from '../nativeEvent.ts';
 import { TEXTS } from './conventions.ts';
 import { operationOf } from './operationOf.ts';
-import {
-  type Attributes,
-  type AttributeValue,
-  newAttributes,
-  type OtlpItem,
-  UNREADABLE,
-} from './otlpItem.ts';
+import { type Attributes, type OtlpItem, UNREADABLE } from './otlpItem.ts';
 import { type Fault, type SpanUsage, spanUsage } from './spanUsage.ts';
 
 /**
@@ -38,11 +32,7 @@ export function callOf(item: OtlpItem): Call | null {
 
 /** Two that tell of the same call as one: what the first does not say the other says. */
 export function joined(first: Call, other: Call): Call {
-  const attributes: Record<string, AttributeValue> = Object.assign(
-    newAttributes(),
-    other.attributes,
-    first.attributes,
-  );
+  const attributes = first.attributes.map((value, i) => (value === undefined ? other.attributes[i] : value));
   const item = { ...first.item, failed: first.item.failed || other.item.failed };
   const operation = first.operation === 'call' ? other.operation : first.operation;
   const call = newCall(item, operation, attributes);
@@ -65,9 +55,9 @@ function newCall(item: OtlpItem, operation: string, attributes: Attributes): Cal
 }
 
 /** The first of the attributes that is there, as a text; undefined: none is, or it is empty or no scalar. */
-export function textOf(attributes: Attributes, names: readonly string[]): string | undefined {
-  for (const name of names) {
-    const value = attributes[name];
+export function textOf(attributes: Attributes, from: readonly number[]): string | undefined {
+  for (const attribute of from) {
+    const value = attributes[attribute];
     if (value === undefined || value === UNREADABLE || value === '') continue;
     const text = Array.isArray(value) ? value[0] : String(value);
     if (text) return text;

@@ -1,4 +1,4 @@
-import type { EventFault } from '../../../model/errors.ts';
+import { isStorableText } from '../../../model/text.ts';
 import {
   type DialectRules,
   type Draft,
@@ -9,8 +9,8 @@ import {
 import { MAX_ID, MAX_LATENCY_MS } from '../nativeEvent.ts';
 import { providerNameOf } from '../providerNames.ts';
 import { type Call, identityOf, textOf } from './call.ts';
-import { FINISH_REASONS, SERVICE_NAME, TEXTS } from './conventions.ts';
-import type { Attributes, OtlpItem } from './otlpItem.ts';
+import { TEXTS, type Wanted } from './conventions.ts';
+import type { Attributes, AttributeValue, OtlpItem } from './otlpItem.ts';
 import type { TokenCounts } from './spanUsage.ts';
 
 /** How the customer of a tenant's calls is found. */
@@ -42,85 +42,85 @@ const MAX_ERROR = 256;
 /**
  * Turns a call into the event that is stored.
  *
+ * @param wanted the attributes that were read of it.
  * @param index position among the calls of the export, repeated in every fault.
  */
 export function callToEvent(
   call: Call,
   customer: CustomerRule,
+  wanted: Wanted,
   rules: EventRules,
   index: number,
 ): EventVerdict {
   const { item, attributes, operation } = call;
-  const faults: EventFault[] = call.faults.map((fault) => ({ index, ...fault }));
-  const fault = (pointer: string, code: string, message: string) =>
-    faults.push({ index, pointer, code, message });
   const identity = identityOf(call);
+  const customerId = customerOf(call, wanted) ?? customer.otherwise ?? undefined;
+  const model = textOf(attributes, TEXTS.responseModel) ?? textOf(attributes, TEXTS.requestModel);
+  const faults = [...call.faults];
+  const fault = (pointer: string, code: string, message: string) => faults.push({ pointer, code, message });
   if (identity === null) fault('/spanId', 'required', 'a span must have a traceId and a spanId');
+  else if (rules.checkText && call.responseId !== null && !isStorableText(call.responseId)) {
+    fault('/attributes', 'text_invalid', 'has a response id with NUL or unpaired surrogates');
+  }
   if (item.end === '' || item.end === '0')
     fault('/endTimeUnixNano', 'required', 'is required: the time of the call');
-  const customerId = customerOf(call, customer);
   if (customerId === undefined) {
     fault('/attributes', 'customer_missing', `has no customer; set one of ${customer.attributes.join(', ')}`);
   } else if (customerId.length > MAX_ID) {
     fault('/attributes', 'too_long', `names a customer of more than ${MAX_ID} characters`);
   }
-  const model = textOf(attributes, TEXTS.responseModel) ?? textOf(attributes, TEXTS.requestModel);
   if (model !== undefined && model.length > MAX_ID) {
     fault('/attributes', 'too_long', `names a model of more than ${MAX_ID} characters`);
   }
-  if (faults.length > 0) return { faults };
+  if (faults.length > 0) return { faults: faults.map((one) => ({ index, ...one })) };
+  const session = textOf(attributes, TEXTS.session);
   const draft: Draft = {
     timestamp: item.end,
     customerId: customerId!,
     eventType: `gen_ai.${operation}`,
+    sourceId: cut(textOf(item.resource, TEXTS.service)),
+    reference: session !== undefined && session.length <= MAX_ID ? session : undefined,
     metadata: metadataOf(call, model),
   };
-  const service = textOf(item.resource, [SERVICE_NAME]);
-  if (service !== undefined) draft.sourceId = service.slice(0, MAX_ID);
-  const session = textOf(attributes, TEXTS.session);
-  if (session !== undefined && session.length <= MAX_ID) draft.reference = session;
   return finishEvent(draft, identity!, rules, index, draft, RULES);
 }
 
-function customerOf({ attributes, item }: Call, rule: CustomerRule): string | undefined {
-  for (const name of rule.attributes) {
-    const customer = scalar(attributes, name) ?? scalar(item.resource, name);
-    if (customer !== undefined) return customer;
+function customerOf({ attributes, item }: Call, { customer }: Wanted): string | undefined {
+  for (const attribute of customer) {
+    const named = scalar(attributes[attribute]) ?? scalar(item.resource[attribute]);
+    if (named !== undefined) return named;
   }
-  return rule.otherwise ?? undefined;
+  return undefined;
 }
 
-function scalar(attributes: Attributes, name: string): string | undefined {
-  const value = attributes[name];
-  const isScalar = typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint';
-  return isScalar && value !== '' ? String(value) : undefined;
+function scalar(value: AttributeValue | undefined): string | undefined {
+  if (typeof value === 'string') return value === '' ? undefined : value;
+  return typeof value === 'number' || typeof value === 'bigint' ? String(value) : undefined;
 }
 
+/** One shape for all, whatever is undefined in it: such members cost less than those that are set one by one. */
 function metadataOf({ item, attributes, usage }: Call, model: string | undefined): Draft['metadata'] {
   const { counts } = usage;
-  const metadata: Record<string, unknown> = {};
-  const set = (name: string, value: string | number | undefined) => {
-    if (value !== undefined) metadata[name] = value;
+  return {
+    model,
+    inputTokens: counts.input,
+    outputTokens: counts.output,
+    tokens: totalOf(counts),
+    latencyMs: latencyOf(item),
+    provider: providerOf(attributes),
+    usageStatus: usage.status,
+    cachedInputTokens: counts.cachedInput,
+    cacheWriteTokens: counts.cacheWrite,
+    audioInputTokens: uncachedAudio(counts),
+    reasoningTokens: counts.reasoning,
+    audioOutputTokens: counts.audioOutput,
+    requestModel: different(textOf(attributes, TEXTS.requestModel), model),
+    finishReason: textOf(attributes, TEXTS.finishReason),
+    agent: cut(textOf(attributes, TEXTS.agent)),
+    error: errorOf(item, attributes),
+    traceId: item.traceId ?? undefined,
+    spanId: item.spanId ?? undefined,
   };
-  set('model', model);
-  set('inputTokens', counts.input);
-  set('outputTokens', counts.output);
-  set('tokens', totalOf(counts));
-  set('latencyMs', latencyOf(item));
-  set('provider', providerOf(attributes));
-  set('usageStatus', usage.status);
-  set('cachedInputTokens', counts.cachedInput);
-  set('cacheWriteTokens', counts.cacheWrite);
-  set('audioInputTokens', uncachedAudio(counts));
-  set('reasoningTokens', counts.reasoning);
-  set('audioOutputTokens', counts.audioOutput);
-  set('requestModel', different(textOf(attributes, TEXTS.requestModel), model));
-  set('finishReason', textOf(attributes, FINISH_REASONS));
-  set('agent', textOf(attributes, TEXTS.agent)?.slice(0, MAX_ID));
-  set('error', errorOf(item, attributes));
-  set('traceId', item.traceId ?? undefined);
-  set('spanId', item.spanId ?? undefined);
-  return metadata;
 }
 
 /** As it is told, unless it is less than what is known; undefined where nothing is told of all. */
@@ -155,15 +155,22 @@ const INTERFACE = /\.(?:chat|responses|messages|completion|embedding)$/;
 function providerOf(attributes: Attributes): string | undefined {
   const named = textOf(attributes, TEXTS.provider)?.toLowerCase().replace(INTERFACE, '');
   if (named === undefined || named === '') return undefined;
-  return providerNameOf(named).slice(0, MAX_ID);
+  return cut(providerNameOf(named));
 }
 
 function different(text: string | undefined, from: string | undefined): string | undefined {
-  return text === from ? undefined : text?.slice(0, MAX_ID);
+  return text === from ? undefined : cut(text);
 }
 
 function errorOf(item: OtlpItem, attributes: Attributes): string | undefined {
   const type = textOf(attributes, TEXTS.errorType);
   if (!item.failed && type === undefined) return undefined;
-  return (type ?? (item.statusMessage || 'error')).slice(0, MAX_ERROR);
+  return cut(type ?? (item.statusMessage || 'error'), MAX_ERROR);
+}
+
+/** The beginning of a text, which is no half of a surrogate pair either. @param length in UTF-16 code units. */
+function cut(text: string | undefined, length = MAX_ID): string | undefined {
+  if (text === undefined || text.length <= length) return text;
+  const isPair = (text.codePointAt(length - 1) ?? 0) > 0xffff;
+  return text.slice(0, isPair ? length - 1 : length);
 }

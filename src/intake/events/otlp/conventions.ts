@@ -11,26 +11,50 @@
  * langfuse.*                @langfuse/openai 5.11.1
  */
 
+/** The names so far, and the number of each: where its value is among the attributes of an item. */
+const names: string[] = [];
+const numbers = new Map<string, number>();
+
+/** The numbers of attributes by their names. */
+function numbered(...some: string[]): readonly number[] {
+  return some.map(one);
+}
+
+function one(name: string): number {
+  const known = numbers.get(name);
+  if (known !== undefined) return known;
+  numbers.set(name, names.length);
+  return names.push(name) - 1;
+}
+
 /** Texts: attributes by what they say. */
 export const TEXTS = {
-  responseId: ['gen_ai.response.id', 'ai.response.id', 'llm.response.id'],
-  responseModel: [
+  responseId: numbered('gen_ai.response.id', 'ai.response.id', 'llm.response.id'),
+  responseModel: numbered(
     'gen_ai.response.model',
     'ai.response.model',
     'llm.model_name',
     'embedding.model_name',
     'langfuse.observation.model.name',
-  ],
-  requestModel: ['gen_ai.request.model', 'ai.model.id'],
-  provider: ['gen_ai.provider.name', 'gen_ai.system', 'llm.provider', 'llm.system', 'ai.model.provider'],
-  errorType: ['error.type', 'exception.type'],
-  session: ['gen_ai.conversation.id', 'session.id', 'langfuse.session.id'],
-  agent: ['gen_ai.agent.name', 'ai.telemetry.functionId'],
-} as const;
+  ),
+  requestModel: numbered('gen_ai.request.model', 'ai.model.id'),
+  provider: numbered(
+    'gen_ai.provider.name',
+    'gen_ai.system',
+    'llm.provider',
+    'llm.system',
+    'ai.model.provider',
+  ),
+  errorType: numbered('error.type', 'exception.type'),
+  session: numbered('gen_ai.conversation.id', 'session.id', 'langfuse.session.id'),
+  agent: numbered('gen_ai.agent.name', 'ai.telemetry.functionId'),
+  finishReason: numbered('gen_ai.response.finish_reasons', 'ai.response.finishReason', 'llm.finish_reason'),
+  service: numbered('service.name'),
+};
 
 /** Counts of tokens: attributes by what they count. */
 export const COUNTS = {
-  input: [
+  input: numbered(
     'gen_ai.usage.input_tokens',
     'gen_ai.usage.prompt_tokens',
     'llm.token_count.prompt',
@@ -38,66 +62,57 @@ export const COUNTS = {
     'ai.usage.promptTokens',
     'ai.usage.tokens', // of ai.embed: all that there is
     'llm.usage.prompt_tokens',
-  ],
-  output: [
+  ),
+  output: numbered(
     'gen_ai.usage.output_tokens',
     'gen_ai.usage.completion_tokens',
     'llm.token_count.completion',
     'ai.usage.outputTokens',
     'ai.usage.completionTokens',
     'llm.usage.completion_tokens',
-  ],
-  total: [
+  ),
+  total: numbered(
     'gen_ai.usage.total_tokens',
     'llm.token_count.total',
     'ai.usage.totalTokens',
     'llm.usage.total_tokens',
-  ],
-  cachedInput: [
+  ),
+  cachedInput: numbered(
     'gen_ai.usage.cache_read.input_tokens',
     'gen_ai.usage.cache_read_input_tokens',
     'llm.token_count.prompt_details.cache_read',
     'ai.usage.inputTokenDetails.cacheReadTokens',
     'ai.usage.cachedInputTokens',
-  ],
-  cacheWrite: [
+  ),
+  cacheWrite: numbered(
     'gen_ai.usage.cache_creation.input_tokens',
     'gen_ai.usage.cache_creation_input_tokens',
     'llm.token_count.prompt_details.cache_write',
     'ai.usage.inputTokenDetails.cacheWriteTokens',
-  ],
-  audioInput: ['llm.token_count.prompt_details.audio'],
-  reasoning: [
+  ),
+  audioInput: numbered('llm.token_count.prompt_details.audio'),
+  reasoning: numbered(
     'gen_ai.usage.reasoning.output_tokens',
     'gen_ai.usage.reasoning_tokens',
     'llm.token_count.completion_details.reasoning',
     'ai.usage.outputTokenDetails.reasoningTokens',
     'ai.usage.reasoningTokens',
-  ],
-  audioOutput: ['llm.token_count.completion_details.audio'],
-} as const;
+  ),
+  audioOutput: numbered('llm.token_count.completion_details.audio'),
+};
 
 /** Usage as a text of JSON, its parts beside input and output. */
-export const LANGFUSE_USAGE = 'langfuse.observation.usage_details';
+export const LANGFUSE_USAGE = one('langfuse.observation.usage_details');
 
 /** What says which kind of operation it was. */
 export const KINDS = {
   /** OpenTelemetry's own. */
-  operation: 'gen_ai.operation.name',
-  aiSdk: 'ai.operationId',
-  openInference: 'openinference.span.kind',
-  langfuse: 'langfuse.observation.type',
-  traceloop: 'llm.request.type',
-} as const;
-
-/** Why the answer ended. */
-export const FINISH_REASONS = [
-  'gen_ai.response.finish_reasons',
-  'ai.response.finishReason',
-  'llm.finish_reason',
-] as const;
-
-export const SERVICE_NAME = 'service.name';
+  operation: one('gen_ai.operation.name'),
+  aiSdk: one('ai.operationId'),
+  openInference: one('openinference.span.kind'),
+  langfuse: one('langfuse.observation.type'),
+  traceloop: one('llm.request.type'),
+};
 
 /** Where the customer is looked for, in this order, for tenants that have said nothing else. */
 export const CUSTOMER_ATTRIBUTES: readonly string[] = [
@@ -110,23 +125,29 @@ export const CUSTOMER_ATTRIBUTES: readonly string[] = [
   'traceloop.association.properties.user_id',
 ];
 
-const EVERY: readonly string[] = [
-  ...Object.values(TEXTS).flat(),
-  ...Object.values(COUNTS).flat(),
-  ...Object.values(KINDS),
-  ...FINISH_REASONS,
-  LANGFUSE_USAGE,
-  SERVICE_NAME,
-];
+/** The attributes that are read of a tenant's spans. */
+export interface Wanted {
+  /** By their keys. */
+  numbers: ReadonlyMap<string, number>;
+  /** Those that name the customer, in the order of the tenant's list. */
+  customer: readonly number[];
+}
 
-const wanted = new WeakMap<readonly string[], ReadonlySet<string>>();
+const wanted = new WeakMap<readonly string[], Wanted>();
 
-/** The keys of all attributes that are read: one set for one list. @param customer those of the customer. */
-export function wantedAttributes(customer: readonly string[]): ReadonlySet<string> {
-  let keys = wanted.get(customer);
-  if (!keys) {
-    keys = new Set([...EVERY, ...customer]);
-    wanted.set(customer, keys);
+/** The attributes that are read: the same object for the same list. @param customer keys of those of the customer. */
+export function wantedAttributes(customer: readonly string[]): Wanted {
+  let made = wanted.get(customer);
+  if (!made) {
+    const all = new Map(numbers);
+    for (const key of customer) if (!all.has(key)) all.set(key, all.size);
+    made = { numbers: all, customer: customer.map((key) => all.get(key)!) };
+    wanted.set(customer, made);
   }
-  return keys;
+  return made;
+}
+
+/** The key of one of the attributes above. */
+export function attributeKey(attribute: number): string {
+  return names[attribute]!;
 }

@@ -26,11 +26,12 @@ export function oneOfEach(calls: readonly Call[]): Call[] {
 class Groups {
   /** By position; null: another one stands for it. */
   private readonly standing: (Call | null)[];
-  /** The position of each span's call, by its ids. */
+  /** The position of each span's call, by its ids; nothing where no call says that it is in another. */
   private readonly bySpan = new Map<string, number>();
 
   constructor(calls: readonly Call[]) {
     this.standing = [...calls];
+    if (calls.every(({ item }) => item.parentSpanId === null)) return;
     for (const [at, { item }] of calls.entries()) {
       if (item.traceId !== null && item.spanId !== null)
         this.bySpan.set(keyOf(item.traceId, item.spanId), at);

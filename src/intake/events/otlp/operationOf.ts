@@ -23,7 +23,7 @@ const OF_TRACELOOP: Readonly<Record<string, string>> = {
 /** Of a call whose operation has no name that is known. */
 const SOME_CALL = 'call';
 
-const TOKENS: readonly string[] = [...COUNTS.input, ...COUNTS.output, ...COUNTS.total, LANGFUSE_USAGE];
+const TOKENS: readonly number[] = [...COUNTS.input, ...COUNTS.output, ...COUNTS.total, LANGFUSE_USAGE];
 
 /**
  * Which operation of a model a span or log record tells of, by OpenTelemetry's names; null: none, so that it is no usage.
@@ -44,7 +44,7 @@ export function operationOf(attributes: Attributes): string | null {
   if (typeof langfuse === 'string') return known(OF_LANGFUSE, langfuse);
   const traceloop = attributes[KINDS.traceloop];
   if (typeof traceloop === 'string') return known(OF_TRACELOOP, traceloop);
-  return attributes[TEXTS.responseId[0]] !== undefined || hasUsage(attributes) ? SOME_CALL : null;
+  return attributes[TEXTS.responseId[0]!] !== undefined || hasUsage(attributes) ? SOME_CALL : null;
 }
 
 function known(names: Readonly<Record<string, string>>, name: string): string | null {
@@ -52,6 +52,6 @@ function known(names: Readonly<Record<string, string>>, name: string): string | 
 }
 
 function hasUsage(attributes: Attributes): boolean {
-  for (const name of TOKENS) if (attributes[name] !== undefined) return true;
+  for (const attribute of TOKENS) if (attributes[attribute] !== undefined) return true;
   return false;
 }

@@ -1,11 +1,16 @@
+import type { Wanted } from './conventions.ts';
+
 /** A value that is of none of the types of OTLP's AnyValue, or of one that means nothing here: a map, bytes. */
 export const UNREADABLE = Symbol('a value that cannot be read');
 
 /** The value of an attribute. An integer that a double does not hold is a bigint. */
 export type AttributeValue = string | number | bigint | boolean | string[] | typeof UNREADABLE;
 
-/** Those attributes that somebody asks for, by their keys; the last one of a key counts. */
-export type Attributes = Readonly<Record<string, AttributeValue>>;
+/** Those attributes that somebody asks for, by their numbers (conventions.ts); the last one of a key counts. */
+export type Attributes = readonly (AttributeValue | undefined)[];
+
+/** The same, while they are read. */
+export type NewAttributes = (AttributeValue | undefined)[];
 
 /** What OTLP calls a signal: what an export is of. */
 export type Signal = 'traces' | 'logs';
@@ -18,8 +23,10 @@ export const LISTS = {
 
 /** What is read of a span or a log record: what usage is told by, and nothing of prompts and answers. */
 export interface OtlpItem {
-  /** Where it is in the export: a JSON pointer (RFC 6901) into it as JSON. */
-  path: string;
+  /** Where the list is that it is in: a JSON pointer (RFC 6901) into the export as JSON. */
+  list: string;
+  /** Its position in that. */
+  position: number;
   /** Lower-case hex; null: there is none, or one that is invalid. */
   traceId: string | null;
   spanId: string | null;
@@ -42,23 +49,25 @@ export interface OtlpItem {
 /** Told of one item after the other, so that no export is ever there as objects all at once. */
 export type OnItem = (item: OtlpItem) => void;
 
-const NONE: Attributes = Object.freeze(Object.create(null) as Record<string, AttributeValue>);
+/** Of what has none: an export may be all of such, and an array each would cost more than reading them. */
+export const NO_ATTRIBUTES: Attributes = Object.freeze([]);
 
 /** @returns attributes to be filled. */
-export function newAttributes(): Record<string, AttributeValue> {
-  return Object.create(null) as Record<string, AttributeValue>;
+export function newAttributes({ numbers }: Wanted): NewAttributes {
+  return new Array<AttributeValue | undefined>(numbers.size).fill(undefined);
 }
 
 /** An item of which nothing is known yet. */
-export function newItem(path: string, resource: Attributes): OtlpItem {
+export function newItem(list: string, position: number, resource: Attributes): OtlpItem {
   return {
-    path,
+    list,
+    position,
     traceId: null,
     spanId: null,
     parentSpanId: null,
     start: '',
     end: '',
-    attributes: NONE,
+    attributes: NO_ATTRIBUTES,
     resource,
     failed: false,
     statusMessage: '',

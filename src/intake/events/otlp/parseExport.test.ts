@@ -291,12 +291,30 @@ describe('what is wrong with a span', () => {
     ],
     ['a long customer', aCall({ 'user.id': 'x'.repeat(257) }), ['/attributes too_long']],
     ['NUL in a customer', aCall({ 'user.id': 'a\0b' }), ['/customerId text_invalid']],
+    ['NUL in a response id', aCall({ 'gen_ai.response.id': `${RESPONSE}\0` }), ['/attributes text_invalid']],
   ];
   it.each(wrong)('%s: it is refused, and its neighbours are not', (_, span, faults) => {
     const parsed = of([aCall(), span, aCall()]);
     expect(codes(parsed)).toEqual(faults.map((fault) => `1 ${fault}`));
     expect(parsed.indexes).toEqual([0, 2]);
     expect(parsed.paths[1]).toBe('/resourceSpans/0/scopeSpans/0/spans/1');
+  });
+
+  it('half a character in a response id, which only JSON can say', () => {
+    const spans = [aCall({ 'gen_ai.response.id': `${RESPONSE}\ud83d` }), aCall()];
+    const parsed = parse(Buffer.from(JSON.stringify(tracesOf(spans))), 'json');
+    expect(codes(parsed)).toEqual(['0 /attributes text_invalid']);
+    expect(parsed.indexes).toEqual([1]);
+  });
+
+  it('nothing: what is too long for its place is cut, between two characters', () => {
+    const long = `${'x'.repeat(255)}\u{1f600}`;
+    const attributes = { 'gen_ai.agent.name': long, 'gen_ai.request.model': long, 'error.type': long };
+    const { events } = both(tracesOf([aCall(attributes)], { 'service.name': long }));
+    const cut = 'x'.repeat(255);
+    expect(events).toMatchObject([
+      { sourceId: cut, document: { agent: cut, requestModel: cut, error: cut } },
+    ]);
   });
 
   it('a value of the wrong type in JSON', () => {

@@ -47,7 +47,8 @@ export function parseExport(
   const sent: { item: OtlpItem; event: SentEvent }[] = [];
   let ignored = 0;
   const read = encoding === 'json' ? readJsonExport : readProtobufExport;
-  read(body, signal, wantedAttributes(customer.attributes), (item) => {
+  const wanted = wantedAttributes(customer.attributes);
+  read(body, signal, wanted, (item) => {
     const event = item.body === undefined ? null : sentEvent(item);
     const call = event === null ? callOf(item) : null;
     if (event !== null) sent.push({ item, event });
@@ -61,12 +62,12 @@ export function parseExport(
   // JSON that is UTF-8 has no other way to hold what PostgreSQL refuses.
   const checkText = encoding === 'protobuf' || body.includes('\\u');
   const verdicts = new Verdicts();
+  const ofCalls = { ...rules, checkText };
   for (const call of calls) {
-    verdicts.take(call.item, callToEvent(call, customer, { ...rules, checkText }, verdicts.total));
+    verdicts.take(call.item, callToEvent(call, customer, wanted, ofCalls, verdicts.total));
   }
-  for (const { item, event } of sent) {
-    verdicts.take(item, event({ ...rules, checkText: true }, verdicts.total));
-  }
+  const ofSent = { ...rules, checkText: true };
+  for (const { item, event } of sent) verdicts.take(item, event(ofSent, verdicts.total));
   const unknown = calls.reduce((sum, { usage }) => sum + (usage.status === 'counted' ? 0 : 1), 0);
   return { ...verdicts.all(), ignored, repeated: told.length - calls.length, unknown };
 }
@@ -79,12 +80,12 @@ class Verdicts {
   private readonly faults: EventFault[] = [];
   private readonly paths: string[] = [];
 
-  take({ path }: OtlpItem, { event, faults }: EventVerdict): void {
+  take({ list, position }: OtlpItem, { event, faults }: EventVerdict): void {
     if (event) {
       this.events.push(event);
       this.indexes.push(this.total);
     } else this.faults.push(...faults);
-    this.paths.push(path);
+    this.paths.push(`${list}/${position}`);
     this.total++;
   }
 

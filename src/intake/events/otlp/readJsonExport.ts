@@ -3,11 +3,14 @@ import { TidemarkError } from '../../../model/errors.ts';
 import { holdsLongNumber, JsonNumber, parseJsonExactly } from '../../../model/json.ts';
 import { withoutMark } from '../byteOrderMark.ts';
 import { pointerTo } from '../schemaFaults.ts';
+import type { Wanted } from './conventions.ts';
 import {
   type Attributes,
   type AttributeValue,
   idFromHex,
   LISTS,
+  type NewAttributes,
+  NO_ATTRIBUTES,
   newAttributes,
   newItem,
   type OnItem,
@@ -28,30 +31,27 @@ type Members = Readonly<Record<string, unknown>>;
  * Reads an export in JSON (OTLP 1.x, "JSON Protobuf Encoding"): ids in hex, 64-bit integers as texts or, as exporters
  * in JavaScript write them, as numbers.
  *
- * @param wanted keys of the attributes that are read; others are passed over.
+ * @param wanted the attributes that are read; others are passed over.
  * @throws {TidemarkError} `invalid_encoding`, `invalid_json`, `invalid_request` where a list is none.
  */
-export function readJsonExport(
-  received: Buffer,
-  signal: Signal,
-  wanted: ReadonlySet<string>,
-  onItem: OnItem,
-): void {
+export function readJsonExport(received: Buffer, signal: Signal, wanted: Wanted, onItem: OnItem): void {
   const body = withoutMark(received);
   if (!isUtf8(body)) throw new TidemarkError('invalid_encoding', 'the body is not valid UTF-8');
   const [outer, middle, inner] = LISTS[signal];
   const document = parse(body);
   if (!isObject(document)) throw new TidemarkError('invalid_request', 'the body must be a JSON object');
+  const readItem = signal === 'traces' ? readSpan : readRecord;
   for (const [i, group] of listOf(document, outer, '').entries()) {
     const base = `/${outer}/${i}`;
     const { resource } = group;
-    const shared = isObject(resource) ? attributesOf(resource.attributes, wanted) : newAttributes();
+    const shared = isObject(resource) ? attributesOf(resource.attributes, wanted) : NO_ATTRIBUTES;
     for (const [j, scope] of listOf(group, middle, base).entries()) {
       const path = `${base}/${middle}/${j}`;
-      for (const [k, record] of listOf(scope, inner, path).entries()) {
-        const item = newItem(`${path}/${inner}/${k}`, shared);
-        if (signal === 'traces') readSpan(item, record, wanted);
-        else readRecord(item, record, wanted);
+      const list = `${path}/${inner}`;
+      const records = listOf(scope, inner, path);
+      for (let position = 0; position < records.length; position++) {
+        const item = newItem(list, position, shared);
+        readItem(item, records[position]!, wanted);
         onItem(item);
       }
     }
@@ -80,7 +80,7 @@ function listOf(holder: Members, name: string, base: string): Members[] {
   return list as Members[];
 }
 
-function readSpan(item: OtlpItem, span: Members, wanted: ReadonlySet<string>): void {
+function readSpan(item: OtlpItem, span: Members, wanted: Wanted): void {
   item.attributes = attributesOf(span.attributes, wanted);
   item.traceId = idFromHex(span.traceId, TRACE_ID_BYTES);
   item.spanId = idFromHex(span.spanId, SPAN_ID_BYTES);
@@ -93,7 +93,7 @@ function readSpan(item: OtlpItem, span: Members, wanted: ReadonlySet<string>): v
   if (typeof status.message === 'string') item.statusMessage = status.message;
 }
 
-function readRecord(item: OtlpItem, record: Members, wanted: ReadonlySet<string>): void {
+function readRecord(item: OtlpItem, record: Members, wanted: Wanted): void {
   item.attributes = attributesOf(record.attributes, wanted);
   item.traceId = idFromHex(record.traceId, TRACE_ID_BYTES);
   item.spanId = idFromHex(record.spanId, SPAN_ID_BYTES);
@@ -107,15 +107,19 @@ function digitsOf(value: unknown): string {
   return typeof text === 'string' && /^\d{1,20}$/.test(text) ? text : '';
 }
 
-function attributesOf(list: unknown, wanted: ReadonlySet<string>): Attributes {
-  const attributes = newAttributes();
-  if (!Array.isArray(list)) return attributes;
+function attributesOf(list: unknown, wanted: Wanted): Attributes {
+  let attributes: NewAttributes | undefined;
+  if (!Array.isArray(list)) return NO_ATTRIBUTES;
   for (const entry of list as unknown[]) {
-    if (!isObject(entry) || typeof entry.key !== 'string' || !wanted.has(entry.key)) continue;
-    const value = isObject(entry.value) ? anyValueOf(entry.value) : undefined;
-    if (value !== undefined) attributes[entry.key] = value;
+    const number = isObject(entry) ? wanted.numbers.get(entry.key as string) : undefined;
+    if (number === undefined) continue;
+    const { value: any } = entry as Members;
+    const value = isObject(any) ? anyValueOf(any) : undefined;
+    if (value === undefined) continue;
+    attributes ??= newAttributes(wanted);
+    attributes[number] = value;
   }
-  return attributes;
+  return attributes ?? NO_ATTRIBUTES;
 }
 
 /** undefined: it has no value, which is as if it were not there. */

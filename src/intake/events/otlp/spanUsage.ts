@@ -1,6 +1,6 @@
 import type { EventFault } from '../../../model/errors.ts';
 import { MAX_TOKENS } from '../nativeEvent.ts';
-import { COUNTS, LANGFUSE_USAGE } from './conventions.ts';
+import { attributeKey, COUNTS, LANGFUSE_USAGE } from './conventions.ts';
 import type { Attributes } from './otlpItem.ts';
 
 /** What a count is of. `input` and `output` are all that went in and came out; the others are parts of them, but for `total`. */
@@ -30,13 +30,13 @@ export function spanUsage(attributes: Attributes, onFault: (fault: Fault) => voi
   const counts: TokenCounts = {};
   let told = false;
   for (const kind of KINDS) {
-    for (const name of COUNTS[kind]) {
-      const value = attributes[name];
+    for (const attribute of COUNTS[kind]) {
+      const value = attributes[attribute];
       if (value === undefined) continue;
       if (isCount(value)) {
         counts[kind] = value;
         told = true;
-      } else onFault(notCount(name, value));
+      } else onFault(notCount(attributeKey(attribute), value));
       break;
     }
   }
@@ -96,7 +96,7 @@ const LANGFUSE_PARTS: Readonly<Record<string, TokenKind>> = {
 
 /** Of Langfuse, whose parts are beside `input` and `output`: they are added. The total says whether that is so. */
 function langfuseUsage(text: unknown, onFault: (fault: Fault) => void): SpanUsage {
-  const pointer = `/attributes/${LANGFUSE_USAGE}`;
+  const pointer = `/attributes/${attributeKey(LANGFUSE_USAGE)}`;
   const usage = typeof text === 'string' ? parsed(text) : undefined;
   if (usage === undefined) {
     onFault({ pointer, code: 'type_invalid', message: 'must be a text that is a JSON object' });

@@ -1,6 +1,6 @@
 import type { DeliveryConfig } from '../../../ground/config/delivery.ts';
 import type { Queryable } from '../../../ground/db/queryable.ts';
-import { type Outgoing, type OutgoingRow, toOutgoing } from './outgoing.ts';
+import { OUTGOING_COLUMNS, type Outgoing, type OutgoingRow, toOutgoing } from './outgoing.ts';
 
 /** Takes up to `most` lanes that are due, for `leaseMs`. @returns the first delivery of each. */
 export async function claimDeliveries(
@@ -9,7 +9,7 @@ export async function claimDeliveries(
   config: Pick<DeliveryConfig, 'inFlightPerEndpoint' | 'leaseMs'>,
 ): Promise<Outgoing[]> {
   const { rows } = await db.query<OutgoingRow>(
-    `select d.*, signing_secrets(d.subscription_id) as secrets
+    `select ${OUTGOING_COLUMNS}
      from claim_deliveries($1, $2, $3 * interval '1 millisecond') as d`,
     [most, config.inFlightPerEndpoint, config.leaseMs],
   );

@@ -1,6 +1,12 @@
 import type { DeliveryConfig } from '../../../ground/config/delivery.ts';
 import type { Queryable } from '../../../ground/db/queryable.ts';
-import { type AttemptResult, type Outgoing, type OutgoingRow, toOutgoing } from './outgoing.ts';
+import {
+  type AttemptResult,
+  OUTGOING_COLUMNS,
+  type Outgoing,
+  type OutgoingRow,
+  toOutgoing,
+} from './outgoing.ts';
 import type { Verdict } from './verdict.ts';
 
 /** How an endpoint that is a stream is looked after: it is our own Redis, which is asked again soon. */
@@ -24,7 +30,7 @@ export async function finishDelivery(
   const ours = sent.destination.stream !== null;
   const ms = (parameter: number) => `$${parameter} * interval '1 millisecond'`;
   const { rows } = await db.query<OutgoingRow>(
-    `select d.*, signing_secrets(d.subscription_id) as secrets
+    `select ${OUTGOING_COLUMNS}
      from finish_delivery($1, $2, $3, $4, $5, $6, $7, $8, $9, ${ms(10)}, $11, ${ms(12)}, ${ms(13)}, ${ms(14)}) as d`,
     [
       ...[sent.subscriptionId, sent.customerId, sent.lease, sent.deliveryId],

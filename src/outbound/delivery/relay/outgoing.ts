@@ -10,6 +10,8 @@ export interface Outgoing {
   /** Made before this one, since it became pending. */
   attempts: number;
   destination: Destination;
+  /** Its subscription asks for the digest of the window that it tells of, and it has none yet. */
+  lacksDigest: boolean;
 }
 
 /** What is told, the same on every attempt. */
@@ -19,6 +21,8 @@ export interface Message {
   createdAt: Date;
   /** JSON as it was stored: no number of it has passed through a double. */
   payload: string;
+  /** A JSON object, the members of which follow those of the payload; null: none. */
+  digest?: string | null;
 }
 
 export interface Destination {
@@ -58,7 +62,17 @@ export interface OutgoingRow {
   stream: string | null;
   /** Those that sign now: `signing_secrets` beside what the functions return. */
   secrets: string[];
+  wants_digest: boolean;
+  digest: string | null;
 }
+
+/** What is read of a delivery beside what the functions return of it, `d`. */
+export const OUTGOING_COLUMNS = `d.*, signing_secrets(d.subscription_id) as secrets,
+  (select s.digest from subscription s where s.id = d.subscription_id) as wants_digest,
+  (select own.digest from delivery own where own.id = d.delivery_id) as digest`;
+
+/** The messages that tell of a window. */
+const OF_WINDOWS = ['window.closed', 'window.revised'];
 
 export function toOutgoing(row: OutgoingRow): Outgoing {
   return {
@@ -67,13 +81,27 @@ export function toOutgoing(row: OutgoingRow): Outgoing {
     subscriptionId: row.subscription_id,
     customerId: row.customer_id,
     tenantId: row.tenant_id,
-    message: { id: row.message_id, type: row.type, createdAt: row.created_at, payload: row.payload },
+    message: {
+      id: row.message_id,
+      type: row.type,
+      createdAt: row.created_at,
+      payload: row.payload,
+      digest: row.digest,
+    },
     attempts: row.attempts,
     destination: { url: row.url, stream: row.stream, secrets: row.secrets },
+    lacksDigest: row.wants_digest && row.digest === null && OF_WINDOWS.includes(row.type),
   };
 }
 
 /** The message as it goes over the wire. */
-export function messageBody({ type, createdAt, payload }: Message): string {
-  return `{"type":${JSON.stringify(type)},"timestamp":"${createdAt.toISOString()}","data":${payload}}`;
+export function messageBody(message: Message): string {
+  const { type, createdAt } = message;
+  const data = messageData(message);
+  return `{"type":${JSON.stringify(type)},"timestamp":"${createdAt.toISOString()}","data":${data}}`;
+}
+
+/** What it tells, as JSON. */
+export function messageData({ payload, digest }: Message): string {
+  return digest ? `${payload.slice(0, -1)},${digest.slice(1)}` : payload;
 }

@@ -20,6 +20,8 @@ export interface RelayOptions {
   sessions: boolean;
   /** Where results are written. */
   db: Queryable;
+  /** Adds what is made of a message only once somebody is to have it. */
+  complete(delivery: Outgoing): Promise<Outgoing>;
   /** One attempt. Does not throw, except when the signal ends it. */
   send(delivery: Outgoing, signal: AbortSignal): Promise<AttemptResult>;
   metrics: RelayMetrics;
@@ -118,6 +120,7 @@ export class Relay extends BackgroundLoop {
     let delivery: Outgoing | null = first;
     for (let sent = 1; delivery; sent++) {
       if (this.draining.signal.aborted) return releaseLane(this.relay.db, delivery);
+      delivery = await this.relay.complete(delivery);
       if (performance.now() - leasedAt > config.leaseMs - 1.5 * config.timeoutMs) return;
       const result: AttemptResult | null = await this.attempt(delivery);
       if (!result) return releaseLane(this.relay.db, delivery);

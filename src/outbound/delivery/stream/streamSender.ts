@@ -1,5 +1,5 @@
 import { Redis } from '../../../ground/redisClient.ts';
-import type { AttemptResult, Message } from '../relay/outgoing.ts';
+import { type AttemptResult, type Message, messageData } from '../relay/outgoing.ts';
 
 export interface StreamSenderOptions {
   /** Undefined: there is no Redis, and no delivery to a stream can succeed. */
@@ -54,7 +54,7 @@ export class StreamSender {
         streamKey(tenantId, stream),
         ...(['MAXLEN', '~', this.maxLength, '*'] as const),
         ...['id', message.id, 'type', message.type],
-        ...['timestamp', message.createdAt.toISOString(), 'data', message.payload],
+        ...['timestamp', message.createdAt.toISOString(), 'data', messageData(message)],
       );
       return result(null);
     } catch (error) {

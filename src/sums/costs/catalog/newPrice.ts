@@ -173,9 +173,12 @@ export function overlapsAmong(prices: readonly NewPrice[]): EventFault[] {
   const faults: EventFault[] = [];
   for (const spans of kinds.values()) {
     spans.sort((a, b) => a.from - b.from);
-    for (const [i, { from, index }] of spans.entries()) {
-      const before = spans[i - 1];
-      if (before && from < before.to) faults.push(overlapFault(index, `item ${before.index}`));
+    let longest: (typeof spans)[number] | undefined; // of those that begin before
+    for (const span of spans) {
+      if (longest && span.from < longest.to) {
+        faults.push(overlapFault(span.index, `item ${longest.index}`));
+      }
+      if (!longest || span.to > longest.to) longest = span;
     }
   }
   return faults;

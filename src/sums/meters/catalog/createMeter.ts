@@ -30,7 +30,7 @@ export async function createMeter(
   const { rows } = await waitingForBatches(() =>
     db.query<{ id: string }>(
       `with room as materialized (
-         select where (select count(*) from meter where tenant_id = $2 and archived_at is null) < $15
+         select where tenant_has_room($2, 'meters', $15)
        ), series as materialized (
          select create_series($2, $11::jsonb, $12, $13) as id from room
        ), made as (

@@ -42,15 +42,20 @@ const RETRY_MS = 500;
  */
 export async function reconcileMeters(db: Queryable, document: unknown, most: number): Promise<Reconciled> {
   const wanted = wantedMeters(document);
+  const archiving: (() => Promise<void>)[] = [];
   const steps: (() => Promise<void>)[] = [];
+  const places = new Map<string, { live: number; made: string[] }>();
   const done: Reconciled = { created: 0, changed: 0, archived: 0 };
   for (const [i, meter] of wanted.entries()) {
     const place = pointerTo('meters', i);
     await requireTenant(db, meter.tenantId, place);
     const there = await liveMeter(db, meter);
     const context = tenantContext(meter.tenantId);
+    const ofTenant = places.get(meter.tenantId) ?? { live: await liveMeters(db, meter.tenantId), made: [] };
+    places.set(meter.tenantId, ofTenant);
     if (there === undefined) {
       if (meter.archived) continue;
+      ofTenant.made.push(place);
       steps.push(async () => {
         await createMeter(db, context, meter, most).catch((error) => {
           // An instance that started with us was quicker.
@@ -61,7 +66,9 @@ export async function reconcileMeters(db: Queryable, document: unknown, most: nu
       continue;
     }
     if (meter.archived) {
-      steps.push(async () => {
+      await requireUncompared(db, there, place);
+      ofTenant.live--;
+      archiving.push(async () => {
         await archiveMeter(db, context, there.id).catch((error) => {
           if (!(error instanceof TidemarkError && error.code === 'not_found')) throw error;
         });
@@ -77,7 +84,11 @@ export async function reconcileMeters(db: Queryable, document: unknown, most: nu
       });
     }
   }
-  for (const step of steps) await patiently(step);
+  for (const { live, made } of places.values()) {
+    const beyond = made[Math.max(0, most - live)];
+    if (beyond !== undefined) throw fault(beyond, `a tenant may have ${most} meters that are not archived`);
+  }
+  for (const step of [...archiving, ...steps]) await patiently(step); // archived ones make room
   return done;
 }
 
@@ -124,6 +135,24 @@ function wantedMeters(document: unknown): WantedMeter[] {
 async function requireTenant(db: Queryable, tenantId: string, place: string): Promise<void> {
   const { rows } = await db.query('select from tenant where id = $1', [tenantId]);
   if (rows.length === 0) throw fault(`${place}/tenant`, `there is no tenant "${tenantId}"`);
+}
+
+async function liveMeters(db: Queryable, tenantId: string): Promise<number> {
+  const { rows } = await db.query<{ count: number }>(
+    'select count(*)::int from meter where tenant_id = $1 and archived_at is null',
+    [tenantId],
+  );
+  return rows[0]!.count;
+}
+
+async function requireUncompared(db: Queryable, { tenantId, id, slug }: Meter, place: string): Promise<void> {
+  const { rows } = await db.query('select from alert_rule where tenant_id = $1 and meter_id = $2 limit 1', [
+    tenantId,
+    id,
+  ]);
+  if (rows.length > 0) {
+    throw fault(`${place}/archived`, `alert rules compare the meter ${slug}: delete them first`);
+  }
 }
 
 async function liveMeter(db: Queryable, { tenantId, slug }: WantedMeter): Promise<Meter | undefined> {

@@ -209,6 +209,7 @@ it('adds dimensions to a definition, and changes none', () => {
   const faults = (added: unknown) =>
     checkAddedDimensions(definition, added).faults?.map(({ pointer, code }) => `${pointer} ${code}`);
   expect(faults({ region: '$.zone' })).toEqual(['/dimensions/region immutable']);
+  expect(faults({ region: null })).toEqual(['/dimensions/region type_invalid']);
   expect(faults({ size: '$.size' })).toEqual(['/dimensions/size path_repeated']);
   expect(faults(names(9))).toEqual(['/dimensions too_many']);
   expect(faults('x')).toEqual(['/dimensions type_invalid']);

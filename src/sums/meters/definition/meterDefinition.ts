@@ -126,6 +126,7 @@ export function checkAddedDimensions(
   const tell: TellFault = (pointer, code, message) => faults.push({ pointer, code, message });
   const value = definition.value === null ? null : normalPath(definition.value);
   const found = checkDimensions(added, value, '/dimensions', tell);
+  if (faults.length > 0) return { faults };
   for (const [name, path] of Object.entries(found)) {
     if (!Object.hasOwn(definition.dimensions, name)) continue;
     if (normalPath(path) === normalPath(definition.dimensions[name]!)) continue;

@@ -18,7 +18,7 @@ const RAW_COLUMNS = {
   latest_at: 'case when value is not null then ts end',
   latest_id: 'case when value is not null then event_id end',
   latest: 'value',
-  members: 'array[member]',
+  members: 'case when member is not null then array[member] end',
 };
 const RAW_DISTINCT = { ...RAW_COLUMNS, counted: '(member is not null)::int::bigint' };
 
@@ -63,7 +63,9 @@ export function meterRows(
 ): string {
   if (segments.length === 0) return nothing(selection);
   const tenant = parameters.add(context.tenantId);
-  const customers = selection.customers === null ? null : parameters.add(selection.customers);
+  // Rows without a customer's id are sums of all customers, and nobody's.
+  const customers =
+    selection.customers === null ? null : parameters.add(selection.customers.filter((id) => id !== ''));
   const filters = selection.filters.map(({ path, values }) => ({
     path,
     some: parameters.add(values.filter((value) => value !== null)),

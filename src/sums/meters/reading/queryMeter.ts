@@ -5,12 +5,12 @@ import type { Queryable } from '../../../ground/db/queryable.ts';
 import { instant, SqlParameters } from '../../../ground/db/sqlParameters.ts';
 import { lastStatement } from '../../../ground/db/tenantReads.ts';
 import { formatTimestamp } from '../../../model/timestamp.ts';
-import { WINDOW_MS } from '../../../model/window.ts';
 import { type Buckets, bucketsOf } from '../../rollups/buckets.ts';
 import { bucketStart } from '../../rollups/granularity.ts';
 import type { Meter } from '../catalog/meter.ts';
 import type { Aggregation, MeterDefinition } from '../definition/meterDefinition.ts';
 import { normalPath } from '../definition/paths.ts';
+import { lateRevisions } from './lateRevisions.ts';
 import { CUSTOMER, type MeterPoint, type MeterQuery } from './meterQuery.ts';
 import { type MeterColumn, meterRows } from './meterRows.ts';
 import { planMeter } from './meterSegments.ts';
@@ -118,15 +118,23 @@ async function meterStatement(
   const skip = after
     ? `where (${position.join(', ')}) > (${[momentOf(after[0] as number), ...after.slice(1).map((part) => `${parameters.add(part)}::text collate "C"`)].join(', ')})`
     : '';
-  const tenant = parameters.add(context.tenantId);
-  const customers =
-    query.customers === null ? '' : ` and customer_id = any (${parameters.add(query.customers)})`;
+  const revisions = lateRevisions({
+    tenant: parameters.add(context.tenantId),
+    customers: query.customers && parameters.add(query.customers),
+    byCustomer,
+    buckets,
+    range,
+    summedFrom: moment.revisionsSummedFrom,
+  });
   const late = byCustomer ? 'at, customer_id' : 'at';
   const windows = [`${buckets.at} as at`, ...group].join(', ');
   const [found, series] =
     definition.aggregation === 'uniqueCount'
       ? [
-          `found as materialized (select ${windows}, events, counted, members from ${source}), `,
+          `found as materialized (
+             select rows.*, count(*) over (partition by ${['at', ...group].join(', ')}) = 1 as alone
+             from (select ${windows}, events, counted, members from ${source}) as rows
+           ), `,
           uniques(group),
         ]
       : [
@@ -142,12 +150,7 @@ async function meterStatement(
        order by ${position.join(', ')}
        limit ${query.limit + 1}
      ), late as materialized (
-       select ${[`${buckets.at} as at`, ...(byCustomer ? ['customer_id'] : [])].join(', ')}, sum(revision) as revision
-       from tenant_data.late_window
-       where tenant_id = ${tenant}${customers} and exists (select from page)
-         and bucket > greatest((select min(at) from page), ${instant(range.from)}) - interval '${WINDOW_MS / 1_000} s'
-         and bucket < least((select max(at_end) from page), ${instant(range.to)})
-       group by ${places(byCustomer ? ['customer_id'] : [])}
+       ${revisions}
      )
      select (extract(epoch from at) * 1000000)::bigint as at_micros,
        (extract(epoch from at_end) * 1000000)::bigint as end_micros, ${group.map((column) => `${column}, `).join('')}
@@ -160,18 +163,22 @@ async function meterStatement(
 }
 
 /**
- * Distinct members of each group, over all that its rows hold: levels, parts and events have them each for itself.
+ * Distinct members of each group, over all that its rows hold: levels, parts and events have them each for itself. Of a row
+ * that is alone, they are as many as it has: no row has one twice.
  */
 function uniques(group: string[]): string {
   const own = ['at', ...group].join(', ');
   const same = group.map((column) => ` and sums.${column} is not distinct from members.${column}`).join('');
-  return `select sums.*, coalesce(members.value, 0) as value
+  return `select ${['at', ...group].map((column) => `sums.${column}`).join(', ')}, events, counted,
+         coalesce(of_one, members.value, 0) as value
        from (
-         select ${own}, sum(events) as events, sum(counted) as counted from found group by ${places(group)}
+         select ${own}, sum(events) as events, sum(counted) as counted,
+           sum(cardinality(members)) filter (where alone) as of_one
+         from found group by ${places(group)}
        ) as sums left join (
          select ${own}, count(*) as value
          from (
-           select distinct ${own}, member from found, unnest(members) as member where member is not null
+           select distinct ${own}, member from found, unnest(members) as member where not alone
          ) as one_each
          group by ${places(group)}
        ) as members on sums.at = members.at${same}`;

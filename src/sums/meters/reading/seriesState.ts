@@ -23,6 +23,12 @@ export interface MeterMoment {
   membersUntil: { '1h': number; '1d': number };
 }
 
+/** The same with what revisions are added up from. */
+export interface QueryMoment extends MeterMoment {
+  /** Whole hours and days from here on have what `late_window_sum` says: Infinity: none, -Infinity: all. */
+  revisionsSummedFrom: number;
+}
+
 interface Row {
   id: number;
   definition: string;
@@ -30,6 +36,7 @@ interface Row {
   events_kept_from: string | null;
   members_1h_until: string;
   members_1d_until: string;
+  summed_from?: string;
 }
 
 /** In ms, or ±Infinity. */
@@ -50,7 +57,9 @@ const STATEMENT = {
       from line join tenant_data.meter_series s on s.id = line.predecessor
       where s.tenant_id = $1
     )
-    select ${COLUMNS}
+    select ${COLUMNS},
+      (select ${ms('greatest(summed_from, kept_from)')} from tenant_data.late_window_summed, tenant_data.retention
+       where relation = 'usage_30s') as summed_from
     from line, tenant_data.meter_fold
     order by step`,
 };
@@ -72,10 +81,10 @@ export async function readMeterMoment(
   db: Queryable,
   context: TenantContext,
   seriesId: number,
-): Promise<MeterMoment> {
+): Promise<QueryMoment> {
   const { rows } = await db.query<Row>({ ...STATEMENT, values: [context.tenantId, seriesId] });
   if (!rows[0]) throw noSuchMeter();
-  return momentOf(rows);
+  return { ...momentOf(rows), revisionsSummedFrom: Number(rows[0].summed_from) };
 }
 
 /**
@@ -90,6 +99,27 @@ export async function readUsageMoment(db: Queryable, context: TenantContext): Pr
     eventsKeptFrom: Number.NEGATIVE_INFINITY,
     membersUntil: { '1h': Number.NEGATIVE_INFINITY, '1d': Number.NEGATIVE_INFINITY },
   };
+}
+
+const USAGE_BEGINS = {
+  name: 'usage begins',
+  text: `
+    select (select ${ms('filled_from')} from tenant_data.meter_series
+            where tenant_id = $1 and event_type = '' and retired_at is null) as filled_from,
+      (select ${ms('kept_from')} from tenant_data.retention where relation = 'event') as events_kept_from`,
+};
+
+/**
+ * Since when all AI usage of the tenant can be told, in ms since the epoch; -Infinity: since ever. Of what is older no series knows,
+ * and its events are gone.
+ */
+export async function usageBegins(db: Queryable, { tenantId }: TenantContext): Promise<number> {
+  const { rows } = await db.query<{ filled_from: string | null; events_kept_from: string | null }>({
+    ...USAGE_BEGINS,
+    values: [tenantId],
+  });
+  const { filled_from: filled, events_kept_from: kept } = rows[0]!;
+  return Math.min(Number(filled ?? 'Infinity'), Number(kept ?? '-Infinity'));
 }
 
 /** @param rows of a series and those before it. */

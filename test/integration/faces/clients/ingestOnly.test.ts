@@ -43,6 +43,20 @@ describeEngine('clients of which only ingest is taken', () => {
     const again = await orb.events.ingest({ events: [event('b'), event('c')] }, { query: { debug: true } });
     expect(again).toEqual({ validation_failed: [], debug: { duplicate: ['b'], ingested: ['c'] } });
     expect(await countOf(id)).toBe(3);
+    // Letters of another case are another key, but for a UUID's; of one that comes twice, one is stored.
+    const other = (await t.tenant()).key;
+    const debugging = new Orb({ apiKey: other, baseURL: t.server.address, maxRetries: 0 });
+    const send = async (...keys: string[]) => {
+      const events = keys.map((key) => event(key));
+      const answer = await debugging.events.ingest({ events }, { query: { debug: true } });
+      return (answer as { debug?: object }).debug;
+    };
+    const uuid = '5D0F1E5C-93A5-4F6D-8D5C-0C7F3A1B2D4E';
+    expect(await send('b', uuid)).toEqual({ duplicate: [], ingested: ['b', uuid] });
+    expect(await send('B', 'b', uuid, 'n', 'n')).toEqual({
+      duplicate: ['b', uuid, 'n'],
+      ingested: ['B', 'n'],
+    });
     const { body } = await t.call('GET', '/v1/events?limit=1', { key });
     expect(body.data[0]).toMatchObject({
       customerId: 'acme',

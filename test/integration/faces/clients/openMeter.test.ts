@@ -169,6 +169,13 @@ describeEngine('the client of OpenMeter', () => {
       `${from},${to},b,x,2`,
       '',
     ]);
+    const ofCustomers = `/api/v1/meters/cost/query?filterCustomerId=a&filterCustomerId=b&from=${from}&to=${to}`;
+    expect((await get(ofCustomers, { accept: 'text/csv' })).split('\r\n')).toEqual([
+      'window_start,window_end,customer_id,value',
+      `${from},${to},a,9.5`,
+      `${from},${to},b,6`,
+      '',
+    ]);
   });
 
   it('lists events as they were sent', async () => {

@@ -3,6 +3,7 @@ import { OpenMeter } from '@openmeter/sdk';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeEngine } from '../../../support/database.ts';
 import { type ListeningService, startListeningService } from '../../../support/listening.ts';
+import { until } from '../../../support/service.ts';
 
 /*
  * What OpenMeter's own tests expect of it, asked of this service by its client. Where the answer is another one on
@@ -280,5 +281,71 @@ describeEngine('golden cases of OpenMeter', () => {
     expect(await made('m7', { groupBy: { 'a-b': '$.model' } })).toBe(400);
     expect(await made('refusing', {})).toBe(409);
     expect(await refusal(om.meters.get('nothing'))).toBe(404);
+  });
+
+  it('takes no subject for all, and whatever name for that of a dimension', async () => {
+    const { key } = await client();
+    const time = new Date(Date.now() - HOUR).toISOString();
+    const body = ['a', 'b'].map((customerId) => ({
+      eventId: randomUUID(),
+      timestamp: time,
+      customerId,
+      eventType: 'job',
+      metadata: { constructor: 'x' },
+    }));
+    expect((await t.call('POST', '/v1/events', { key, body })).status).toBe(200);
+    const names = ['constructor', 'toString'];
+    const groupBy = Object.fromEntries(names.map((name) => [name, `$.${name}`]));
+    const made = { slug: 'jobs', aggregation: 'COUNT', eventType: 'job', groupBy };
+    expect((await t.call('POST', '/api/v1/meters', { key, body: made })).status).toBe(201);
+    await until(async () => (await t.call('GET', '/v1/meters/jobs', { key })).body.fill.state === 'complete');
+
+    const ask = async (query: string) => {
+      const { status, body } = await t.call('GET', `/api/v1/meters/jobs/query?${query}`, { key });
+      return status === 200
+        ? body.data.map(({ value, subject }: { value: number; subject: string }) => [subject, value])
+        : status;
+    };
+    expect(await ask('subject=')).toEqual([]);
+    expect(await ask('subject=&subject=a')).toEqual([['a', 1]]);
+    expect(await ask('filterGroupBy[constructor]=x')).toEqual([[null, 2]]);
+    expect(await ask('filterGroupBy[toString]=x&subject=a')).toEqual([]);
+    for (const name of ['valueOf', '__proto__']) expect(await ask(`filterGroupBy[${name}]=x`)).toBe(400);
+  });
+
+  it('answers for all of time as for the part of it that has events', async () => {
+    const { om, key } = await client();
+    await meter(om, 'always', { aggregation: 'COUNT', eventType: 'always' });
+    const ask = async (range: object, windowSize: string, windowTimeZone: string) => {
+      const sent = { ...range, windowSize, windowTimeZone };
+      const { status, body } = await t.call('POST', '/api/v1/meters/always/query', { key, body: sent });
+      expect([status, body]).toEqual([200, body]);
+      type Row = Record<'windowStart' | 'windowEnd' | 'value', unknown>;
+      return body.data.map(({ windowStart, windowEnd, value }: Row) => [windowStart, windowEnd, value]);
+    };
+    const ever = { from: '1970-01-01T00:00:00Z', to: '9998-01-01T00:00:00Z' };
+    expect(await ask(ever, 'HOUR', 'Asia/Kathmandu')).toEqual([]);
+    const now = Date.now();
+    const times = [now - 3_000 * DAY, now - 40 * DAY, now].map((ms) => new Date(ms));
+    await ingest(
+      om,
+      times.map((time) => anEvent({ type: 'always', time })),
+    );
+    const near = { from: new Date(now - 3_001 * DAY), to: new Date(now + 32 * DAY) };
+    for (const [windowSize, zone] of [
+      ['HOUR', 'Asia/Kathmandu'],
+      ['HOUR', 'UTC'],
+      ['DAY', 'America/New_York'],
+      ['MONTH', 'Pacific/Apia'],
+    ] as const) {
+      const windows = await ask(near, windowSize, zone);
+      expect(windows).toHaveLength(3);
+      expect(await ask(ever, windowSize, zone)).toEqual(windows);
+      expect(await ask({}, windowSize, zone)).toEqual(windows);
+    }
+    const before = { from: '1970-01-01T00:00:00Z', to: '1990-01-01T00:00:00Z' };
+    expect(await ask(before, 'HOUR', 'UTC')).toEqual([]);
+    const after = { from: '3000-01-01T00:00:00Z', to: '9998-01-01T00:00:00Z' };
+    expect(await ask(after, 'HOUR', 'UTC')).toEqual([]);
   });
 });

@@ -70,6 +70,48 @@ describeEngine('the client of Stripe', () => {
     expect(await countOf(id)).toBe(4);
   });
 
+  it('takes no two requests for one without an identifier', async () => {
+    const { id, key, stripe } = await client();
+    const unnamed = { event_name: 'tokens', payload: payload('1') };
+    const long = (end: string) => ({ idempotencyKey: 'k'.repeat(250) + end });
+    for (const end of ['a', 'b', 'b']) await stripe.billing.meterEvents.create(unnamed, long(end));
+    for (const end of ['c', 'd', 'd']) await stripe.v2.billing.meterEvents.create(unnamed, long(end));
+    for (const end of ['e', 'f', 'f']) {
+      await stripe.v2.billing.meterEventStream.create({ events: [unnamed, unnamed] }, long(end));
+    }
+    expect(await countOf(id)).toBe(8);
+    // A proxy's id of a request is nobody's key, and neither is none.
+    const identifiers = new Set<string>();
+    for (const headers of [{ 'x-request-id': 'hop-1' }, { 'idempotency-key': '' }]) {
+      for (let i = 0; i < 2; i++) {
+        const sent = { key, headers, body: unnamed };
+        identifiers.add((await t.call('POST', '/v2/billing/meter_events', sent)).body.identifier);
+        const events = { ...sent, body: { events: [unnamed] } };
+        expect((await t.call('POST', '/v2/billing/meter_event_stream', events)).status).toBe(200);
+      }
+    }
+    expect(identifiers.size).toBe(4);
+    expect(await countOf(id)).toBe(16);
+  });
+
+  it('hands out no session that is revoked, nor one that outlives its key', async () => {
+    const { id, key, stripe } = await client();
+    const first = await stripe.v2.billing.meterEventSession.create();
+    await t.call('DELETE', `/v1/keys/${first.id}`, { key });
+    const second = await stripe.v2.billing.meterEventSession.create();
+    expect(second.id).not.toBe(first.id);
+    expect((await stripe.v2.billing.meterEventSession.create()).id).toBe(second.id);
+
+    const ofSession = await clientOf(second.authentication_token).v2.billing.meterEventSession.create();
+    expect(ofSession.expires_at).toEqual(second.expires_at);
+    const expiresAt = new Date(Date.now() + 120_000);
+    const brief = await createKey(t.sql, { tenantId: id, scopes: ['ingest'], expiresAt });
+    const briefly = clientOf(brief.key).v2.billing.meterEventSession;
+    const session = await briefly.create();
+    expect(new Date(session.expires_at)).toEqual(expiresAt);
+    expect((await briefly.create()).id).toBe(session.id);
+  });
+
   it('sends many by a session, whose token does nothing else and ends', async () => {
     const { id, stripe } = await client();
     const session = await stripe.v2.billing.meterEventSession.create();
@@ -165,6 +207,12 @@ describeEngine('the client of Stripe', () => {
     ]);
     const none = await stripe.billing.meters.listEventSummaries(made.id, { ...range, customer: 'cus_9' });
     expect(none.data.map(({ aggregated_value }) => aggregated_value)).toEqual([0]);
+    // Of all hours until the year 5138, each would be listed.
+    const ever = { ...grouped, limit: 100, start_time: 0, end_time: 27_777_777 * HOUR };
+    const all = await stripe.billing.meters.listEventSummaries(made.id, ever);
+    expect(all.data.map(({ start_time, aggregated_value }) => [start_time - hour, aggregated_value])).toEqual(
+      byHour,
+    );
     const odd = stripe.billing.meters.listEventSummaries(made.id, { ...range, start_time: hour + 1 });
     expect(await failing(odd)).toMatchObject({ type: 'StripeInvalidRequestError', statusCode: 400 });
   });

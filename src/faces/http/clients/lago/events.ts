@@ -11,6 +11,7 @@ import type { App, AppEnv } from '../../appEnv.ts';
 import { tenantOf } from '../../context.ts';
 import { parseRange } from '../../range.ts';
 import type { Services } from '../../services.ts';
+import { requireUtf8 } from '../../utf8.ts';
 import { jsonAnswer } from '../answers.ts';
 import { storedDocument } from '../storedDocument.ts';
 import { ofBatch } from './lagoError.ts';
@@ -24,9 +25,12 @@ const DAY_MS = 86_400_000;
 /** Events that pages of a list go through at most. */
 const DEEPEST = 10_000;
 
-/** `{"event": {…}}`, told by its beginning: no event of another kind begins with an object of that name. */
+/**
+ * `{"event": {…}}`, told by its beginning, behind a byte order mark or not: no event of another kind begins with an object
+ * of that name.
+ */
 export function isLagoBody(body: Buffer): boolean {
-  return /^\s*\{\s*"event"\s*:/.test(body.toString('latin1', 0, 256));
+  return /^(?:\xef\xbb\xbf)?\s*\{\s*"event"\s*:/.test(body.toString('latin1', 0, 256));
 }
 
 const LIST_PARAMETERS = [
@@ -47,7 +51,7 @@ export function isLagoList(parameters: string[]): boolean {
 /** Stores one event. One that is stored already is no error, as every repetition here. */
 export async function postLagoEvent(c: Context<AppEnv>, services: Services, body: Buffer): Promise<Response> {
   await storeEvents(c, services, body, { ...OPTIONS, format: one });
-  const { event } = parseJson(body.toString('utf8')) as { event: Sent };
+  const { event } = parseJson(requireUtf8(body)) as { event: Sent };
   return jsonAnswer(c, { event: echo(event, c.get('arrivedAt')) });
 }
 
@@ -88,7 +92,7 @@ export function eventRoutes(app: App, services: Services): void {
     await storeEvents(c, services, body, { ...OPTIONS, format: many }).catch((error: unknown) => {
       throw ofBatch(error);
     });
-    const { events } = parseJson(body.toString('utf8')) as { events: Sent | Sent[] };
+    const { events } = parseJson(requireUtf8(body)) as { events: Sent | Sent[] };
     return jsonAnswer(c, { events: [events].flat().map((event) => echo(event, c.get('arrivedAt'))) });
   });
 

@@ -1,6 +1,5 @@
 import type { Context } from 'hono';
 import type { TenantContext } from '../../../../access/tenancy/tenantContext.ts';
-import { UTC } from '../../../../ground/zones/zoneOffset.ts';
 import { TidemarkError } from '../../../../model/errors.ts';
 import { jsonNumber } from '../../../../model/json.ts';
 import { formatTimestamp } from '../../../../model/timestamp.ts';
@@ -9,17 +8,18 @@ import { findLiveMeter, type Meter } from '../../../../sums/meters/catalog/meter
 import { dimensionValues } from '../../../../sums/meters/reading/dimensionValues.ts';
 import { CUSTOMER, type MeterPoint, type MeterQuery } from '../../../../sums/meters/reading/meterQuery.ts';
 import { queryMeter } from '../../../../sums/meters/reading/queryMeter.ts';
+import { followsTimezone } from '../../../../sums/rollups/granularity.ts';
 import type { App, AppEnv } from '../../appEnv.ts';
 import { tenantOf } from '../../context.ts';
 import { answerCsv, wantsCsv } from '../../csv.ts';
 import type { Services } from '../../services.ts';
 import { jsonAnswer } from '../answers.ts';
+import { extentOf, toEvents } from '../extent.ts';
 import { smallObject } from '../smallBody.ts';
 import { MOST_ROWS, requireWhole } from '../wholeList.ts';
 import { requireCustomers } from './customers.ts';
 import { type OpenMeterQuery, readQuery, readUrlQuery } from './queryParameters.ts';
 
-const MINUTE_MICROS = 60_000_000;
 const DAY_MS = 86_400_000;
 
 /** One row as the client reads it, and beside it what is exact, how final it is, and what was left out. */
@@ -111,21 +111,24 @@ async function ask(
   await requireCustomers(services, context, query.namedCustomers);
   const range = wholeRange(services, meter, query);
   const { granularity, customers, filters, bySubject, byCustomer, groupBy } = query;
-  const offsets = await services.zones.offsets(
-    query.timeZone,
-    Math.floor(range.fromMicros / 1_000),
-    Math.ceil(range.toMicros / 1_000),
-  );
   const asked: MeterQuery = {
     ...range,
     granularity,
-    offsets,
+    offsets: [],
     groupBy: [...(bySubject || byCustomer ? [CUSTOMER] : []), ...groupBy],
     customers,
     filters,
     cursor: query.cursor,
     limit: query.limit ?? MOST_ROWS,
   };
+  Object.assign(asked, await toEvents(services, context, meter, asked));
+  // Of a range whose windows are the same everywhere, no more than that there is such a zone.
+  const inZone = granularity !== null && followsTimezone(granularity);
+  asked.offsets = await services.zones.offsets(
+    query.timeZone,
+    inZone ? Math.floor(asked.fromMicros / 1_000) : Date.now(),
+    inZone ? Math.ceil(asked.toMicros / 1_000) : Date.now(),
+  );
   const page = await services.reads.inOneMoment(context, (db) => queryMeter(db, context, meter, asked));
   const points = query.limit === null ? requireWhole(page) : page.data;
   const rows = points.flatMap((point) => toRow(point, query));
@@ -212,52 +215,22 @@ async function bound(
   rows: Row[],
 ): Promise<void> {
   if (fromMicros !== null && toMicros !== null) return;
-  const found = await extent(services, context, meter, asked);
+  const found = await extentOf(services, context, meter, asked);
   for (const row of rows) {
     if (fromMicros === null) row.windowStart = formatTimestamp(found.fromMicros);
     if (toMicros === null) row.windowEnd = formatTimestamp(found.toMicros);
   }
 }
 
-/** The first and the last minute with events, each looked for by month, then day, then minute. */
-async function extent(
-  services: Services,
-  context: TenantContext,
-  meter: Meter,
-  { fromMicros, toMicros, customers, filters }: MeterQuery,
-): Promise<{ fromMicros: number; toMicros: number }> {
-  const counting = { ...meter, definition: { ...meter.definition, aggregation: 'count' as const } };
-  const windows = async (granularity: '1mo' | '1d' | '1m', from: number, to: number) => {
-    const range = { fromMicros: Math.max(from, fromMicros), toMicros: Math.min(to, toMicros) };
-    const query = { ...range, granularity, offsets: UTC, groupBy: [], customers, filters, limit: MOST_ROWS };
-    const page = await services.reads.inOneMoment(context, (db) => queryMeter(db, context, counting, query));
-    return page.data.map(({ windowStart, windowEnd }) => [
-      Date.parse(windowStart) * 1_000,
-      Date.parse(windowEnd) * 1_000,
-    ]) as [number, number][];
-  };
-  let first: [number, number] = [fromMicros, toMicros];
-  let last = first;
-  for (const granularity of ['1mo', '1d', '1m'] as const) {
-    const early = await windows(granularity, ...first);
-    const late = first === last ? early : await windows(granularity, ...last);
-    if (early.length === 0 || late.length === 0) {
-      const now = Math.floor((Date.now() * 1_000) / MINUTE_MICROS) * MINUTE_MICROS; // nothing is there
-      return { fromMicros: now, toMicros: now };
-    }
-    first = early[0]!;
-    last = early.length === 1 && early === late ? first : late.at(-1)!;
-  }
-  return { fromMicros: first[0], toMicros: last[1] };
-}
-
-function csvOf(rows: Row[], { bySubject, groupBy }: OpenMeterQuery): string {
-  const head = ['window_start', 'window_end', ...(bySubject ? ['subject'] : []), ...groupBy, 'value'];
+function csvOf(rows: Row[], { bySubject, byCustomer, groupBy }: OpenMeterQuery): string {
+  const whose = [...(bySubject ? ['subject'] : []), ...(byCustomer ? ['customer_id'] : [])];
+  const head = ['window_start', 'window_end', ...whose, ...groupBy, 'value'];
   const lines = rows.map((row) =>
     csvLine([
       row.windowStart,
       row.windowEnd,
       ...(bySubject ? [row.subject] : []),
+      ...(byCustomer ? [row.customerId] : []),
       ...groupBy.map((name) => row.groupBy[name]),
       row.valueDecimal,
     ]),

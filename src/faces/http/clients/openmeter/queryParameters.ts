@@ -37,7 +37,7 @@ export interface OpenMeterQuery {
  * @throws {TidemarkError} as `readQuery`.
  */
 export function readUrlQuery(parameters: URLSearchParams, dimensions: readonly string[]): OpenMeterQuery {
-  const filters: Record<string, string[]> = {};
+  const filters: Record<string, string[]> = Object.create(null);
   for (const [name, value] of parameters) {
     const key = /^filterGroupBy\[(.+)\]$/.exec(name)?.[1];
     if (key !== undefined) filters[key] = [...(filters[key] ?? []), value];

@@ -1,6 +1,7 @@
 import { type EventFault, TidemarkError } from '../../../../model/errors.ts';
 import { parseJson } from '../../../../model/json.ts';
 import { bodyOfEvents, storeEvents } from '../../answerEvents.ts';
+import { requireUtf8 } from '../../utf8.ts';
 import { errorAnswer, jsonAnswer, theirStatus, wholeMessage } from '../answers.ts';
 import type { ClientDialect } from '../clientDialect.ts';
 
@@ -40,19 +41,19 @@ export const orb: ClientDialect = {
   routes(app, services) {
     app.post('/ingest', async (c) => {
       const body = await bodyOfEvents(c, services);
-      const duplicate: string[] = [];
+      const repeated = new Set<number>();
       await storeEvents(c, services, body, {
         ...OPTIONS,
-        async onDuplicates(events) {
-          for (const { externalId, eventId } of events) duplicate.push(externalId ?? eventId);
+        async onDuplicates(_events, indexes) {
+          for (const index of indexes) repeated.add(index);
         },
       }).catch((error: unknown) => {
         throw withKeys(error, body);
       });
       if (c.req.query('debug') !== 'true') return jsonAnswer(c, { validation_failed: [] });
-      const ingested = keysOf(body).filter(
-        (key) => !duplicate.includes(key.toLowerCase()) && !duplicate.includes(key),
-      );
+      const keys = keysOf(body);
+      const duplicate = keys.filter((_, index) => repeated.has(index));
+      const ingested = keys.filter((_, index) => !repeated.has(index));
       return jsonAnswer(c, { validation_failed: [], debug: { duplicate, ingested } });
     });
   },
@@ -79,7 +80,7 @@ function withKeys(error: unknown, body: Buffer): unknown {
 /** The keys in a body that has been read already, in the order of its events; none of one that could not be. */
 function keysOf(body: Buffer): string[] {
   try {
-    const { events } = parseJson(body.toString('utf8')) as { events: { idempotency_key?: unknown }[] };
+    const { events } = parseJson(requireUtf8(body)) as { events: { idempotency_key?: unknown }[] };
     return events.map((event) => (typeof event?.idempotency_key === 'string' ? event.idempotency_key : ''));
   } catch {
     return [];

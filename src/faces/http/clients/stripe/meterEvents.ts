@@ -1,9 +1,13 @@
+import { createHash } from 'node:crypto';
+import type { Context } from 'hono';
+import { v7 as uuidV7 } from 'uuid';
 import { parseJson } from '../../../../model/json.ts';
 import { formatTimestamp, parseTimestamp } from '../../../../model/timestamp.ts';
 import { bodyOfEvents, storeEvents } from '../../answerEvents.ts';
-import type { App } from '../../appEnv.ts';
+import type { App, AppEnv } from '../../appEnv.ts';
 import { requestHeader } from '../../nodeHttp.ts';
 import type { Services } from '../../services.ts';
+import { requireUtf8 } from '../../utf8.ts';
 import { jsonAnswer } from '../answers.ts';
 import { readForm } from './readForm.ts';
 
@@ -24,9 +28,9 @@ interface Sent {
 
 export function meterEventRoutes(app: App, services: Services): void {
   app.post('/v1/billing/meter_events', async (c) => {
-    const event = readForm((await bodyOfEvents(c, services)).toString('utf8'));
+    const event = readForm(requireUtf8(await bodyOfEvents(c, services)));
     delete event.expand; // says what the answer is to have
-    const identifier = idOf(requestHeader(c, 'idempotency-key'), c.get('requestId'));
+    const identifier = idByKey(c) ?? uuidV7();
     await storeEvents(c, services, Buffer.from(JSON.stringify(event)), {
       ...OPTIONS,
       rules: rulesBy(identifier),
@@ -44,9 +48,9 @@ export function meterEventRoutes(app: App, services: Services): void {
 
   app.post('/v2/billing/meter_events', async (c) => {
     const body = await bodyOfEvents(c, services);
-    const identifier = idOf(requestHeader(c, 'idempotency-key'), c.get('requestId'));
+    const identifier = idByKey(c) ?? uuidV7();
     await storeEvents(c, services, body, { ...OPTIONS, rules: rulesBy(identifier) });
-    const event = parseJson(body.toString('utf8')) as Sent;
+    const event = parseJson(requireUtf8(body)) as Sent;
     const { at, ...sent } = answered(event, identifier, c.get('arrivedAt'));
     return jsonAnswer(c, {
       object: 'v2.billing.meter_event',
@@ -59,19 +63,27 @@ export function meterEventRoutes(app: App, services: Services): void {
 
   app.post('/v2/billing/meter_event_stream', async (c) => {
     const body = await bodyOfEvents(c, services);
-    const key = idOf(requestHeader(c, 'idempotency-key'), c.get('requestId'));
-    const rules = { fallbackId: (index: number) => `${key}:${index}` };
+    const key = idByKey(c);
+    const rules = key === undefined ? {} : { fallbackId: (index: number) => `${key}:${index}` };
     await storeEvents(c, services, body, { ...STREAM, rules });
     return jsonAnswer(c, {});
   });
 }
 
+/** Characters of a key that are an identity as they are; of a longer one its digest decides. */
+const MAX_KEY = 200;
+
 /**
  * The identity of an event that has none: what its client repeats with the request, as it does of itself. Kept apart
- * from identifiers, and short enough for one.
+ * from identifiers, and short enough for one. undefined: the request has no key, and is one of its own. Its request id
+ * is no key: what is in front of a service may give several requests one.
  */
-function idOf(idempotencyKey: string | undefined, requestId: string): string {
-  return `stripe:${(idempotencyKey ?? requestId).slice(0, 200)}`;
+function idByKey(c: Context<AppEnv>): string | undefined {
+  const key = requestHeader(c, 'idempotency-key');
+  if (!key) return undefined;
+  if (key.length <= MAX_KEY) return `stripe:${key}`;
+  const digest = createHash('sha256').update(key).digest('hex');
+  return `stripe:${key.slice(0, MAX_KEY - digest.length)}${digest}`;
 }
 
 function rulesBy(identifier: string) {

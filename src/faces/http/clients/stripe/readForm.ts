@@ -11,12 +11,23 @@ const MAX_LEVELS = 5;
 /**
  * Reads `application/x-www-form-urlencoded` as Stripe's client writes it.
  *
- * @throws {TidemarkError} `invalid_request` where a name is no such name, or is both a value and a group.
+ * @throws {TidemarkError} `invalid_request` where a name is no such name, or is both a value and a group;
+ * `invalid_encoding` where an escape is none of UTF-8.
  */
 export function readForm(text: string): Form {
+  requireEscapes(text);
   const form = Object.create(null) as Form;
   for (const [name, value] of new URLSearchParams(text)) put(form, pathOf(name), value);
   return form;
+}
+
+/** URLSearchParams makes one character of whatever is no UTF-8, and one of two customers. */
+function requireEscapes(text: string): void {
+  try {
+    decodeURIComponent(text);
+  } catch (error) {
+    throw new TidemarkError('invalid_encoding', 'the form has escapes that are no UTF-8', { cause: error });
+  }
 }
 
 function pathOf(name: string): string[] {

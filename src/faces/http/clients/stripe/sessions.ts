@@ -1,5 +1,6 @@
 import { contextFor, requireScope } from '../../../../access/tenancy/caller.ts';
-import { createKey } from '../../../../access/tenancy/keys.ts';
+import { createKey, endOfKey } from '../../../../access/tenancy/keys.ts';
+import { TidemarkError } from '../../../../model/errors.ts';
 import { actorOf } from '../../actor.ts';
 import type { App } from '../../appEnv.ts';
 import { requestedTenant } from '../../nodeHttp.ts';
@@ -20,22 +21,27 @@ interface Session {
 }
 
 /**
- * Sessions for the stream: a key of the caller's tenant that may do nothing but send events, and ends by itself. Callers
- * that ask again soon get the same, so that keys do not pile up.
+ * Sessions for the stream: a key of the caller's tenant that may do nothing but send events, and ends by itself, not
+ * later than the caller's own: it can ask for sessions too. Callers that ask again soon get the same, so that keys do
+ * not pile up.
  */
 export function sessionRoutes(app: App, services: Services): void {
+  const { admin, tenants } = services;
   const sessions = new Map<string, Session>();
   app.post('/v2/billing/meter_event_session', async (c) => {
     const caller = c.get('caller');
     requireScope(caller, 'ingest');
-    const { tenantId } = await contextFor(caller, requestedTenant(c), services.tenants);
+    const { tenantId } = await contextFor(caller, requestedTenant(c), tenants);
     const whose = JSON.stringify([caller.keyId, tenantId]);
     const now = Date.now();
+    const ends = caller.keyId === null ? null : await endOfKey(admin, caller.keyId);
+    if (ends === undefined) throw new TidemarkError('key_revoked', 'the key has been revoked');
     let session = sessions.get(whose);
-    if (!session || session.expires - now < LEFT_MS) {
-      const expires = now + SESSION_MS;
+    const lasts = session && (session.expires - now >= LEFT_MS || session.expires === ends);
+    if (!session || !lasts || (await endOfKey(admin, session.id)) === undefined) {
+      const expires = Math.min(now + SESSION_MS, ends ?? Number.POSITIVE_INFINITY);
       const wanted = { tenantId, scopes: ['ingest' as const], expiresAt: new Date(expires) };
-      const { id, key } = await createKey(services.admin, wanted, actorOf(c, services));
+      const { id, key } = await createKey(admin, wanted, actorOf(c, services));
       session = { id, authentication_token: key, created: now, expires };
       if (sessions.size >= MOST_REMEMBERED) sessions.clear();
       sessions.set(whose, session);

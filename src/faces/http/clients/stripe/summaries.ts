@@ -2,11 +2,13 @@ import { UTC } from '../../../../ground/zones/zoneOffset.ts';
 import { TidemarkError } from '../../../../model/errors.ts';
 import { jsonNumber } from '../../../../model/json.ts';
 import { findLiveMeter, type Meter } from '../../../../sums/meters/catalog/meter.ts';
+import type { MeterQuery } from '../../../../sums/meters/reading/meterQuery.ts';
 import { queryMeter } from '../../../../sums/meters/reading/queryMeter.ts';
 import type { App } from '../../appEnv.ts';
 import { tenantOf } from '../../context.ts';
 import type { Services } from '../../services.ts';
 import { jsonAnswer } from '../answers.ts';
+import { toEvents } from '../extent.ts';
 import { requireStorable } from '../requireStorable.ts';
 import { MOST_ROWS, requireWhole } from '../wholeList.ts';
 import { requireStripeMeter } from './meters.ts';
@@ -35,18 +37,18 @@ export function summaryRoutes(app: App, services: Services): void {
     const start = momentOf('start_time', start_time, window?.seconds ?? MINUTE);
     const end = momentOf('end_time', end_time, window?.seconds ?? MINUTE);
     if (start >= end) throw new TidemarkError('range_invalid', 'start_time must be before end_time');
-    const page = await services.reads.inOneMoment(context, (db) =>
-      queryMeter(db, context, meter, {
-        fromMicros: start * 1_000_000,
-        toMicros: end * 1_000_000,
-        granularity: window?.granularity ?? null,
-        offsets: UTC,
-        groupBy: [],
-        customers: [customer],
-        filters: {},
-        limit: MOST_ROWS,
-      }),
-    );
+    const query: MeterQuery = {
+      fromMicros: start * 1_000_000,
+      toMicros: end * 1_000_000,
+      granularity: window?.granularity ?? null,
+      offsets: UTC,
+      groupBy: [],
+      customers: [customer],
+      filters: {},
+      limit: MOST_ROWS,
+    };
+    Object.assign(query, await toEvents(services, context, meter, query));
+    const page = await services.reads.inOneMoment(context, (db) => queryMeter(db, context, meter, query));
     const rows = requireWhole(page).map(({ windowStart, windowEnd, value }) =>
       summary(meter, customer, Date.parse(windowStart) / 1_000, Date.parse(windowEnd) / 1_000, value ?? '0'),
     );
