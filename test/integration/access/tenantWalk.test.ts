@@ -25,7 +25,7 @@ interface Pair {
 const HARMLESS = [
   ...['from', 'to', 'limit', 'granularity', 'timezone', 'groupBy', 'percentiles', 'format', 'state'],
   ...['type', 'closedAfter', 'onInvalid', 'prefer', 'content-encoding', 'accept'],
-  ...['windowStart', 'revision', 'timestamp'],
+  ...['windowStart', 'revision', 'timestamp', 'digest'],
   ...['meters', 'archived', 'without', 'cost', 'at', 'superseded', 'currency', 'priceVersion'],
 ];
 

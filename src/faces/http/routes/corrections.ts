@@ -23,6 +23,7 @@ import { rangeOfTenant } from '../ofTenant.ts';
 import { instantOf, momentOf, parseRange } from '../range.ts';
 import { readBody } from '../readBody.ts';
 import { eventRules } from '../receiveEvents.ts';
+import { refusal } from '../refusal.ts';
 import {
   bodyFailures,
   CorrectionNote,
@@ -68,11 +69,14 @@ const NamedEvents = z
       .min(1)
       .optional(),
   })
-  .superRefine(({ ids, events }, issues) => {
-    if ((ids === undefined) === (events === undefined)) {
-      issues.addIssue({ code: 'custom', message: 'must have either ids or events' });
-    }
-  })
+  .refine(
+    ({ ids, events }) => ids !== undefined || events !== undefined,
+    refusal('required', 'must have ids or events'),
+  )
+  .refine(
+    ({ ids, events }) => ids === undefined || events === undefined,
+    refusal('not_allowed', 'must have either ids or events, not both'),
+  )
   .openapi('NamedEvents');
 
 /** Of an amendment, whose events are checked one by one, as those that are posted. */
@@ -401,7 +405,8 @@ function microsOf(text: string, index: number): number {
   const micros = parseTimestamp(text);
   if (Number.isSafeInteger(micros)) return micros;
   const path = ['events', index, 'timestamp'];
-  throw invalidRequest([{ path, code: 'custom', message: timestampFault(text) }]);
+  const params = { code: 'timestamp_invalid' };
+  throw invalidRequest([{ path, code: 'custom', message: timestampFault(text), params }]);
 }
 
 /** @throws {TidemarkError} `invalid_json`, `invalid_request`; `invalid_events`, `tenant_mismatch` with the faults. */
