@@ -1,4 +1,4 @@
--- revision 1, d38fd2e5e943
+-- revision 2, bc8a037a4af1
 /*
  * Closes every window that ended more than 'grace' ago. The exclusive lock is granted once no batch is in its
  * transaction, so every batch that took one of these windows for open has committed; later ones see it closed.
@@ -30,7 +30,8 @@ begin
   if not pg_try_advisory_xact_lock(hashtext('tidemark.closer')) then return; end if;
 
   for batch in
-    select a.pid, a.wait_event_type = 'Client' and a.xact_start < clock_timestamp() - stalled_after as stalled
+    select a.pid, a.wait_event_type = 'Client'
+        and greatest(a.xact_start, a.state_change) < clock_timestamp() - stalled_after as stalled
     from pg_locks l join pg_stat_activity a using (pid)
     where l.locktype = 'advisory' and l.granted and l.objsubid = 1
       and (l.classid::bigint << 32 | l.objid::bigint) = hashtext('tidemark.windows')

@@ -41,3 +41,10 @@ export interface AiUsageVerdict {
 export const DEFAULT_EVENT_TYPE = 'api.request';
 /** Its value is added to the counter that is named as its customer. */
 export const COUNTER_INCREMENT = 'counter.increment';
+
+/** What an event adds to a sum of values: one of the type `negative` takes its value away. */
+export function signedValue({ eventType, value }: UsageEvent): string {
+  if (value === null) return '0';
+  if (eventType !== 'negative') return value;
+  return value.startsWith('-') ? value.slice(1) : `-${value}`;
+}

@@ -18,6 +18,18 @@ export interface EventPlan {
 
 export type Operation =
   | { do: 'post'; instance: number; tenant: number; events: EventPlan[] }
+  /** Of that many events that are settled, or void. One of a tenant in a step. */
+  | {
+      do: 'correct';
+      instance: number;
+      tenant: number;
+      kind: 'void' | 'restore' | 'amend';
+      events: number;
+      /** What amended events become. */
+      plans: EventPlan[];
+      seed: number;
+      afterMs: number;
+    }
   | { do: 'read'; instance: number; tenant: number }
   | { do: 'close'; instance: number; windows: number; afterMs: number; thenRefresh: boolean }
   | { do: 'refresh'; instance: number }
@@ -93,6 +105,18 @@ function operation(instances: number, tenants: number): fc.Arbitrary<Operation> 
       }),
     },
     { weight: 6, arbitrary: how('read', { instance, tenant }) },
+    {
+      weight: 14,
+      arbitrary: how('correct', {
+        instance,
+        tenant,
+        kind: fc.constantFrom<'void' | 'restore' | 'amend'>('void', 'void', 'restore', 'amend'),
+        events: fc.integer({ min: 1, max: 30 }),
+        plans: fc.array(eventPlan, { minLength: 1, maxLength: 10 }),
+        seed: fc.nat(),
+        afterMs,
+      }),
+    },
     {
       weight: 10,
       arbitrary: how('close', {

@@ -34,6 +34,7 @@ const CUSTOMERS = ['alice', 'Zoë', "o'neil", '客户'];
 type Window = any;
 
 let sequences = 0;
+let corrections = 0;
 
 /** Everything that a sequence may have written, in ms. @param base where windows were closed when it began. */
 function spanFrom(base: number): { from: number; to: number } {
@@ -53,11 +54,13 @@ class Tenant {
   readonly meters: TenantMeters;
   readonly costs: TenantCosts;
   /** The events of the model, as costs see them. */
-  readonly usage: BruteEvent[] = [];
+  usage: BruteEvent[] = [];
   /** Windows as they were last served while closed, by start and customer. */
   readonly closed = new Map<string, Window>();
   /** What a client that polls for closed windows has. */
   readonly polled = new Map<string, Window>();
+  /** Ids of events that the step at hand corrects: whether they count, and where, is not known before it has ended. */
+  readonly unsteady = new Set<string>();
   polledThrough: string;
 
   /** @param span where all its events are, in ms. */
@@ -75,12 +78,22 @@ class Tenant {
 
   /** These are stored. */
   add(events: ClientEvent[]): void {
-    for (const event of events) {
-      if (this.model.events.has(event.eventId)) continue;
-      this.model.add([event]);
-      this.usage.push(usageOf(event));
-    }
-    this.meters.model.add(events.map(meteredOf));
+    this.model.add(events);
+    this.countAnew();
+  }
+
+  /** This has been done. */
+  correct({ kind, ids, versions }: Correction): void {
+    if (kind === 'void') this.model.void(ids);
+    else if (kind === 'restore') this.model.restore(ids);
+    else this.model.amend(versions);
+    this.countAnew();
+  }
+
+  private countAnew(): void {
+    const counted = [...this.model.events.values()];
+    this.meters.model.replace(counted.map(meteredOf));
+    this.usage = counted.map(usageOf);
   }
 
   /** A window served as closed never differs later without a higher revision. */
@@ -120,6 +133,22 @@ function keyOf(window: Window): string {
   return `${window.windowStart} ${window.customerId}`;
 }
 
+/** What a step does to events that are settled. */
+interface Correction {
+  kind: 'void' | 'restore' | 'amend';
+  ids: string[];
+  /** Of an amendment. */
+  versions: ClientEvent[];
+  /** By which it is known. */
+  reason: string;
+}
+
+/** A correction that was not acknowledged. */
+interface UnsureCorrection {
+  tenant: Tenant;
+  correction: Correction;
+}
+
 /** A request that was not acknowledged. */
 interface Unsure {
   tenant: Tenant;
@@ -135,6 +164,9 @@ export class Sequence {
   /** The same when the step at hand began. */
   private frontier: number;
   private unsure: Unsure[] = [];
+  private unsureCorrections: UnsureCorrection[] = [];
+  /** What the step at hand corrects. */
+  private planned = new Map<Operation, Correction>();
   private random = randomFrom(1);
 
   private constructor(world: World, tenants: Tenant[], base: number) {
@@ -151,7 +183,10 @@ export class Sequence {
     for (let i = 0; i < tenants; i++) {
       const id = `sequence-${++sequences}`;
       await world.sql.query('insert into tenant (id, name) values ($1, $1)', [id]);
-      const { key } = await createKey(world.sql, { tenantId: id, scopes: ['ingest', 'read', 'admin'] });
+      const { key } = await createKey(world.sql, {
+        tenantId: id,
+        scopes: ['ingest', 'read', 'correct', 'admin'],
+      });
       if (i === 0) {
         await world.sql.query(
           `insert into subscription (tenant_id, message_types, stream) values ($1, $2, 'messages')`,
@@ -168,9 +203,11 @@ export class Sequence {
     for (const [i, step] of steps.entries()) {
       this.frontier = await this.world.closedUntil();
       this.random = randomFrom(i * 7_919 + JSON.stringify(step).length);
+      this.planCorrections(step);
       await Promise.all(step.map((operation) => this.perform(operation)));
       await this.world.settled();
       await this.settleUnsure();
+      await this.settleCorrections();
       for (const { meters, costs } of this.tenants) {
         await meters.settle(this.ask());
         await costs.settle(this.ask());
@@ -188,6 +225,8 @@ export class Sequence {
     switch (operation.do) {
       case 'post':
         return this.post(operation.instance, this.tenants[operation.tenant]!, operation.events);
+      case 'correct':
+        return this.correct(operation);
       case 'read':
         return this.read(operation.instance, this.tenants[operation.tenant]!);
       case 'close': {
@@ -223,9 +262,12 @@ export class Sequence {
         );
       case 'read meter': {
         await sleep(operation.afterMs);
-        const { meters, posted } = this.tenants[operation.tenant]!;
-        return meters.readMeanwhile(this.instance(operation.instance), operation.seed, () =>
-          posted.map(meteredOf),
+        const { meters, posted, unsteady } = this.tenants[operation.tenant]!;
+        return meters.readMeanwhile(
+          this.instance(operation.instance),
+          operation.seed,
+          () => posted.map(meteredOf),
+          unsteady,
         );
       }
       case 'put prices':
@@ -236,9 +278,13 @@ export class Sequence {
         return this.tenants[operation.tenant]!.costs.end(this.instance(operation.instance), operation.seed);
       case 'read costs': {
         await sleep(operation.afterMs);
-        const { costs, posted, usage } = this.tenants[operation.tenant]!;
-        return costs.readMeanwhile(this.instance(operation.instance), operation.seed, [...usage], () =>
-          posted.map(usageOf),
+        const { costs, model, posted, unsteady } = this.tenants[operation.tenant]!;
+        const steady = [...model.events.values()].filter(({ eventId }) => !unsteady.has(eventId));
+        return costs.readMeanwhile(
+          this.instance(operation.instance),
+          operation.seed,
+          steady.map(usageOf),
+          () => posted.map(usageOf),
         );
       }
       case 'fold':
@@ -265,7 +311,7 @@ export class Sequence {
 
   private async post(instance: number, tenant: Tenant, plans: EventPlan[]): Promise<void> {
     // An event is repeated at another time only once it is settled which of the two came first.
-    const settled = [...tenant.model.events.values()];
+    const settled = [...tenant.model.events.values(), ...tenant.model.voided.values()];
     const events = plans.map((plan) => {
       const event = this.eventOf(plan);
       const original = plan.repeats === null ? undefined : settled[plan.repeats % (settled.length || 1)];
@@ -282,6 +328,66 @@ export class Sequence {
       if (answer) expect(answer.status, JSON.stringify(answer.body)).toBe(503);
       this.unsure.push({ tenant, events });
     }
+  }
+
+  /** Which events the step corrects, one call for a tenant: they are settled, and nothing else changes them in it. */
+  private planCorrections(step: Step): void {
+    this.planned = new Map();
+    for (const tenant of this.tenants) tenant.unsteady.clear();
+    for (const operation of step) {
+      if (operation.do !== 'correct') continue;
+      const tenant = this.tenants[operation.tenant]!;
+      if (tenant.unsteady.size > 0) continue;
+      const random = randomFrom(operation.seed);
+      const from = operation.kind === 'restore' ? tenant.model.voided : tenant.model.events;
+      const ids = [...from.keys()].sort(() => random() - 0.5).slice(0, operation.events);
+      if (ids.length === 0) continue;
+      const versions =
+        operation.kind === 'amend'
+          ? ids.map((eventId, i) => ({
+              ...this.eventOf(operation.plans[i % operation.plans.length]!),
+              eventId,
+            }))
+          : [];
+      const reason = `correction ${++corrections}`;
+      this.planned.set(operation, { kind: operation.kind, ids, versions, reason });
+      for (const id of ids) tenant.unsteady.add(id);
+      tenant.posted.push(...versions);
+    }
+  }
+
+  private async correct(operation: Operation & { do: 'correct' }): Promise<void> {
+    const correction = this.planned.get(operation);
+    if (!correction) return;
+    await sleep(operation.afterMs);
+    const tenant = this.tenants[operation.tenant]!;
+    const { kind, ids, versions, reason } = correction;
+    const body = { reason, ...(kind === 'amend' ? { events: versions } : { ids }) };
+    const path = `/v1/events/${kind}`;
+    const answer = await this.instance(operation.instance).call('POST', path, tenant.key, body);
+    if (answer?.status === 200) {
+      expect([answer.body.events, answer.body.unknown]).toEqual([ids.length, []]);
+      tenant.correct(correction);
+    } else {
+      if (answer) expect(answer.status, JSON.stringify(answer.body)).toBe(503);
+      this.unsureCorrections.push({ tenant, correction });
+    }
+  }
+
+  /** What was not acknowledged is done wholly or not at all. */
+  private async settleCorrections(): Promise<void> {
+    for (const { tenant, correction } of this.unsureCorrections) {
+      const { rows } = await this.world.sql.query(
+        'select events from correction where tenant_id = $1 and reason = $2',
+        [tenant.id, correction.reason],
+      );
+      expect(rows, 'done twice').toEqual(rows.slice(0, 1));
+      if (rows[0]) {
+        expect(rows[0].events).toBe(correction.ids.length);
+        tenant.correct(correction);
+      }
+    }
+    this.unsureCorrections = [];
   }
 
   private async freeze(instance: number, ms: number): Promise<void> {
@@ -316,7 +422,8 @@ export class Sequence {
     const path = `/v1/windows?${this.range()}&limit=1000`;
     const windows = await readPages<Window>(this.instance(instance), path, tenant.key);
     if (windows === null) return;
-    const least = countsOf(acknowledged);
+    const steady = acknowledged.filter(({ eventId }) => !tenant.unsteady.has(eventId));
+    const least = countsOf(steady);
     const most = countsOf([...acknowledged, ...tenant.posted]);
     const found = new Map(windows.map((window) => [keyOf(window), window.aggregations.totalCalls]));
     for (const [key, count] of least) expect(found.get(key) ?? 0, key).toBeGreaterThanOrEqual(count);
@@ -327,7 +434,9 @@ export class Sequence {
   /** What was not acknowledged is stored wholly or not at all. */
   private async settleUnsure(): Promise<void> {
     for (const { tenant, events } of this.unsure) {
-      const fresh = events.filter((event) => !tenant.model.events.has(event.eventId));
+      const fresh = events.filter(
+        ({ eventId }) => !tenant.model.events.has(eventId) && !tenant.model.voided.has(eventId),
+      );
       const ids = [...new Set(fresh.map((event) => event.eventId))];
       const { rows } = await this.world.sql.query(
         'select event_id from event where tenant_id = $1 and event_id = any ($2::uuid[])',
@@ -438,7 +547,8 @@ export class Sequence {
   private async unfinished(until: number): Promise<boolean> {
     const rollups =
       this.world.database.engine === 'timescale'
-        ? 'refreshed_30s < closed_until or exists (select from late_window where stale)'
+        ? // Of a window that is open a correction is seen without a refresh.
+          'refreshed_30s < closed_until or exists (select from late_window where stale and bucket < closed_until)'
         : '(select folded_until from usage_fold) < closed_until';
     const { rows } = await this.world.sql.query(
       `select closed_until < $1 or announced_until < closed_until or ${rollups}

@@ -3,14 +3,12 @@ import { promisify } from 'node:util';
 import { beforeAll, expect, it, onTestFinished } from 'vitest';
 import { describeEngine } from '../support/database.ts';
 import { FakeOpenAi } from '../support/fakeOpenAi.ts';
-import { type ListeningService, startListeningService } from '../support/listening.ts';
+import { startListeningService } from '../support/listening.ts';
 import { blockNamed, ROOT, readMarkdown } from '../support/markdown.ts';
+import { answersOf, pageEnvironment } from '../support/pageCommands.ts';
 import { installedProgram } from '../support/program.ts';
 
 const run = promisify(execFile);
-
-/** Each answer in a line of its own. */
-const ONE_A_LINE = 'set -eo pipefail; curl() { command curl -sS "$@"; echo; }\n';
 
 describeEngine('the pages about AI usage and its costs', () => {
   beforeAll(() => installedProgram('curl'), 300_000);
@@ -19,20 +17,6 @@ describeEngine('the pages about AI usage and its costs', () => {
     const t = await startListeningService();
     onTestFinished(() => t.stop());
     return { t, page: await readMarkdown(path) };
-  };
-  const environment = ({ server, key }: ListeningService) => ({
-    PATH: process.env.PATH,
-    URL: server.address,
-    KEY: key,
-  });
-  /** What the commands of a block answer, but for the address and the key as they stand. */
-  const answersOf = async (t: ListeningService, block: string) => {
-    const code = block.replace(/^export URL=\S+ KEY=\S+.*$/m, '');
-    const { stdout } = await run('bash', ['-c', ONE_A_LINE + code], { env: environment(t) });
-    return stdout
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line));
   };
   const ok = { accepted: 1, duplicates: 0 };
 
@@ -59,7 +43,7 @@ describeEngine('the pages about AI usage and its costs', () => {
       ['--input-type=module', '--eval', blockNamed(page, 'call')],
       {
         cwd: ROOT, // whose openai it imports
-        env: { ...environment(t), OPENAI_BASE_URL: openAi.url, OPENAI_API_KEY: 'none' },
+        env: { ...pageEnvironment(t), OPENAI_BASE_URL: openAi.url, OPENAI_API_KEY: 'none' },
       },
     );
     expect(stdout).toBe('{ accepted: 1, duplicates: 0 }\n');

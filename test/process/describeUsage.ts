@@ -70,7 +70,7 @@ export function describeUsage(runCommand: RunCommand): void {
         [['export', 'usage', ...RANGE, '--timezone', 'CET'], /--timezone: CET is not a time zone/],
         [['keys'], /^Usage: tidemark keys/],
         [['keys', 'create', '--scopes', 'read'], /say whose key/],
-        [['keys', 'create', '--tenant', 'big'], /--scopes: some of ingest, read, admin/],
+        [['keys', 'create', '--tenant', 'big'], /--scopes: some of ingest, read, correct, admin/],
         [['keys', 'create', '--tenant', 'big', '--scopes', 'write'], /--scopes: some of/],
         [['keys', 'create', '--tenant', 'big', '--platform', '--scopes', 'read'], /cannot be used with/],
         [

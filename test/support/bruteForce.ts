@@ -3,11 +3,48 @@ import { type ClientEvent, tokensOf } from './traffic.ts';
 /** The summaries of a tenant as they must be, summed event by event from what was acknowledged. */
 export class BruteForce {
   readonly events = new Map<string, ClientEvent>();
+  /** Those that are void, as they were. A retry of one is a duplicate. */
+  readonly voided = new Map<string, ClientEvent>();
+  /** Starts (ms) and customers of the windows that corrections have changed: they are there without events, too. */
+  private readonly corrected = new Map<string, { start: number; customerId: string }>();
 
   add(events: ClientEvent[]): void {
     for (const event of events) {
-      if (!this.events.has(event.eventId)) this.events.set(event.eventId, event);
+      if (!this.events.has(event.eventId) && !this.voided.has(event.eventId)) {
+        this.events.set(event.eventId, event);
+      }
     }
+  }
+
+  /** These count no more. */
+  void(ids: readonly string[]): void {
+    for (const id of ids) this.move(id, this.events, this.voided);
+  }
+
+  /** These count again. */
+  restore(ids: readonly string[]): void {
+    for (const id of ids) this.move(id, this.voided, this.events);
+  }
+
+  /** These count in the place of those with their ids. */
+  amend(versions: readonly ClientEvent[]): void {
+    for (const version of versions) {
+      this.touch(this.events.get(version.eventId)!);
+      this.events.set(version.eventId, version);
+      this.touch(version);
+    }
+  }
+
+  private move(id: string, from: Map<string, ClientEvent>, to: Map<string, ClientEvent>): void {
+    const event = from.get(id)!;
+    from.delete(id);
+    to.set(id, event);
+    this.touch(event);
+  }
+
+  private touch(event: ClientEvent): void {
+    const window = { start: floor(event, 30_000), customerId: event.customerId };
+    this.corrected.set(JSON.stringify(window), window);
   }
 
   private between(from: number, to: number, customerId?: string): ClientEvent[] {
@@ -20,14 +57,23 @@ export class BruteForce {
   /** As GET /v1/windows, without state and revision, in its order. */
   windows(tenantId: string, from: number, to: number, customerId?: string) {
     const groups = groupBy(this.between(from, to, customerId), (e) => [floor(e, 30_000), e.customerId]);
-    return [...groups.values()]
-      .map((events) => {
-        const start = floor(events[0]!, 30_000);
+    const windows = [...groups.values()].map((events) => ({
+      start: floor(events[0]!, 30_000),
+      customerId: events[0]!.customerId,
+      events,
+    }));
+    for (const { start, customerId: whose } of this.corrected.values()) {
+      const isAsked = start >= from && start < to && (customerId === undefined || whose === customerId);
+      const isThere = windows.some((window) => window.start === start && window.customerId === whose);
+      if (isAsked && !isThere) windows.push({ start, customerId: whose, events: [] });
+    }
+    return windows
+      .map(({ start, customerId: whose, events }) => {
         return {
           windowStart: new Date(start).toISOString(),
           windowEnd: new Date(start + 30_000).toISOString(),
           tenantId,
-          customerId: events[0]!.customerId,
+          customerId: whose,
           aggregations: {
             totalCalls: events.length,
             totalTokens: sum(events.map(tokensOf)),

@@ -70,6 +70,35 @@ where tenant_id = 'tenant-1' and reference = 'order-7' and ts >= ':day' and ts <
     as: 'read',
     sql: `select key, value from tenant_data.idempotent_increment where tenant_id = 'tenant-1' and event_id = ':uuid'`,
   },
+  {
+    index: 'correction_pkey',
+    serves: 'what a correction was: of the events and revisions that name it',
+  },
+  {
+    index: 'uncounted_event_pkey',
+    serves:
+      'corrections, `GET /v1/events/{eventId}`, and duplicates: whether an id is void, and its versions',
+  },
+  {
+    index: 'uncounted_event_ts',
+    serves: '`GET /v1/events`: those that are void; removing them',
+  },
+  {
+    index: 'correction_event_pkey',
+    serves: 'the events of a correction, once each',
+  },
+  {
+    index: 'correction_event_of',
+    serves: '`GET /v1/events/{eventId}`: what was done to it',
+  },
+  {
+    index: 'correction_event_window',
+    serves: 'the events of a revision that a correction made',
+  },
+  {
+    index: 'window_revision_pkey',
+    serves: '`GET /v1/windows/history`',
+  },
 
   // Rollups
   ...['30s', '1h', '1d'].flatMap((level): IndexQuery[] => [

@@ -58,6 +58,12 @@ export class MeterModel {
     for (const event of events) if (!this.events.has(event.eventId)) this.events.set(event.eventId, event);
   }
 
+  /** Has just these count. */
+  replace(events: Iterable<MeterEvent>): void {
+    this.events.clear();
+    for (const event of events) this.events.set(event.eventId, event);
+  }
+
   query(meter: ModelMeter, query: ModelQuery): ModelPoint[] {
     const groups = new Map<string, { at: number; group: string[]; events: MeterEvent[] }>();
     for (const event of this.events.values()) {
@@ -355,7 +361,7 @@ export function modelMeters(eventFromMicros: number): ModelMeter[] {
       value: ({ latencyMs }) => latencyMs,
       dimensions: {},
       holds: ({ latencyMs, reference }) =>
-        typeof latencyMs === 'number' && latencyMs > 15 && reference !== undefined,
+        typeof latencyMs === 'number' && latencyMs > 15 && (reference === 'r-1' || reference === 'r-2'),
     },
   ];
 }

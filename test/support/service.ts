@@ -114,7 +114,7 @@ export async function startServiceOn(
     async tenant() {
       const id = `tenant-${process.pid}-${++tenants}`;
       await call('POST', '/v1/tenants', { body: { id, name: id } });
-      const { key } = await createKey(sql, { tenantId: id, scopes: ['ingest', 'read', 'admin'] });
+      const { key } = await createKey(sql, { tenantId: id, scopes: ['ingest', 'read', 'correct', 'admin'] });
       return { id, key };
     },
     async stop() {

@@ -1,8 +1,10 @@
--- revision 2, 9e85ffeca753
+-- revision 3, b20970b3b450
 /*
  * After the rows of a batch: keeps the rollups, whoever inserted them. Windows, and the days of references, at once; hours and
  * days (usage_1h_folded, usage_1d_folded) only where fold_windows has passed, which else brings them up later
  * (docs/adr/0038). Every upsert runs in key order, so that two batches cannot wait for each other in a circle.
+ *
+ * Not of a correction, which counts all that it changes anew (recount_usage).
  *
  * Whether fold_windows has passed is sure for windows that are open: it folds what is closed, and closing waits for this
  * transaction, which has the batches' lock by now, too, where it is not one of the writer's. For others it is asked while
@@ -16,6 +18,7 @@ declare
   fold usage_fold;
   folded usage_30s[];
 begin
+  if current_setting('tidemark.correcting', true) = 'on' then return null; end if;
   perform pg_advisory_xact_lock_shared(hashtext('tidemark.windows'));
   if current_setting('transaction_isolation') <> 'read committed' then perform from usage_fold for share; end if;
   select coalesce(bool_or(ts < (select greatest(s.closed_until, f.folded_until) from window_state s, usage_fold f)), false),

@@ -1,4 +1,4 @@
--- revision 4, 0a1d5ae09441
+-- revision 5, 8f9e7d07c07e
 /*
  * Brings closed windows into the activity tables: those since covered_until, over at most 'step', and at most
  * 'most' of those that late events have changed, fewer where they have more than ten customers each. One instance at a
@@ -7,7 +7,7 @@
  * In one snapshot, which is older than the lock: what another instance has done since then fails it with 40001,
  * at the latest where it says that it has done something. (1) Alone. (2) What to do, over a week at most, since
  * bounds that are null exclude no chunk: what has changed long ago, and what has just closed, are for two rounds.
- * (3) One statement reads these windows and adds to the tables by how much they have grown. A batch that it does not
+ * (3) One statement reads these windows and adds to the tables by how much they have changed. A batch that it does not
  * see found its window closed, and raises a revision above the one seen here. (4) Just the changes that (3) saw are
  * noted as brought in, and added to the sums of revisions; of rows that a batch holds or has changed just now, nothing
  * is said until the next time. (5) TM006 where chunks moved.
@@ -160,6 +160,16 @@ begin
           where a.level = '30s' and (a.tenant_id, a.bucket, a.event_type) = (u.tenant_id, u.bucket, u.event_type)
           offset 0
         ) as a on true
+      union all
+      -- Types of which a changed window has nothing left, since all of it is void.
+      select c.tenant_id, c.bucket, a.event_type, -a.calls
+      from changed c cross join lateral (
+        select a.event_type, a.calls from activity_calls a
+        where a.level = '30s' and a.tenant_id = c.tenant_id and a.bucket = c.bucket and a.calls <> 0
+        offset 0
+      ) as a
+      where c.bucket >= $3 and not exists (
+        select from usage u where u.tenant_id = c.tenant_id and u.bucket = c.bucket and u.event_type = a.event_type)
     ), calls as (
       insert into activity_calls as a (tenant_id, level, bucket, event_type, calls)
       select tenant_id, '30s', bucket, event_type, calls from grown
@@ -179,7 +189,7 @@ begin
     case when to_at = from_at then coalesce(last_at, to_at) else greatest(to_at, last_at) end,
     case when by_rollup then from_at else coalesce(first_at, from_at) end,
     case when by_rollup then from_at else coalesce(last_at, from_at) end)
-  into seen using coalesce(tenants, '{}'), coalesce(buckets, '{}');
+  into seen using coalesce(tenants, '{}'), coalesce(buckets, '{}'), oldest;
 
   with free as materialized (
     select l.ctid as place, l.tenant_id, l.customer_id, l.bucket, l.revision - l.activity_revision as lacking

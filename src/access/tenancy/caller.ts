@@ -3,7 +3,7 @@ import type { TenantLimits } from '../limits/rateLimiter.ts';
 import { type TenantContext, tenantContext } from './tenantContext.ts';
 import type { TenantDirectory } from './tenantDirectory.ts';
 
-export const SCOPES = ['ingest', 'read', 'admin'] as const;
+export const SCOPES = ['ingest', 'read', 'correct', 'admin'] as const;
 export type Scope = (typeof SCOPES)[number];
 
 /** Who is calling: a key of one tenant, or a platform key (tenantId null). */

@@ -19,6 +19,7 @@ import { contentEncoding } from './readBody.ts';
 import { requestFacts } from './requestFacts.ts';
 import { alertRuleRoutes } from './routes/alertRules.ts';
 import { auditLogRoutes } from './routes/auditLog.ts';
+import { correctionRoutes } from './routes/corrections.ts';
 import { costRoutes } from './routes/costs.ts';
 import { counterRoutes } from './routes/counters.ts';
 import { customerRoutes } from './routes/customers.ts';
@@ -90,6 +91,7 @@ export function createApp(services: Services): App {
   });
 
   eventRoutes(app, services);
+  correctionRoutes(app, services);
   recordRoutes(app, services);
   counterRoutes(app, services);
   windowRoutes(app, services);

@@ -8,6 +8,9 @@ const unrecognisedUsage = z.int().optional().openapi({
 const result = {
   accepted: z.int().openapi({ description: 'Events stored by this request: durable, and in every summary.' }),
   duplicates: z.int().openapi({ description: 'Events that had been stored before; counted once.' }),
+  voided: z.int().optional().openapi({
+    description: 'Of the duplicates those of events that are void: they are not counted. Left out: none.',
+  }),
   rejected: z.int().optional().openapi({ description: 'With onInvalid=skip: invalid events, not stored.' }),
   results: z
     .array(
@@ -15,6 +18,7 @@ const result = {
         index: z.int(),
         status: z.enum(['accepted', 'duplicate', 'invalid']),
         errors: z.array(Fault).optional(),
+        voided: z.boolean().optional().openapi({ description: 'Of a duplicate: the event is void.' }),
         usageStatus: z
           .enum(['unknown', 'unrecognised'])
           .optional()

@@ -15,6 +15,7 @@ import {
   type ReadOptions,
   readOwnEvents,
   unrecognisedUsageIn,
+  voidedOf,
 } from './receiveEvents.ts';
 import type { RequestFacts } from './requestFacts.ts';
 import type { Services } from './services.ts';
@@ -154,10 +155,25 @@ class PlainPost implements ReadOptions {
     }
   }
 
-  private answerStored({ accepted, duplicates }: WriteResult, parsed: ParsedEvents): void {
+  private answerStored(result: WriteResult, parsed: ParsedEvents): void {
+    if (result.duplicateFlags === null) {
+      this.answerCounts(result, parsed, 0);
+      return;
+    }
+    voidedOf(this.lane.services, parsed, result).then(
+      (voided) => this.answerCounts(result, parsed, voided.size),
+      (error: unknown) => this.refuse(error),
+    );
+  }
+
+  private answerCounts({ accepted, duplicates }: WriteResult, parsed: ParsedEvents, voided: number): void {
     const unrecognised = unrecognisedUsageIn(parsed);
     const usage = unrecognised === 0 ? '' : `,"unrecognisedUsage":${unrecognised}`;
-    this.answer(200, STORED, `{"accepted":${accepted},"duplicates":${duplicates}${usage}}`);
+    this.answer(
+      200,
+      STORED,
+      `{"accepted":${accepted},"duplicates":${duplicates}${voided === 0 ? '' : `,"voided":${voided}`}${usage}}`,
+    );
   }
 
   private refuseStored(error: unknown, parsed: ParsedEvents): void {

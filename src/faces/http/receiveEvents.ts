@@ -1,5 +1,6 @@
 import type { Claim, TenantLimits } from '../../access/limits/rateLimiter.ts';
 import { type Caller, contextFor } from '../../access/tenancy/caller.ts';
+import { voidedAmong } from '../../intake/corrections/voidedAmong.ts';
 import type { EventRules } from '../../intake/events/finishEvent.ts';
 import { type EventFormat, type ParsedEvents, parseEvents } from '../../intake/events/parseEvents.ts';
 import type { WriteResult } from '../../intake/ingest/ingest.ts';
@@ -38,6 +39,8 @@ export interface IngestAnswer {
   duplicates: number;
   rejected?: number;
   results?: EventVerdict[];
+  /** Duplicates of events that are void, which are not counted either. Left out: none. */
+  voided?: number;
   /** Left out: none. */
   unrecognisedUsage?: number;
 }
@@ -46,6 +49,8 @@ interface EventVerdict {
   index: number;
   status: 'accepted' | 'duplicate' | 'invalid';
   errors?: EventFault[];
+  /** Of a duplicate: the event is void. */
+  voided?: true;
   /** Of its usage object, where it does not count all it should: what is known of it is stored. */
   usageStatus?: 'unknown' | 'unrecognised';
 }
@@ -94,12 +99,33 @@ export async function receiveEvents(
       throw inRequest(error, parsed);
     });
   const { duplicateFlags } = result;
+  const voided = await voidedOf(services, parsed, result);
   if (duplicateFlags) {
     const isDuplicate = (_: unknown, i: number) => duplicateFlags[i]!;
     await options.onDuplicates?.(parsed.events.filter(isDuplicate), parsed.indexes.filter(isDuplicate));
   }
-  if (options.onInvalid === 'skip') return skipped(parsed, result, options);
-  return withUsage({ accepted: result.accepted, duplicates: result.duplicates }, parsed);
+  if (options.onInvalid === 'skip') return skipped(parsed, result, voided, options);
+  const { accepted, duplicates } = result;
+  return withUsage(withVoided({ accepted, duplicates }, voided), parsed);
+}
+
+/** The events of a request that were stored before, and are void. Asked where there are duplicates. */
+export async function voidedOf(
+  { reads }: Pick<Services, 'reads'>,
+  { events }: ParsedEvents,
+  { duplicateFlags }: WriteResult,
+): Promise<ReadonlySet<UsageEvent>> {
+  if (!duplicateFlags) return NONE_VOIDED;
+  return voidedAmong(
+    reads,
+    events.filter((_, i) => duplicateFlags[i]),
+  );
+}
+
+const NONE_VOIDED: ReadonlySet<UsageEvent> = new Set();
+
+function withVoided(answer: IngestAnswer, voided: ReadonlySet<UsageEvent>): IngestAnswer {
+  return voided.size === 0 ? answer : { ...answer, voided: voided.size };
 }
 
 /** The answer, which tells of usage objects that nobody can read where there are any. */
@@ -304,11 +330,16 @@ export function inRequest(error: unknown, { indexes }: ParsedEvents): unknown {
 const NOTHING: WriteResult = { accepted: 0, duplicates: 0, duplicateFlags: null };
 
 /** The verdicts, once it is known what the database refuses. */
-function skipped(parsed: ParsedEvents, result: WriteResult, { onFaults }: ReceiveOptions): IngestAnswer {
+function skipped(
+  parsed: ParsedEvents,
+  result: WriteResult,
+  voided: ReadonlySet<UsageEvent>,
+  { onFaults }: ReceiveOptions,
+): IngestAnswer {
   const refused = refusedFaults(parsed, result);
   if (refused.length > 0) onFaults(refused, null);
   if (refused.length === parsed.events.length) throw nothingValid(parsed, result);
-  return verdicts(parsed, result);
+  return verdicts(parsed, result, voided);
 }
 
 /** With the verdicts on the events: a client that looks at the status alone must not take it for success. */
@@ -317,7 +348,7 @@ function nothingValid(parsed: ParsedEvents, result: WriteResult): TidemarkError 
   return new TidemarkError(
     'invalid_events',
     `none of the ${parsed.total} events can be accepted; nothing was stored`,
-    { errors, members: verdicts(parsed, result) },
+    { errors, members: verdicts(parsed, result, NONE_VOIDED) },
   );
 }
 
@@ -326,12 +357,14 @@ function refusedFaults(parsed: ParsedEvents, { refused = [] }: WriteResult): Eve
   return refused.map((refusal) => ({ ...refusalFault(refusal), index: parsed.indexes[refusal.index]! }));
 }
 
-function verdicts(parsed: ParsedEvents, result: WriteResult): IngestAnswer {
+function verdicts(parsed: ParsedEvents, result: WriteResult, voided: ReadonlySet<UsageEvent>): IngestAnswer {
   const results: NonNullable<IngestAnswer['results']> = new Array(parsed.total);
   for (const [i, index] of parsed.indexes.entries()) {
     const status = result.duplicateFlags?.[i] ? 'duplicate' : 'accepted';
-    const usageStatus = parsed.events[i]!.aiUsage?.status ?? 'counted';
-    results[index] = usageStatus === 'counted' ? { index, status } : { index, status, usageStatus };
+    const event = parsed.events[i]!;
+    const usageStatus = event.aiUsage?.status ?? 'counted';
+    const verdict: EventVerdict = voided.has(event) ? { index, status, voided: true } : { index, status };
+    results[index] = usageStatus === 'counted' ? verdict : { ...verdict, usageStatus };
   }
   const refused = result.refused ?? [];
   for (const { index } of refused) delete results[parsed.indexes[index]!];
@@ -341,5 +374,5 @@ function verdicts(parsed: ParsedEvents, result: WriteResult): IngestAnswer {
   }
   const rejected = parsed.total - parsed.events.length + refused.length;
   const { accepted, duplicates } = result;
-  return withUsage({ accepted, duplicates, rejected, results }, parsed);
+  return withUsage(withVoided({ accepted, duplicates, rejected, results }, voided), parsed);
 }

@@ -152,6 +152,18 @@ export const jsonBody = <Schema extends z.ZodType>(schema: Schema) => ({
 export const jsonPage = <Item extends z.ZodType>(item: Item, name: string, description: string) =>
   json(pageSchema(item, name), description);
 
+/** Who has corrected something, and why. */
+export const CorrectionNote = z
+  .object({
+    id: z.uuid(),
+    reason: z.string(),
+    actor: z.object({
+      kind: z.string(),
+      keyId: z.string().nullable().openapi({ description: 'null: ADMIN_KEY.' }),
+    }),
+  })
+  .openapi('CorrectionNote');
+
 const CallsAndTokens = z.object({ calls: z.int(), tokens: z.int() });
 
 /** Fields of a window's sums, closed or live. */

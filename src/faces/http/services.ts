@@ -9,6 +9,7 @@ import type { Queryable } from '../../ground/db/queryable.ts';
 import type { TenantReads } from '../../ground/db/tenantReads.ts';
 import type { Logger } from '../../ground/telemetry/logger.ts';
 import type { Zones } from '../../ground/zones/zones.ts';
+import type { Corrections } from '../../intake/corrections/corrections.ts';
 import type { Ingest } from '../../intake/ingest/ingest.ts';
 import type { RejectedEvents } from '../../intake/ingest/rejectedEvents.ts';
 import type { Delivery } from '../../outbound/delivery/delivery.ts';
@@ -28,6 +29,8 @@ export interface Services {
   /** The service's own tables. */
   admin: Queryable;
   ingest: Ingest;
+  /** Has events count no more, or otherwise. */
+  corrections: Pick<Corrections, 'correct' | 'find'>;
   /** Asked before somebody subscribes. */
   endpointCheck: EndpointCheck;
   /** Sends at once. */

@@ -45,7 +45,11 @@ async function fault(folder: string): Promise<string> {
 
 test('what comes with the program is of one piece', async () => {
   const { firstStart, traffic, profile } = await readSeeds();
-  expect(firstStart).toMatchObject({ id: 'demo', name: 'Demo', keyScopes: ['ingest', 'read', 'admin'] });
+  expect(firstStart).toMatchObject({
+    id: 'demo',
+    name: 'Demo',
+    keyScopes: ['ingest', 'read', 'correct', 'admin'],
+  });
   expect(firstStart.customers.map(({ id }) => id)).toContain('acme'); // whom README's examples are about
   expect(firstStart.alertRules.length).toBeGreaterThan(0);
   expect(traffic.map(({ id }) => id)).toEqual(['northwind', 'globex', 'initech', 'hooli', 'umbrella']);

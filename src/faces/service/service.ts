@@ -74,6 +74,7 @@ export async function createService(
     ...ground,
     ...access,
     ...{ live: sums.live, delivery, ingest, rejectedEvents: intake.rejectedEvents, httpMetrics },
+    corrections: intake.corrections,
     priceBooks: sums.priceBooks,
     otlpMetrics: new OtlpMetrics(registry),
     endpointCheck: own.endpointCheck ?? ((endpoint) => delivery.checkEndpoint(endpoint)),

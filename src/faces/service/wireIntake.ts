@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '../../ground/db/connections.ts';
+import { Corrections } from '../../intake/corrections/corrections.ts';
 import { Ingest } from '../../intake/ingest/ingest.ts';
 import { RejectedEvents } from '../../intake/ingest/rejectedEvents.ts';
 import { createSources } from '../../intake/sources/createSources.ts';
@@ -14,6 +15,7 @@ const SOURCES_STOP_MS = 2_000;
 /** The way of events to the database, from requests and from queues. */
 export interface Intake {
   ingest: Ingest;
+  corrections: Corrections;
   rejectedEvents: RejectedEvents;
   /** Begins to read queues. */
   start(): void;
@@ -24,7 +26,7 @@ export interface Intake {
 }
 
 export function wireIntake(ground: Ground, access: Access, sums: Sums, outbound: Outbound): Intake {
-  const { config, log, registry, breaker, reads, settings } = ground;
+  const { config, log, registry, breaker, reads, settings, engine, admin } = ground;
   const ingest = new Ingest({
     config: config.ingest,
     connect: () => connect(settings('ingest'), log),
@@ -37,6 +39,16 @@ export function wireIntake(ground: Ground, access: Access, sums: Sums, outbound:
     onMessages: () => outbound.delivery.wake(),
   });
   const rejectedEvents = new RejectedEvents(registry, log);
+  const corrections = new Corrections({
+    engine,
+    connect: () => connect(settings('corrections'), log),
+    admin,
+    reads,
+    live: sums.live,
+    registry,
+    log,
+    onMessages: () => outbound.delivery.wake(),
+  });
   const { tenants } = access;
   const sources = createSources({ config, ingest, tenants, reads, registry, rejectedEvents, log });
   const stopReading = async () => {
@@ -44,6 +56,7 @@ export function wireIntake(ground: Ground, access: Access, sums: Sums, outbound:
   };
   return {
     ingest,
+    corrections,
     rejectedEvents,
     start() {
       for (const source of sources) source.start();

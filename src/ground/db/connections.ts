@@ -43,6 +43,7 @@ const PLANNING = `
 
 export type DatabaseUse =
   | 'ingest'
+  | 'corrections'
   | 'read'
   | 'admin'
   | 'closer'

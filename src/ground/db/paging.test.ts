@@ -6,6 +6,7 @@ import { decodeCursor, encodeCursor, type List, type PartKind, pageOf } from './
 const PART: Record<PartKind, fc.Arbitrary<string | number>> = {
   text: fc.string({ unit: 'binary' }).filter((text) => !text.includes('\0')),
   uuid: fc.uuid(),
+  count: fc.nat(),
   ms: fc.integer({ min: -62_135_596_800_000, max: 253_402_300_799_999 }),
   micros: fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }),
 };

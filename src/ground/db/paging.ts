@@ -3,8 +3,8 @@ import { TidemarkError } from '../../model/errors.ts';
 /** Where a page ended: the sort key of its last row. */
 export type Position = readonly (string | number)[];
 
-/** What a part of a sort key may be: a text, a UUID, or a moment in ms or µs since the epoch. */
-export type PartKind = 'text' | 'uuid' | 'ms' | 'micros';
+/** What a part of a sort key may be: a text, a UUID, a count, or a moment in ms or µs since the epoch. */
+export type PartKind = 'text' | 'uuid' | 'count' | 'ms' | 'micros';
 
 /** What a cursor belongs to: it is refused by every other list, and by the same one in another order. */
 export interface List {
@@ -21,6 +21,7 @@ const LATEST_MS = 253_402_300_799_999;
 const IS_KIND: Record<PartKind, (part: unknown) => boolean> = {
   text: (part) => typeof part === 'string' && !part.includes('\0') && part.isWellFormed(),
   uuid: (part) => typeof part === 'string' && UUID.test(part),
+  count: (part) => Number.isInteger(part) && (part as number) >= 0 && (part as number) < 2 ** 31,
   ms: (part) => isMoment(part, 1),
   micros: (part) => isMoment(part, 1_000),
 };

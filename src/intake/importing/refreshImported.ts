@@ -54,9 +54,11 @@ async function isStale(
 ): Promise<boolean> {
   const { rows } = await db.query<{ stale: boolean }>(
     // By three indexes of what lacks something: hardly a window does in the end.
-    `select exists (select from late_window where stale and tenant_id = $1 and bucket between first and $3)
+    `select exists (select from late_window where stale and tenant_id = $1 and bucket between first and $3
+                      and bucket < s.closed_until)
          or exists (select from late_window
-                    where activity_revision < revision and tenant_id = $1 and bucket between first and $3)
+                    where activity_revision < revision and tenant_id = $1 and bucket between first and $3
+                      and bucket < s.closed_until)
          or exists (select from late_window
                     where stale_references and tenant_id = $1 and bucket between first and $3
                       and bucket < s.refreshing_1d) as stale

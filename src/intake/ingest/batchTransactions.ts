@@ -376,8 +376,10 @@ export class BatchTransactions {
 }
 
 /** As arrays: history has a window for nearly every row, of which JSON would be most of what is sent. */
-function reviseWindows({ tenants, customers, numbers, withReferences }: LateWindows): string {
-  return `select revise_windows(${textArray(tenants)}, ${textArray(customers)}, '{${numbers}}', '{${withReferences}}')`;
+function reviseWindows(late: LateWindows): string {
+  const { numbers, withReferences, events, tokens, inputTokens, outputTokens, values } = late;
+  const plain = [numbers, withReferences, events, tokens, inputTokens, outputTokens, values];
+  return `select revise_windows(${textArray(late.tenants)}, ${textArray(late.customers)}, ${plain.map((list) => `'{${list}}'`)})`;
 }
 
 /** JSON as an SQL literal. JSON text has no NUL. */

@@ -1,5 +1,5 @@
 import { addDecimals } from '../../model/decimal.ts';
-import { COUNTER_INCREMENT, type UsageEvent } from '../../model/usageEvent.ts';
+import { COUNTER_INCREMENT, signedValue, type UsageEvent } from '../../model/usageEvent.ts';
 import { WINDOW_MICROS } from '../../model/window.ts';
 import type { CustomerRegistry } from './customerRegistry.ts';
 
@@ -11,6 +11,13 @@ export interface LateWindows {
   numbers: number[];
   /** Whether events with references are among those that come to it. */
   withReferences: boolean[];
+  /** How many come to it, and what they add to its sums. */
+  events: number[];
+  tokens: number[];
+  inputTokens: number[];
+  outputTokens: number[];
+  /** Decimals. Of events of type `negative` less than nothing. */
+  values: string[];
 }
 
 /** A customer without a row yet, as `register_customers` takes it. */
@@ -99,22 +106,41 @@ class LateWindowList implements LateWindows {
   readonly customers: string[] = [];
   readonly numbers: number[] = [];
   readonly withReferences: boolean[] = [];
+  readonly events: number[] = [];
+  readonly tokens: number[] = [];
+  readonly inputTokens: number[] = [];
+  readonly outputTokens: number[] = [];
+  readonly values: string[] = [];
   /** Of tenant, customer and number. */
   private readonly places = new Map<string, Map<string, Map<number, number>>>();
 
-  add({ tenantId, customerId, tsMicros, reference }: UsageEvent): void {
-    const number = Math.floor(tsMicros / WINDOW_MICROS);
-    const places = mapAt(mapAt(this.places, tenantId), customerId);
+  add(row: UsageEvent): void {
+    const number = Math.floor(row.tsMicros / WINDOW_MICROS);
+    const places = mapAt(mapAt(this.places, row.tenantId), row.customerId);
     const place = places.get(number);
-    if (place !== undefined) {
-      this.withReferences[place] ||= reference !== null;
+    if (place === undefined) {
+      places.set(number, this.numbers.length);
+      this.begin(row, number);
       return;
     }
-    places.set(number, this.numbers.length);
-    this.tenants.push(tenantId);
-    this.customers.push(customerId);
+    this.withReferences[place] ||= row.reference !== null;
+    this.events[place]!++;
+    this.tokens[place]! += row.tokens ?? 0;
+    this.inputTokens[place]! += row.inputTokens ?? 0;
+    this.outputTokens[place]! += row.outputTokens ?? 0;
+    if (row.value !== null) this.values[place] = addDecimals(this.values[place]!, signedValue(row));
+  }
+
+  private begin(row: UsageEvent, number: number): void {
+    this.tenants.push(row.tenantId);
+    this.customers.push(row.customerId);
     this.numbers.push(number);
-    this.withReferences.push(reference !== null);
+    this.withReferences.push(row.reference !== null);
+    this.events.push(1);
+    this.tokens.push(row.tokens ?? 0);
+    this.inputTokens.push(row.inputTokens ?? 0);
+    this.outputTokens.push(row.outputTokens ?? 0);
+    this.values.push(signedValue(row));
   }
 }
 

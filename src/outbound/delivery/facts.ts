@@ -1,7 +1,7 @@
 import { INTEREST_UNKNOWN } from '../../ground/db/sqlstate.ts';
 import { parseDecimal } from '../../model/decimal.ts';
 import { formatTimestamp } from '../../model/timestamp.ts';
-import type { UsageEvent } from '../../model/usageEvent.ts';
+import { signedValue, type UsageEvent } from '../../model/usageEvent.ts';
 import { rateEvent } from '../../sums/costs/rating/rateEvent.ts';
 import { amountOf, priceUnits } from '../../sums/costs/rating/unitPrices.ts';
 import type { EventRule, TenantInterest, UnknownRule, UsageRule } from './interest.ts';
@@ -25,7 +25,7 @@ interface RecordFact {
   body: object;
 }
 
-interface UsageFact {
+export interface UsageFact {
   n: number;
   rule: string;
   customer: string;
@@ -231,13 +231,6 @@ function measuredOf({ measured }: UsageRule, row: UsageEvent): string | null {
       return measured.aggregation === 'count' ? '1' : outcome.value;
     }
   }
-}
-
-/** What an event adds to a sum of values: one of the type `negative` takes its value away. */
-function signedValue({ eventType, value }: UsageEvent): string {
-  if (value === null) return '0';
-  if (eventType !== 'negative') return value;
-  return value.startsWith('-') ? value.slice(1) : `-${value}`;
 }
 
 const LENGTH_MS = { hour: 3_600_000, day: 86_400_000 };

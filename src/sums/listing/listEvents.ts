@@ -23,9 +23,13 @@ export interface EventQuery {
   /** When it was received: [receivedFrom, receivedTo) in ms since the epoch. */
   receivedFrom?: number | undefined;
   receivedTo?: number | undefined;
+  /** Which, besides those that count: those that are void, or both. Left out: just those that count. */
+  state?: EventState | undefined;
   cursor?: string | undefined;
   limit: number;
 }
+
+export type EventState = 'counted' | 'voided' | 'all';
 
 /** An event as it was posted, with what the service added. */
 export interface StoredEvent {
@@ -42,6 +46,18 @@ export interface StoredEvent {
   value?: string;
   /** Numbers that no double holds are JsonNumbers: `stringifyJson` writes them. */
   metadata: Record<string, unknown>;
+  /** Since when it is void, and counts nowhere. Left out: it counts. */
+  voidedAt?: string;
+  /** What made it so. */
+  correction?: CorrectionNote;
+}
+
+/** Who has corrected something, and why. */
+export interface CorrectionNote {
+  id: string;
+  reason: string;
+  /** Of a key its id; null: ADMIN_KEY. */
+  actor: { kind: string; keyId: string | null };
 }
 
 /** An event as it is read: bigint and numeric as text. */
@@ -65,6 +81,35 @@ export interface EventRow {
   /** JSON text of an object: as jsonb the driver would make doubles of its numbers. */
   metadata: string | null;
 }
+
+/** The same, and what made it void. */
+export interface ListedRow extends EventRow {
+  correction_id: string | null;
+  corrected_micros: string | null;
+  reason: string | null;
+  actor_kind: string | null;
+  actor_key_id: string | null;
+}
+
+const COUNTED = {
+  columns: `null::uuid as correction_id, null::bigint as corrected_micros, null::text as reason, null::text as actor_kind,
+       null::uuid as actor_key_id`,
+  from: 'tenant_data.event',
+};
+/** Events that are void, by the version that was. */
+const VOIDED = {
+  columns:
+    'correction_id, (extract(epoch from at) * 1000000)::bigint as corrected_micros, reason, actor_kind, actor_key_id',
+  from: `(select u.*, c.at, c.reason, c.actor_kind, c.actor_key_id
+          from tenant_data.uncounted_event u join tenant_data.correction c on c.id = u.correction_id
+          where u.state = 'voided') as voided`,
+};
+
+/** What makes an `EventRow` of a row of events. */
+export const EVENT_ROW = `(extract(epoch from ts) * 1000000)::bigint as ts_micros,
+       (extract(epoch from received_at) * 1000000)::bigint as received_micros,
+       event_id, external_id, customer_id, event_type, endpoint, model, source_id, reference, unit, value,
+       tokens, input_tokens, output_tokens, latency_ms, metadata::text as metadata`;
 
 /** The id of an event as its client has it: what is kept of a CloudEvent's has its source before it. */
 const CLIENT_ID = `case when starts_with(external_id, source_id || ' ') then substr(external_id, length(source_id) + 2)
@@ -90,7 +135,7 @@ export async function listEvents(
   query: EventQuery,
 ): Promise<Page<StoredEvent>> {
   const page = await listEventRows(db, context, query);
-  return { data: page.data.map((row) => toEvent(context.tenantId, row)), nextCursor: page.nextCursor };
+  return { data: page.data.map((row) => toListedEvent(context.tenantId, row)), nextCursor: page.nextCursor };
 }
 
 /** The same as rows of the table. */
@@ -98,11 +143,11 @@ export async function listEventRows(
   db: Queryable,
   context: TenantContext,
   query: EventQuery,
-): Promise<Page<EventRow>> {
+): Promise<Page<ListedRow>> {
   const after = query.cursor === undefined ? null : (decodeCursor(query.cursor, EVENTS) as EventPosition);
   await requireKept(db, 'event', query.from);
   const most = query.limit + 1;
-  const rows: EventRow[] = [];
+  const rows: ListedRow[] = [];
   let end = after ? Math.min(query.to, Math.floor(after[0] / 1_000) + 1) : query.to;
   // What is ahead of the clock is little: it is read with the first stretch.
   let sliceMs = FIRST_SLICE_MS + Math.max(0, end - Date.now());
@@ -122,7 +167,7 @@ async function readSlice(
   { from, to, customerId, eventType, reference, ...query }: EventQuery,
   after: EventPosition | null,
   most: number,
-): Promise<EventRow[]> {
+): Promise<ListedRow[]> {
   const parameters = new SqlParameters();
   const conditions = [`tenant_id = ${parameters.add(context.tenantId)}`];
   conditions.push(`ts >= ${instant(from)}`, `ts < ${instant(to)}`);
@@ -141,18 +186,37 @@ async function readSlice(
     conditions.push(`ts <= ${ts}::timestamptz`);
     conditions.push(`(ts, event_id) < (${ts}::timestamptz, ${parameters.add(after[1])}::uuid)`);
   }
-  const { rows } = await db.query<EventRow>(
-    `select (extract(epoch from ts) * 1000000)::bigint as ts_micros,
-       (extract(epoch from received_at) * 1000000)::bigint as received_micros,
-       event_id, external_id, customer_id, event_type, endpoint, model, source_id, reference, unit, value,
-       tokens, input_tokens, output_tokens, latency_ms, metadata::text as metadata
-     from tenant_data.event
+  const { state = 'counted' } = query;
+  const sources = [...(state === 'voided' ? [] : [COUNTED]), ...(state === 'counted' ? [] : [VOIDED])].map(
+    ({ columns, from }) => `(
+     select ${EVENT_ROW}, ${columns}
+     from ${from}
      where ${conditions.join(' and ')}
      order by ts desc, event_id desc
-     limit ${most}`,
+     limit ${most})`,
+  );
+  const { rows } = await db.query<ListedRow>(
+    sources.length === 1
+      ? sources[0]!
+      : `${sources.join(' union all ')} order by ts_micros desc, event_id desc limit ${most}`,
     parameters.values,
   );
   return rows;
+}
+
+/** An event as it is listed. */
+export function toListedEvent(tenantId: string, row: ListedRow): StoredEvent {
+  const event = toEvent(tenantId, row);
+  if (row.correction_id === null) return event;
+  return {
+    ...event,
+    voidedAt: formatTimestamp(Number(row.corrected_micros)),
+    correction: {
+      id: row.correction_id,
+      reason: row.reason!,
+      actor: { kind: row.actor_kind!, keyId: row.actor_key_id },
+    },
+  };
 }
 
 /** An event as it is answered. */

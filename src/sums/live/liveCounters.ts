@@ -24,6 +24,9 @@ export interface LiveIncrement {
   sums: LiveSums;
 }
 
+/** Which counter: of a window, and of a customer or (null) of the whole tenant. */
+export type LiveCounterId = Pick<LiveIncrement, 'tenantId' | 'customerId' | 'windowStart'>;
+
 /**
  * Running sums of the current and the previous window. A convenience: they answer fast, the database answers
  * exactly. `read` returns null whenever the counters may not hold everything, and the caller asks the database.
@@ -44,6 +47,11 @@ export interface LiveCounters {
    * A window nobody wrote to is all zeros. Names over the configured cap are summed under `(other)`. Never throws.
    */
   read(tenantId: string, customerId: string | null, windowStarts: number[]): Promise<LiveSums[] | null>;
+  /**
+   * Makes `read` answer null for these counters from now on, since events in them are about to count no more, or otherwise.
+   * Never throws; waits as long as `add` does.
+   */
+  distrust(counters: LiveCounterId[]): Promise<void>;
   /** Whether nothing stands in the way of answering; for readiness and metrics. */
   healthy(): boolean;
   /** Settles within the configured timeout. Afterwards `add` does nothing and `read` answers null. */
@@ -64,6 +72,21 @@ export function emptySums(): LiveSums {
     byEndpoint: Object.create(null),
     byModel: Object.create(null),
   };
+}
+
+/** The counters that hold some windows of customers of a tenant, as far as they may be read still. */
+export function countersOf(
+  tenantId: string,
+  windows: readonly { customerId: string; start: number }[],
+  nowMs: number,
+): LiveCounterId[] {
+  // As long as sums are added (batchSums.ts): an instance whose clock is behind may be asked.
+  const oldest = oldestWindow(nowMs) - WINDOW_MS;
+  const own = windows
+    .filter(({ start }) => start >= oldest)
+    .map(({ customerId, start }) => ({ tenantId, customerId, windowStart: start }));
+  const starts = new Set(own.map(({ windowStart }) => windowStart));
+  return [...own, ...[...starts].map((windowStart) => ({ tenantId, customerId: null, windowStart }))];
 }
 
 /** Start (ms) of the oldest window that counters answer for: the previous one. */

@@ -1,4 +1,6 @@
 import {
+  emptySums,
+  type LiveCounterId,
   type LiveCounters,
   type LiveIncrement,
   type LiveSums,
@@ -37,6 +39,8 @@ interface Counter {
   latencyCount: number;
   endpoints: Cells;
   models: Cells;
+  /** Something in it has been taken back. */
+  distrusted: boolean;
 }
 
 interface Window {
@@ -93,6 +97,16 @@ export class MemoryLiveCounters implements LiveCounters {
       result.push(sums);
     }
     return result;
+  }
+
+  async distrust(counters: LiveCounterId[]): Promise<void> {
+    if (this.#closed) return;
+    for (const id of counters) {
+      if (id.windowStart < this.#since) continue;
+      this.#addOne({ ...id, sums: emptySums() });
+      const counter = this.#windows.get(id.windowStart)?.tenants.get(id.tenantId)?.get(id.customerId);
+      if (counter) counter.distrusted = true;
+    }
   }
 
   healthy(): boolean {
@@ -183,12 +197,14 @@ function newCounter(): Counter {
     latencyCount: 0,
     endpoints: { byName: new Map(), names: 0 },
     models: { byName: new Map(), names: 0 },
+    distrusted: false,
   };
 }
 
-/** Null: a sum has outgrown what a number holds exactly. */
+/** Null: a sum has outgrown what a number holds exactly, or is not that of what counts. */
 function toSums(counter: Counter = newCounter()): LiveSums | null {
   const { calls, tokens, inputTokens, outputTokens, latencyMicros, latencyCount } = counter;
+  if (counter.distrusted) return null;
   if (![tokens, inputTokens, outputTokens, latencyMicros].every(Number.isSafeInteger)) return null;
   return {
     calls,

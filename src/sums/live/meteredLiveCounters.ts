@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { LiveCounters, LiveIncrement, LiveSums } from './liveCounters.ts';
+import type { LiveCounterId, LiveCounters, LiveIncrement, LiveSums } from './liveCounters.ts';
 
 /** Live counters, and metrics of what they do. */
 export class MeteredLiveCounters implements LiveCounters {
@@ -59,6 +59,10 @@ export class MeteredLiveCounters implements LiveCounters {
     const sums = await this.counters.read(tenantId, customerId, windowStarts);
     this.reads.inc({ source: sums === null ? 'database' : 'counters' });
     return sums;
+  }
+
+  distrust(counters: LiveCounterId[]): Promise<void> {
+    return this.counters.distrust(counters);
   }
 
   healthy(): boolean {

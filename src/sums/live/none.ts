@@ -6,6 +6,8 @@ export class NoLiveCounters implements LiveCounters {
 
   async add(): Promise<void> {}
 
+  async distrust(): Promise<void> {}
+
   async read(): Promise<null> {
     return null;
   }

@@ -1,13 +1,21 @@
 import { Redis, ReplyError } from '../../ground/redisClient.ts';
 import {
   emptySums,
+  type LiveCounterId,
   type LiveCounters,
   type LiveIncrement,
   type LiveSums,
   nextWindow,
   oldestWindow,
 } from './liveCounters.ts';
-import { ADD_SCRIPT, RAISE_SCRIPT, READ_SCRIPT, type ScriptIncrement, SUMS } from './redisScripts.ts';
+import {
+  ADD_SCRIPT,
+  DISTRUST_SCRIPT,
+  RAISE_SCRIPT,
+  READ_SCRIPT,
+  type ScriptIncrement,
+  SUMS,
+} from './redisScripts.ts';
 
 /** How long after its window has begun a counter is kept at least, ms: current, previous, and a minute for clocks. */
 const TTL_MS = 120_000;
@@ -103,6 +111,23 @@ export class RedisLiveCounters implements LiveCounters {
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  async distrust(counters: LiveCounterId[]): Promise<void> {
+    if (counters.length === 0) return;
+    for (const { windowStart } of counters) {
+      this.#horizon = Math.max(this.#horizon, nextWindow(windowStart));
+    }
+    if (!this.#up) return;
+    const now = this.#now();
+    const calls: Promise<unknown>[] = [];
+    for (let from = 0; from < counters.length; from += CHUNK) {
+      const chunk = counters.slice(from, from + CHUNK);
+      const keys = chunk.map((id) => this.#counterKey(id.tenantId, id.customerId, id.windowStart));
+      const lives = chunk.map(({ windowStart }) => String(Math.max(windowStart - now, 0) + TTL_MS));
+      calls.push(this.#eval(DISTRUST_SCRIPT, keys, lives));
+    }
+    await Promise.all(calls).catch((error) => this.#fail(error));
   }
 
   async read(

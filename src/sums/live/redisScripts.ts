@@ -11,7 +11,7 @@ export const SUMS = [
   // Distinct names, `(other)` apart.
   'endpoints',
   'models',
-  // 1 once a sum has outgrown what a number holds exactly.
+  // 1 once a sum has outgrown what a number holds exactly, or is not that of what counts.
   'inexact',
 ] as const;
 
@@ -114,6 +114,15 @@ local reply = { since }
 if not tonumber(since) or tonumber(since) > tonumber(ARGV[1]) then return reply end
 for i = 2, #KEYS do reply[i] = redis.call('HGETALL', KEYS[i]) end
 return reply
+`;
+
+/** Says of counters that they are not exact, made where they are not there. KEYS: counters. ARGV: times to live of each, ms. */
+export const DISTRUST_SCRIPT = `
+for i, key in ipairs(KEYS) do
+  local sums = redis.call('HGET', key, 'sums') or '${SUMS.map(() => 0).join(' ')}'
+  redis.call('HSET', key, 'sums', (string.gsub(sums, '%d+$', '1')))
+  redis.call('PEXPIRE', key, ARGV[i])
+end
 `;
 
 /** KEYS: since. ARGV: the window from which the counters are complete again. Never lowers it. */

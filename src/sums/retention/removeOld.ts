@@ -19,12 +19,15 @@ export interface Removed {
 const NOTHING: Removed = { rows: 0, chunks: 0, more: false };
 
 /** Tables that follow a relation: rows of a tenant that no answer needs once that is gone. */
-const FOLLOWERS: Partial<Record<Retained, { table: string; only: string }[]>> = {
-  event: [{ table: 'activity_calls', only: `and level = '30s'` }],
-  usage_30s: [
-    { table: 'late_window', only: '' },
-    { table: 'late_window_sum', only: '' },
+const FOLLOWERS: Partial<Record<Retained, { table: string; only: string; time?: string }[]>> = {
+  event: [
+    { table: 'activity_calls', only: `and level = '30s'` },
+    { table: 'uncounted_event', only: '', time: 'ts' },
   ],
+  usage_30s: ['late_window', 'late_window_sum', 'window_revision', 'correction_event'].map((table) => ({
+    table,
+    only: '',
+  })),
   usage_1h: ['activity_calls', 'activity_customer', 'activity_users'].map((table) => ({
     table,
     only: `and level = '1h'`,
@@ -89,8 +92,8 @@ async function removeStep(db: Queryable, engine: Engine, relation: Retained): Pr
     const deleted = await deleteRows(db, relation, table, old);
     if (deleted > 0) return { rows: deleted, chunks: 0, more: true };
   }
-  for (const { table, only } of FOLLOWERS[relation] ?? []) {
-    const deleted = await deleteRows(db, relation, table, ofTenants(table, only));
+  for (const { table, only, time } of FOLLOWERS[relation] ?? []) {
+    const deleted = await deleteRows(db, relation, table, ofTenants(table, only, time));
     if (deleted > 0) return { rows: deleted, chunks: 0, more: true };
   }
   // On the postgres engine reference_1d has no index by time: prunePages goes through it, and says how far it is.
@@ -110,9 +113,9 @@ function oldRows(relation: Retained, table: string): string {
 const OLD_EVENTS = 'select ctid from event where ts < r.kept_from order by ts limit $2';
 
 /** Old rows of each tenant in turn, by the indexes that begin with it. */
-function ofTenants(table: string, only: string): string {
+function ofTenants(table: string, only: string, time = 'bucket'): string {
   return `select o.ctid from tenant t cross join lateral (
-            select ctid from ${table} where tenant_id = t.id and bucket < r.kept_from ${only} limit $2) as o
+            select ctid from ${table} where tenant_id = t.id and ${time} < r.kept_from ${only} limit $2) as o
           limit $2`;
 }
 

@@ -108,6 +108,7 @@ function statement(level: '1h' | '1d'): PreparedStatement {
         select ${at}, event_type, calls from counted
       ) as parts
       group by at, event_type
+      having sum(calls) <> 0
     ), active as materialized (
       select distinct ${at} as at, customer_id from counted c
       where bucket >= (select covered_until from coverage)

@@ -1,7 +1,7 @@
 /*
  * The statements that read windows. The sums, the state and the revision of a window are read together, by one of
  * them. A window that usage_30s lacks a late event of is read from the events, for just its
- * customer.
+ * customer. One all of whose events are void is there, with sums of zero: who copies windows has to hear of it.
  *
  * Prepared, with everything a parameter: parsed once, and on the postgres engine planned once.
  */
@@ -37,12 +37,13 @@ const KEPT = `
 
 const SUMMED = `
     select extract(epoch from bucket) * 1000 as bucket_ms, customer_id, endpoint, model,
-      sum(calls) as calls, sum(tokens) as tokens, sum(input_tokens) as input_tokens,
-      sum(output_tokens) as output_tokens, sum(latency_sum) as latency_sum, sum(latency_count) as latency_count,
+      coalesce(sum(calls), 0) as calls, coalesce(sum(tokens), 0) as tokens, coalesce(sum(input_tokens), 0) as input_tokens,
+      coalesce(sum(output_tokens), 0) as output_tokens, coalesce(sum(latency_sum), 0) as latency_sum,
+      coalesce(sum(latency_count), 0) as latency_count,
       bucket < (select closed_until from tenant_data.window_state) as closed,
       coalesce((select revision from late where late.bucket = page.bucket
                 and late.customer_id = page.customer_id), 0) as revision
-    from page join usage using (bucket, customer_id)
+    from page left join usage using (bucket, customer_id)
     group by bucket, customer_id, endpoint, model
     order by bucket, customer_id collate "C", endpoint, model`;
 
@@ -72,7 +73,12 @@ export function windowsInRange(state: keyof typeof STATE_CONDITION, oneCustomer:
                         where l.stale and l.bucket = u.bucket and l.customer_id = u.customer_id)
       union all ${FROM_EVENTS} ${KEPT}
     ), page as (
-      select bucket, customer_id from usage
+      select bucket, customer_id
+      from (
+        select bucket, customer_id from usage
+        union all
+        select bucket, customer_id from late -- of some of them all events are void
+      ) as windows
       where $4::text is null or bucket > $2 or customer_id collate "C" > $4
       group by bucket, customer_id
       order by bucket, customer_id collate "C"
@@ -93,6 +99,7 @@ export function windowsRevised(oneCustomer: boolean): PreparedStatement {
       select bucket, customer_id, revision, stale from tenant_data.late_window
       where tenant_id = $1 and bucket >= $2 and bucket < $3 and revised_at > $6 and revised_at <= $7
         and ($4::text is null or bucket > $2 or customer_id collate "C" > $4) ${oneCustomer ? 'and customer_id = $8' : ''}
+        ${STATE_CONDITION.closed} -- corrections change open ones as well
       order by bucket, customer_id collate "C"
       limit $5
     ), page as (

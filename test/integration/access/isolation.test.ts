@@ -15,6 +15,8 @@ const VIEWS = [
   'activity_lacking',
   'activity_users',
   'audit_log',
+  'correction',
+  'correction_event',
   'counter',
   'customer',
   'event',
@@ -33,17 +35,21 @@ const VIEWS = [
   'price_list',
   'reference_1d',
   'retention',
+  'uncounted_event',
   'usage_1d',
   'usage_1h',
   'usage_30s',
   'window_closing',
   'window_coverage',
+  'window_revision',
   'window_state',
 ];
 
 /** Those that show a tenant its own; the others are the same for all. */
 const OF_TENANTS = VIEWS.filter(
-  (view) => !view.startsWith('window_') && !['late_window_summed', 'meter_fold', 'retention'].includes(view),
+  (view) =>
+    (!view.startsWith('window_') || view === 'window_revision') &&
+    !['late_window_summed', 'meter_fold', 'retention'].includes(view),
 );
 
 describeEngine('the reading role', () => {
@@ -77,6 +83,11 @@ describeEngine('the reading role', () => {
       );
       const answer = await t.call('POST', '/v1/events', { body, headers: { 'x-tenant-id': tenantId! } });
       expect(answer.status).toBe(200);
+      const voided = await t.call('POST', '/v1/events/void', {
+        body: { reason: name, ids: [body[2]!.eventId] },
+        headers: { 'x-tenant-id': tenantId! },
+      });
+      expect([voided.status, voided.body.events]).toEqual([200, 1]);
       const headers = { 'x-tenant-id': tenantId!, 'idempotency-key': `"${name}"` };
       const increment = { key: `${name}-customer`, value: 1 };
       expect((await t.call('POST', '/increment', { body: increment, headers })).status).toBe(200);
@@ -180,7 +191,7 @@ describeEngine('the reading role', () => {
       'truncate event',
       `select enter_batch('infinity', 0)`,
       `select mark_late_windows('[]')`,
-      `select revise_windows('{}', '{}', '{}', '{}')`,
+      `select revise_windows('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')`,
       `select register_customers('[]')`,
       `select close_windows('0', '1s', '1s')`,
       'select announce_closed_windows(1)',

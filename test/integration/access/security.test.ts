@@ -17,6 +17,12 @@ const NEEDS: Record<string, { scope: Scope; platform?: true }> = {
   postEvents: { scope: 'ingest' },
   postRecords: { scope: 'ingest' },
   incrementCounter: { scope: 'ingest' },
+  voidEvents: { scope: 'correct' },
+  restoreEvents: { scope: 'correct' },
+  amendEvents: { scope: 'correct' },
+  getEvent: { scope: 'read' },
+  listWindowRevisions: { scope: 'read' },
+  listRevisionEvents: { scope: 'read' },
   listEvents: { scope: 'read' },
   listWindows: { scope: 'read' },
   hourlySummaries: { scope: 'read' },
@@ -75,9 +81,11 @@ let operations: Operation[];
 function valid(operation: Operation, tenantId: string): { path: string; options: CallOptions } {
   const path = operation.path
     .replace(
-      /\{(id|key|slug)\}/,
+      /\{(id|key|slug|eventId|customerId)\}/,
       /^\/v1\/(keys|subscriptions|alert-rules|prices)/.test(operation.path) ? randomUUID() : 'somebody',
     )
+    .replace('{windowStart}', '2026-01-01T00:00:00Z')
+    .replace('{revision}', '1')
     .replace('{deliveryId}', randomUUID())
     .replace('{dimension}', 'customer');
   const bodies: Record<string, unknown> = {
@@ -90,6 +98,9 @@ function valid(operation: Operation, tenantId: string): { path: string; options:
       value: 1,
     },
     incrementCounter: { key: 'k', value: 1 },
+    voidEvents: { reason: 'x', ids: ['x'] },
+    restoreEvents: { reason: 'x', ids: ['x'] },
+    amendEvents: { reason: 'x', events: [anEvent()] },
     createTenant: { id: randomUUID(), name: 'x' },
     createKey: { tenantId, scopes: ['read'] },
     rotateKey: { overlapSeconds: 60 },
@@ -329,9 +340,14 @@ describeEngine('who may', () => {
         method === 'GET' && !NEEDS[id]?.platform && !/(subscriptions|alert-rules|prices)\/\{/.test(path),
     );
     for (const { path: template, parameters } of gets) {
-      const path = template.replace(/\{\w+\}/, 'shared');
-      const filters = parameters.filter(({ name }) =>
-        ['customerId', 'destinationId', 'endpoint', 'model', 'eventType', 'reference'].includes(name),
+      const path = template
+        .replace('{windowStart}', '2026-01-01T00:00:00Z')
+        .replace('{revision}', '1')
+        .replace(/\{\w+\}/, 'shared');
+      const filters = parameters.filter(
+        ({ name, in: place }) =>
+          place === 'query' &&
+          ['customerId', 'destinationId', 'endpoint', 'model', 'eventType', 'reference'].includes(name),
       );
       for (const query of ['', ...filters.map(({ name }) => `?${name}=${marker}`)]) {
         const answer = await t.call('GET', path + query, { key: own.key });

@@ -25,6 +25,7 @@ interface Pair {
 const HARMLESS = [
   ...['from', 'to', 'limit', 'granularity', 'timezone', 'groupBy', 'percentiles', 'format', 'state'],
   ...['type', 'closedAfter', 'onInvalid', 'prefer', 'content-encoding', 'accept'],
+  ...['windowStart', 'revision', 'timestamp'],
   ...['meters', 'archived', 'without', 'cost', 'at', 'superseded', 'currency', 'priceVersion'],
 ];
 
@@ -70,6 +71,7 @@ function pairs({ name, path }: { name: string; path: string }): Pair[] {
     'x-tenant-id': tenant,
     tenantId: tenant,
     id: text,
+    eventId: [...text, { foreign: otherEventId, unknown: randomUUID() }],
     customerId: text,
     destinationId: text,
     endpoint: text,
@@ -98,6 +100,31 @@ const BODIES: Record<string, { body(id: string): unknown; pair(): Pair }[]> = {
     {
       body: (id) => ({ ...anEvent(), eventId: id }),
       pair: () => ({ foreign: MARKER, unknown: 'an id of nobody' }),
+    },
+  ],
+  ...Object.fromEntries(
+    ['voidEvents', 'restoreEvents'].map((operation) => [
+      operation,
+      [
+        {
+          body: (id: string) => ({ reason: 'x', ids: [id] }),
+          pair: () => ({ foreign: otherCorrectableId, unknown: randomUUID() }),
+        },
+        {
+          body: (id: string) => ({ reason: 'x', events: [{ eventId: id, timestamp: otherTimestamp }] }),
+          pair: () => ({ foreign: OTHER_TEXT_ID, unknown: OTHER_TEXT_ID.replace('another', 'no other') }),
+        },
+      ],
+    ]),
+  ),
+  amendEvents: [
+    {
+      body: (id) => ({ reason: 'x', events: [{ ...anEvent(), eventId: id }] }),
+      pair: () => ({ foreign: otherCorrectableId, unknown: randomUUID() }),
+    },
+    {
+      body: (id) => ({ reason: 'x', events: [{ ...anEvent(), tenantId: id }] }),
+      pair: () => pairs({ name: 'tenantId', path: '' })[0]!,
     },
   ],
   postRecords: [
@@ -181,6 +208,10 @@ const BODIES: Record<string, { body(id: string): unknown; pair(): Pair }[]> = {
   updateCustomer: [{ body: () => ({ name: 'x' }), pair: () => pairs({ name: 'customerId', path: '' })[0]! }],
 };
 const otherEventId = randomUUID();
+/** Of events that this tenant does not post as its own. */
+const otherCorrectableId = randomUUID();
+const OTHER_TEXT_ID = 'event-of-another-tenant';
+const otherTimestamp = new Date().toISOString();
 const otherRecordId = randomUUID();
 const aRecord = (fields: Record<string, unknown>) => ({
   recordId: randomUUID(),
@@ -196,9 +227,16 @@ describeEngine('a tenant on a walk', () => {
     t = await startTestService();
     [own, other] = [await t.tenant(), await t.tenant()];
     const events = [
-      { ...anEvent({ eventId: otherEventId }) },
+      anEvent({ eventId: otherEventId }),
+      anEvent({ eventId: otherCorrectableId }),
+      anEvent({ eventId: OTHER_TEXT_ID, timestamp: otherTimestamp }),
       {
-        ...anEvent({ customerId: MARKER, apiEndpoint: MARKER, reference: MARKER, eventId: MARKER }),
+        ...anEvent({
+          customerId: MARKER,
+          apiEndpoint: MARKER,
+          reference: MARKER,
+          eventId: MARKER,
+        }),
         eventType: MARKER,
         metadata: { model: MARKER },
       },
@@ -234,8 +272,9 @@ describeEngine('a tenant on a walk', () => {
     const price = { model: MARKER, provider: MARKER, currency: 'USD', unitPrices: { call: 1 } };
     otherPriceId = (await t.call('POST', '/v1/prices', { key: other.key, body: price })).body.data[0].id;
     await t.call('POST', '/v1/prices', { key: own.key, body: { ...price, model: 'own', provider: 'own' } });
-    // What a version of prices has is read once.
+    // What a version of prices has is read once, and how ids are told apart.
     expect((await t.call('GET', '/v1/costs', { key: own.key })).status).toBe(200);
+    expect((await t.call('GET', '/v1/events/unknown', { key: own.key })).status).toBe(404);
     const ownMeter = {
       slug: 'own_meter',
       eventType: 'api.request',
@@ -258,7 +297,7 @@ describeEngine('a tenant on a walk', () => {
       // A connection is prepared whenever one is opened; whose key it is, is asked anew every few seconds.
       const isOwnPace =
         text && /^\s*set |^\s*select set_config\('jit'|last_used_at|k\.secret_hash/.test(text);
-      if (/read|admin/.test(name) && text && !isOwnPace)
+      if (/read|admin|corrections/.test(name) && text && !isOwnPace)
         statements.push(text.replaceAll(/'\d{4}-[^']*Z'/g, '<time>'));
       return query.apply(this, args) as never;
     } as never);
@@ -316,6 +355,8 @@ describeEngine('a tenant on a walk', () => {
       if (parameter === name && id !== 'somebody') return encodeURIComponent(id);
       if (parameter === 'slug') return hasBody ? 'nobodys_meter' : 'own_meter';
       if (parameter === 'dimension') return 'model';
+      if (parameter === 'windowStart') return '2026-01-01T00:00:00Z';
+      if (parameter === 'revision') return '1';
       if (path.startsWith('/v1/subscriptions') && !hasBody) return others[parameter]!;
       return /^\/v1\/(keys|subscriptions|alert-rules|prices)/.test(path) ? randomUUID() : id;
     });
@@ -388,7 +429,7 @@ describeEngine('a tenant on a walk', () => {
     );
     expect(rows).toEqual([
       {
-        events: 4,
+        events: 6,
         customers: 2,
         keys: 2,
         subscriptions: 1,

@@ -54,10 +54,25 @@ describeEngine('the description', () => {
     expect([...new Set(routes)].sort()).toEqual(described.sort());
   });
 
+  let revisedWindow = '2026-01-01T00:00:00Z';
+
   /** Sends one body, or none, to a route as its description has it. */
   const send = async (operation: Operation, example?: Operation['examples'][number]): Promise<Answer> => {
     const ids: Record<string, () => Promise<string>> = {
       updateTenant: async () => (await t.tenant()).id,
+      getEvent: async () => {
+        const event = anEvent();
+        await t.call('POST', '/v1/events', { key, body: event });
+        return event.eventId;
+      },
+      listRevisionEvents: async () => {
+        const event = anEvent({ customerId: 'revised' });
+        await t.call('POST', '/v1/events', { key, body: event });
+        await t.call('POST', '/v1/events/void', { key, body: { reason: 'x', ids: [event.eventId] } });
+        const at = Date.parse(event.timestamp);
+        revisedWindow = new Date(at - (at % 30_000)).toISOString();
+        return 'revised';
+      },
       updateCustomer: async () => {
         await t.call('POST', '/v1/events', { key, body: anEvent({ customerId: 'somebody' }) });
         return 'somebody';
@@ -119,8 +134,10 @@ describeEngine('the description', () => {
     };
     const idOf = ids[operation.id] ?? (async () => subscriptionId);
     const path = operation.path
-      .replace(/\{(id|key|slug)\}/, operation.path.includes('{') ? await idOf() : '')
+      .replace(/\{(id|key|slug|eventId|customerId)\}/, operation.path.includes('{') ? await idOf() : '')
       .replace('{deliveryId}', deliveryId)
+      .replace('{windowStart}', revisedWindow)
+      .replace('{revision}', '1')
       .replace('{dimension}', 'model');
     const ofTenant = operation.parameters.some(({ name }) => name === 'x-tenant-id');
     return t.call(operation.method, path, {
@@ -172,6 +189,13 @@ describeEngine('the description', () => {
       { ...event, eventId: 'record-1', eventType: 'positive' },
     ];
     await t.call('POST', '/v1/events', { key, body });
+    const voided = anEvent();
+    await t.call('POST', '/v1/events', { key, body: voided });
+    const correction = await t.call('POST', '/v1/events/void', {
+      key,
+      body: { reason: 'x', ids: [voided.eventId] },
+    });
+    expect(correction.body.events).toBe(1);
     for (const operation of description.operations.filter(({ hasBody }) => !hasBody)) {
       const answer = await send(operation);
       expect([operation.id, answer.status]).toEqual([

@@ -90,6 +90,30 @@ describe.each(Object.entries(stores))('live counters: %s', (store, make) => {
     expect(await live.read('tenant', 'customer', [current])).toEqual([emptySums()]);
   });
 
+  test('counters of which something is taken back are not answered for, the others are', async () => {
+    const { live, current, previous } = await running();
+    const one = { calls: 1, tokens: 10 };
+    await live.add([
+      increment(one, current, 'a'),
+      increment(one, current, 'b'),
+      increment(one, current),
+      increment(one, previous, 'a'),
+    ]);
+    await live.distrust([
+      { tenantId: 'tenant', customerId: 'a', windowStart: current },
+      { tenantId: 'tenant', customerId: null, windowStart: current },
+      { tenantId: 'tenant', customerId: 'new', windowStart: current },
+    ]);
+    await live.add([increment(one, current, 'a'), increment(one, current, 'new')]);
+    expect(await live.read('tenant', 'a', [current])).toBeNull();
+    expect(await live.read('tenant', 'new', [current])).toBeNull();
+    expect(await live.read('tenant', null, [current])).toBeNull();
+    expect(await live.read('tenant', 'a', [current, previous])).toBeNull();
+    expect(await live.read('tenant', 'a', [previous])).toMatchObject([one]);
+    expect(await live.read('tenant', 'b', [current])).toMatchObject([one]);
+    expect(await live.read('other', null, [current])).toEqual([emptySums()]);
+  });
+
   test('batches add up', async () => {
     const { live, current } = await running();
     const sums: LiveSums = {

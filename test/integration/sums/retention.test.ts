@@ -255,6 +255,61 @@ describeEngine('what is older than it is kept', () => {
     expect(await count(t.sql, 'event', 'ts', today() - 5 * DAY)).toMatchObject({ older: 0 });
   });
 
+  it('takes void events with it as events, and the history of windows as windows', async () => {
+    const { tenant, model } = await fill();
+    const ids = [...model.events.values()]
+      .filter(({ timestamp, customerId }) => customerId === 'alice' && Date.parse(timestamp) % DAY === 0)
+      .map(({ eventId }) => eventId);
+    expect(ids.length).toBeGreaterThanOrEqual(20);
+    const correct = (kind: string, body: object) =>
+      t.call('POST', `/v1/events/${kind}`, { key: tenant.key, body: { reason: 'wrong', ...body } });
+    expect((await correct('void', { ids })).body).toMatchObject({ events: ids.length, unknown: [] });
+    model.void(ids);
+    await caughtUp(t.sql);
+    await restart(SHORT);
+    await removed(t.sql);
+    const some = { older: 0, younger: expect.any(Number) };
+    const left = {
+      uncounted_event: await count(t.sql, 'uncounted_event', 'ts', today() - 5 * DAY),
+      window_revision: await count(t.sql, 'window_revision', 'bucket', today() - 9 * DAY),
+      correction_event: await count(t.sql, 'correction_event', 'bucket', today() - 9 * DAY),
+    };
+    expect(left).toEqual({ uncounted_event: some, window_revision: some, correction_event: some });
+    expect([left.uncounted_event.younger >= 5, left.correction_event.younger >= 9]).toEqual([true, true]);
+    await expectAll(ask, tenant, model, today() - 5 * DAY + 12_345, today() - DAY / 3);
+
+    const unkept = `customerId=alice&windowStart=${iso(today() - 10 * DAY)}`;
+    expect((await ask(`/v1/windows/history?${unkept}`, tenant.key)).body.code).toBe('range_not_kept');
+    // Of a day whose events are gone and whose windows are not.
+    const window = iso(today() - 8 * DAY);
+    const history = `/v1/windows/history?customerId=alice&windowStart=${window}`;
+    const { body } = await ask(history, tenant.key);
+    const ofVoid = body.data.at(-1);
+    expect(ofVoid).toMatchObject({ cause: 'void', correction: { reason: 'wrong' } });
+    const events = (revision: number) =>
+      ask(`/v1/windows/${window}/customers/alice/revisions/${revision}/events`, tenant.key);
+    expect(body.data[0]).toMatchObject({ cause: 'late', revision: 1 });
+    expect((await events(1)).body.code).toBe('range_not_kept'); // they would have to be looked up
+    const [gone] = (await events(ofVoid.revision)).body.data;
+    expect(ids).toContain(gone.eventId);
+    expect((await ask(`/v1/events/${gone.eventId}`, tenant.key)).status).toBe(404);
+    const counted = [...model.events.values()].find(
+      ({ timestamp }) => Date.parse(timestamp) < today() - 6 * DAY,
+    )!;
+    for (const [kind, eventId] of [
+      ['restore', gone.eventId],
+      ['void', counted.eventId],
+    ]) {
+      expect((await correct(kind, { ids: [eventId] })).body).toMatchObject({
+        correctionId: null,
+        unknown: [eventId],
+      });
+    }
+    const { timestamp } = counted;
+    const told = await correct('void', { events: [{ eventId: counted.eventId, timestamp }] });
+    expect(told.body).toMatchObject({ correctionId: null, events: 0 });
+  });
+
   it('is refused by the database to writers and refreshes that do not know', async () => {
     const { tenant } = await fill();
     await restart(SHORT);
@@ -262,8 +317,8 @@ describeEngine('what is older than it is kept', () => {
     const gone = iso(today() - 5 * DAY - 30_000);
     const window = [{ bucket: gone, tenant_id: tenant.id, customer_id: 'alice', references: false }];
     const refused = { code: '22008', message: expect.stringContaining('are no longer kept') };
-    const places = [[tenant.id], ['alice'], [Date.parse(gone) / 30_000], [false]];
-    await expect(t.sql.query('select revise_windows($1, $2, $3, $4)', places)).rejects.toMatchObject(refused);
+    const places = [[tenant.id], ['alice'], [Date.parse(gone) / 30_000], [false], [1], [0], [0], [0], ['0']];
+    await expect(t.sql.query('select revise_windows($1, $2, $3, $4, $5, $6, $7, $8, $9)', places)).rejects.toMatchObject(refused);
     await expect(t.sql.query('select mark_late_windows($1)', [JSON.stringify(window)])).rejects.toMatchObject(
       refused,
     );

@@ -11,7 +11,9 @@ export async function checkLateWindows({ db }: Patient): Promise<Verdict[]> {
     `select count(*)::int as pending,
             coalesce(max(extract(epoch from clock_timestamp() - updated_at)) * 1000, 0)::float8 as age,
             (select until > clock_timestamp() from refresh_lease) as held
-     from (select updated_at from late_window where stale limit ${MOST}) as pending`,
+     from (select greatest(updated_at, bucket) as updated_at from late_window
+           -- Corrections mark open ones, too, which wait for their closing.
+           where stale and bucket < (select closed_until from window_state) limit ${MOST}) as pending`,
   );
   const { pending, age, held } = rows[0]!;
   const many = pending === MOST ? `${MOST} or more` : String(pending);

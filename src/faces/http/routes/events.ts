@@ -8,8 +8,8 @@ import { answerEvents } from '../answerEvents.ts';
 import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
 import { eventFormat } from '../eventFormat.ts';
+import { StoredEvent } from '../eventSchemas.ts';
 import { ingestRequest, ingestResponses } from '../ingestSchemas.ts';
-import { verdict } from '../meterSchemas.ts';
 import { rangeOfTenant } from '../ofTenant.ts';
 import { parseRange } from '../range.ts';
 import { id, jsonPage, security, tenantFailures } from '../schemas.ts';
@@ -50,27 +50,6 @@ const exampleCloudEvent = () => ({
   time: new Date().toISOString(),
   data: { apiEndpoint: '/api/completion', model: 'gpt-4', inputTokens: 500, outputTokens: 1000 },
 });
-
-const StoredEvent = z
-  .object({
-    eventId: z.string(),
-    timestamp: z.string(),
-    receivedAt: z.string(),
-    tenantId: z.string(),
-    customerId: z.string(),
-    eventType: z.string(),
-    apiEndpoint: z.string().optional(),
-    sourceId: z.string().optional(),
-    reference: z.string().optional(),
-    unit: z.string().optional(),
-    value: z.string().optional(),
-    metadata: z.record(z.string(), z.unknown()),
-    meters: z
-      .array(z.object({ slug: z.string(), ...verdict }))
-      .optional()
-      .openapi({ description: 'With meters=true: what the event is to each meter of its type.' }),
-  })
-  .openapi('StoredEvent');
 
 const postEvents = createRoute({
   method: 'post',
@@ -123,12 +102,15 @@ const getEvents = createRoute({
   operationId: 'listEvents',
   tags: ['Events'],
   summary: 'Raw events, newest first',
-  description: 'Default range: the last day. At most 31 days.',
+  description: 'Default range: the last day. At most 31 days. Those that are void have voidedAt.',
   security,
   request: rangeOfTenant({
     customerId: id.optional(),
     eventType: id.optional(),
     reference: id.optional(),
+    state: z.enum(['counted', 'voided', 'all']).default('all').openapi({
+      description: 'counted: without those that are void. voided: only those.',
+    }),
     meters: z
       .enum(['true', 'false'])
       .default('false')

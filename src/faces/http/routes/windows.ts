@@ -43,9 +43,9 @@ const Window = z
     tenantId: z.string(),
     customerId: z.string(),
     state: z.enum(['open', 'closed', 'revised']).openapi({
-      description: 'closed: final. revised: it was closed and late events have changed it since.',
+      description: 'closed: final. revised: late events or corrections have changed it.',
     }),
-    revision: z.int().openapi({ description: 'How often it has changed since it closed.' }),
+    revision: z.int().openapi({ description: 'How often late events and corrections have changed it.' }),
     aggregations: z.object({
       ...windowSums,
     }),
@@ -74,7 +74,8 @@ const getWindows = createRoute({
   tags: ['Summaries'],
   summary: '30-second summaries per customer',
   description:
-    'Windows with events that start in the range, by start and customer. Default range: the last hour. ' +
+    'Windows with events that start in the range, by start and customer; also those all of whose events are void, with ' +
+    'sums of zero. Default range: the last hour. ' +
     'To follow what becomes final, poll with closedAfter: the answer has every window that has closed, or was ' +
     'revised, since then, and closedThrough for the next poll. A revision is given out when the next window closes.',
   security,

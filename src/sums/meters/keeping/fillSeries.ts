@@ -2,10 +2,11 @@ import type pg from 'pg';
 import type { Engine } from '../../../ground/db/engine.ts';
 import { instant } from '../../../ground/db/sqlParameters.ts';
 import { errorCode, gaveWay, LOCK_NOT_AVAILABLE } from '../../../ground/db/sqlstate.ts';
-import { type SeriesDefinition, seriesFromJson } from '../definition/meterDefinition.ts';
-import { literals, sqlOfSeries } from '../rules/sqlOfSeries.ts';
+import { seriesFromJson } from '../definition/meterDefinition.ts';
+import { literals } from '../rules/sqlOfSeries.ts';
 import type { FillPace } from './fillPace.ts';
 import { unpacksAll } from './foldMeters.ts';
+import { partsOfEvents } from './partsOfEvents.ts';
 
 /** After which a step is given up for a smaller one, in ms. */
 const MOST_STEP_MS = 20_000;
@@ -135,7 +136,7 @@ async function startOfStep(client: pg.ClientBase, series: Filling, pace: FillPac
   const { rows } = await client.query<{ oldest: string | null; newest: string; covered: string }>(
     `select extract(epoch from (select min(ts) from event)) * 1000 as oldest,
        extract(epoch from greatest(now(), (select max(ts) from event))) * 1000 as newest,
-       case when exists (select from late_window where activity_revision < revision) then 'Infinity'
+       case when exists (select from late_window where activity_revision < revision and bucket < covered_until) then 'Infinity'
             else extract(epoch from covered_from) * 1000 end as covered
      from window_coverage`,
   );
@@ -198,76 +199,16 @@ async function addUp(client: pg.ClientBase, series: Filling, from: number): Prom
 }
 
 function partsStatement({ id, tenantId, filledFrom, definition }: Filling, from: number): string {
-  const rule = seriesFromJson(definition);
-  const sql = sqlOfSeries(rule, literals);
-  const tenant = literals(tenantId, 'text');
   const range = [
     ...(Number.isFinite(from) ? [`and e.ts >= ${instant(from)}`] : []),
     ...(Number.isFinite(filledFrom) ? [`and e.ts < ${instant(filledFrom)}`] : []),
   ].join(' ');
-  const counted = `
-    select e.ts, e.event_id, e.customer_id, ${sql.dims} as dims, ${sql.value} as value, ${sql.member} as member,
-      ${sql.ignored} as ignored
-    from event e ${sql.from}
-    where e.tenant_id = ${tenant} ${range} and ${sql.where}
-    offset 0`; // so that each is made once
-  const parts = rule.distinct ? partsOfSets(counted) : partsOfNumbers(counted, valuesOf(rule));
+  const where = `e.tenant_id = ${literals(tenantId, 'text')} ${range}`;
+  const parts = partsOfEvents(id, tenantId, seriesFromJson(definition), { from: 'event e', where });
   return `
-    select coalesce(sum(events), 0)::bigint as events,
-      array_agg(row(${id}, bucket, ${tenant}, customer_id, dims, events, counted, sum, min, max, latest_at,
-        substr(latest_key, 18, 32)::uuid, substr(latest_key, 50)::numeric,
-        ignored_missing, ignored_null, ignored_type, ignored_range, members)::meter_part)::text as parts
-    from (${parts}) as part`;
+    select coalesce(sum((part).events), 0)::bigint as events, array_agg(part)::text as parts
+    from (select row(parts.*)::meter_part as part from (${parts}) as parts) as part`;
 }
-
-const BUCKET = `date_bin('30 seconds', ts, 'epoch'::timestamptz)`;
-const COUNTS = `count(*) as events,
-  count(*) filter (where ignored is null) as counted,
-  count(*) filter (where ignored = 'missing') as ignored_missing,
-  count(*) filter (where ignored = 'null') as ignored_null,
-  count(*) filter (where ignored in ('not_a_number', 'not_a_scalar')) as ignored_type,
-  count(*) filter (where ignored = 'out_of_range') as ignored_range`;
-const NO_VALUES = `null::numeric as sum, null::numeric as min, null::numeric as max, null::timestamptz as latest_at,
-  null::text as latest_key`;
-
-type Values = 'none' | 'sums' | 'all';
-
-/** What of the values is kept: of AI usage no more than what they add up to. */
-function valuesOf({ kind, value }: SeriesDefinition): Values {
-  if (kind === 'usage') return 'sums';
-  return value === null ? 'none' : 'all';
-}
-
-const VALUES: Record<Values, string> = {
-  none: NO_VALUES,
-  sums: NO_VALUES.replace('null::numeric as sum', 'sum(value) as sum'),
-  all: `sum(value) as sum, min(value) as min, max(value) as max,
-       max(ts) filter (where value is not null) as latest_at, max(latest_key collate "C") as latest_key`,
-};
-
-function partsOfNumbers(counted: string, values: Values): string {
-  return `
-    select ${BUCKET} as bucket, customer_id, dims, ${COUNTS}, ${VALUES[values]}, null::uuid[] as members
-    from (select *, ${values === 'all' ? LATEST_KEY : 'null::text'} as latest_key from (${counted}) as e offset 0) as e
-    group by 1, 2, 3`;
-}
-
-/** By member first: each is then there once, without a sort. */
-function partsOfSets(counted: string): string {
-  const sum = (column: string) => `sum(${column})::bigint as ${column}`;
-  const sums = ['events', 'counted', 'ignored_missing', 'ignored_null', 'ignored_type', 'ignored_range'].map(
-    sum,
-  );
-  return `
-    select bucket, customer_id, dims, ${sums.join(', ')}, ${NO_VALUES},
-      array_agg(member) filter (where member is not null) as members
-    from (select ${BUCKET} as bucket, customer_id, dims, member, ${COUNTS} from (${counted}) as e group by 1, 2, 3, 4) as e
-    group by 1, 2, 3`;
-}
-
-/** As in add_to_meters: the value behind a text that is, by its bytes, in the order of time and id. */
-const LATEST_KEY = `(ts >= '2000-01-01 00:00:00+00')::integer
-             || encode(timestamptz_send(ts) || uuid_send(event_id), 'hex') || value`;
 
 function windowOf(ms: number): number {
   return Math.floor(ms / WINDOW_MS) * WINDOW_MS;

@@ -1,7 +1,7 @@
 import type { TenantContext } from '../../../access/tenancy/tenantContext.ts';
 import type { Page } from '../../../ground/db/paging.ts';
 import type { Queryable } from '../../../ground/db/queryable.ts';
-import { type EventQuery, listEventRows, type StoredEvent, toEvent } from '../../listing/listEvents.ts';
+import { type EventQuery, listEventRows, type StoredEvent, toListedEvent } from '../../listing/listEvents.ts';
 import { eventVerdicts, type MeterVerdict } from './eventVerdicts.ts';
 
 /** An event, and what it is to each meter of its type. */
@@ -18,7 +18,10 @@ export async function listMeteredEvents(
   const { data, nextCursor } = await listEventRows(db, context, query);
   const verdicts = await eventVerdicts(db, context, data);
   return {
-    data: data.map((row, i) => ({ ...toEvent(context.tenantId, row), meters: verdicts[i]! })),
+    data: data.map((row, i) => ({
+      ...toListedEvent(context.tenantId, row),
+      meters: row.correction_id === null ? verdicts[i]! : [], // no meter has what is void
+    })),
     nextCursor,
   };
 }

@@ -19,7 +19,7 @@ const TEXT = (body: Record<string, unknown>): unknown =>
   body.detail ?? (body.error as { message?: unknown })?.message ?? body.message;
 
 /** Routes that say that there is nothing at them yet. */
-const isMissing = ({ path }: Route) => /portal|entitlements|access$|adjustments/.test(path);
+const isMissing = ({ path }: Route) => /portal|entitlements|access$/.test(path);
 
 describeEngine('routes of clients', () => {
   let t: TestService;
@@ -68,7 +68,7 @@ describeEngine('routes of clients', () => {
   it('want the scope that the like of them wants here', async () => {
     const scoped = Object.fromEntries(
       await Promise.all(
-        (['ingest', 'read', 'admin'] as const).map(async (scope) => {
+        (['ingest', 'read', 'correct', 'admin'] as const).map(async (scope) => {
           const { key } = await createKey(t.sql, { tenantId: own.id, scopes: [scope] });
           return [scope, key] as const;
         }),
@@ -82,7 +82,14 @@ describeEngine('routes of clients', () => {
       expect([route, may]).toEqual([route, [expect.any(String)]]);
       const isEvents = /event|ingest|otlp/.test(route.path) && route.method === 'POST';
       const isQuery = route.path.endsWith('/query');
-      const scope = isEvents ? 'ingest' : route.method === 'GET' || isQuery ? 'read' : 'admin';
+      const isCorrection = route.path.endsWith('_adjustments');
+      const scope = isCorrection
+        ? 'correct'
+        : isEvents
+          ? 'ingest'
+          : route.method === 'GET' || isQuery
+            ? 'read'
+            : 'admin';
       expect([route, may]).toEqual([route, [scope]]);
     }
   });

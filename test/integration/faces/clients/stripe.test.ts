@@ -217,6 +217,51 @@ describeEngine('the client of Stripe', () => {
     expect(await failing(odd)).toMatchObject({ type: 'StripeInvalidRequestError', statusCode: 400 });
   });
 
+  it('cancels events by v1 and v2, whose ids stay known', async () => {
+    const { id, key, stripe } = await client();
+    const event = (identifier: string) => ({ event_name: 'tokens', payload: payload('25'), identifier });
+    const adjustment = (identifier: string, event_name = 'tokens') => ({
+      ...{ event_name, type: 'cancel' as const, cancel: { identifier } },
+    });
+    for (const identifier of ['id-1', 'id-2', 'id-3'])
+      await stripe.billing.meterEvents.create(event(identifier));
+    const first = { ...adjustment('id-1'), object: 'billing.meter_event_adjustment', status: 'complete' };
+    expect(await stripe.billing.meterEventAdjustments.create(adjustment('id-1'))).toMatchObject(first);
+    const second = await stripe.v2.billing.meterEventAdjustments.create(adjustment('id-2'));
+    expect(second).toMatchObject({
+      ...{ ...adjustment('id-2'), object: 'v2.billing.meter_event_adjustment', status: 'complete' },
+      ...{ id: expect.stringMatching(/^[0-9a-f-]{36}$/), created: expect.any(String) },
+    });
+    // What its client has no answer to, it sends again.
+    expect(await stripe.v2.billing.meterEventAdjustments.create(adjustment('id-2'))).toMatchObject({
+      id: second.id,
+      created: second.created,
+    });
+    await stripe.billing.meterEvents.create(event('id-1'));
+    expect(await countOf(id)).toBe(1);
+    const { body } = await t.call('GET', '/v1/events?state=voided', { key });
+    expect(body.data.map(({ eventId }: { eventId: string }) => eventId).sort()).toEqual(['id-1', 'id-2']);
+
+    const refused = [
+      [adjustment('id-9'), 404, 'not_found'],
+      [adjustment('id-3', 'others'), 404, 'not_found'],
+      [{ ...adjustment('id-3'), type: 'undo' as 'cancel' }, 400, 'invalid_request'],
+      [{ event_name: 'tokens', type: 'cancel' as const }, 400, 'invalid_request'],
+    ] as const;
+    for (const [wanted, statusCode, code] of refused) {
+      for (const create of [
+        () => stripe.billing.meterEventAdjustments.create(wanted),
+        () => stripe.v2.billing.meterEventAdjustments.create(wanted as ReturnType<typeof adjustment>),
+      ]) {
+        expect(await failing(create())).toMatchObject({ statusCode, code });
+      }
+    }
+    const { key: sender } = await createKey(t.sql, { tenantId: id, scopes: ['ingest', 'read', 'admin'] });
+    const forbidden = clientOf(sender).billing.meterEventAdjustments.create(adjustment('id-3'));
+    expect(await failing(forbidden)).toMatchObject({ statusCode: 403, code: 'scope_missing' });
+    expect(await countOf(id)).toBe(1);
+  });
+
   it('is told what is wrong in the errors that it has', async () => {
     const { id, stripe } = await client();
     const noCustomer = { event_name: 'tokens', payload: { value: '1' } };
@@ -240,13 +285,6 @@ describeEngine('the client of Stripe', () => {
       code: 'meter_exists',
       statusCode: 409,
     });
-    const adjustment = { event_name: 'tokens', type: 'cancel' as const, cancel: { identifier: 'id-1' } };
-    for (const cancel of [
-      () => stripe.billing.meterEventAdjustments.create(adjustment),
-      () => stripe.v2.billing.meterEventAdjustments.create(adjustment),
-    ]) {
-      expect(await failing(cancel())).toMatchObject({ code: 'not_implemented', statusCode: 501 });
-    }
     expect(Date.now() - began).toBeLessThan(30_000);
     const byDay = { ...meter, event_name: 'b', event_time_window: 'day' as const };
     expect(await failing(stripe.billing.meters.create(byDay))).toMatchObject({

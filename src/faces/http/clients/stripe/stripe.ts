@@ -13,7 +13,7 @@ export const stripe: ClientDialect = {
   routes(app, services) {
     meterEventRoutes(app, services);
     sessionRoutes(app, services);
-    adjustmentRoutes(app);
+    adjustmentRoutes(app, services);
     meterRoutes(app, services);
     summaryRoutes(app, services);
   },

@@ -1,0 +1,332 @@
+import type pg from 'pg';
+import { writeEntries } from '../../access/tenancy/auditLog.ts';
+import { ChunksMoved } from '../../ground/db/chunksMoved.ts';
+import type { Engine } from '../../ground/db/engine.ts';
+import type { Queryable } from '../../ground/db/queryable.ts';
+import { COUNTER_INCREMENT, type UsageEvent } from '../../model/usageEvent.ts';
+import { WINDOW_MS } from '../../model/window.ts';
+import type { Interest } from '../../outbound/delivery/interest.ts';
+import { byDay, columnsOf } from '../../sums/corrections/touchedWindow.ts';
+import { countersOf, type LiveCounters } from '../../sums/live/liveCounters.ts';
+import { unpacksAll } from '../../sums/meters/keeping/foldMeters.ts';
+import { recountMeters } from '../../sums/meters/keeping/recountMeters.ts';
+import type { Identities } from '../ingest/identities.ts';
+import { type CorrectionRequest, type CorrectionResult, faultOf, refuse } from './correction.ts';
+import { correctTallies } from './correctTallies.ts';
+import { type EventPlace, isOfClaim, locateEvents, type WantedEvent } from './locateEvents.ts';
+import { type MovedWindow, movedWindows } from './movedWindows.ts';
+import { EventsMoved, prepareMoves, putBack, putInPlace, takeOut } from './moveEvents.ts';
+import { resolveIds } from './resolveIds.ts';
+
+/** What a correction needs besides its request. */
+export interface CorrectionTools {
+  engine: Engine;
+  identities: Identities;
+  interest: Interest;
+  live: LiveCounters;
+}
+
+/** How long one may wait for who folds or fills meters, or covers activity, and for batches; and take in all, in ms. */
+const LOCK_WAIT_MS = 30_000;
+const MOST_MS = 120_000;
+/** How long a process that has been stopped may hold what others wait for, in ms. */
+const MOST_IDLE_MS = 10_000;
+
+const CAUSE = { void: 'void', restore: 'restore', amend: 'amend' } as const;
+const ACTION = { void: 'events.voided', restore: 'events.restored', amend: 'events.amended' } as const;
+/** Ids of a correction that its audit entry names; all of them are in correction_event. */
+const MOST_IDS_LOGGED = 100;
+
+/**
+ * One correction in one transaction. What stands in brackets is what goes wrong without it.
+ *
+ * (1) Alone: nobody folds or fills meters [a part of a void event would be added after its window was counted anew], covers activity
+ * [its snapshot has the events] or fills the history of records [likewise], and no other correction is at work. None of
+ * these locks is one that batches take. (2) The events are found, and moved. (3) What no batch locks: meters, activity; live
+ * counters are told [a read right after the commit would find the sums of before]. (4) The batches' lock: from here on
+ * windows do not close [whether a window was announced decides whether its change is], and nobody begins to listen. (5) What
+ * batches lock as well, in their order: customers, tallies, windows, hours and days, references, late windows, counters.
+ *
+ * @param id what it is called: one whose answer was lost has been done.
+ * @returns with the id null where none of the events is known: nothing was changed.
+ */
+export async function correct(
+  client: pg.ClientBase,
+  tools: CorrectionTools,
+  request: CorrectionRequest,
+  id: string,
+): Promise<CorrectionResult> {
+  const { kind, context } = request;
+  const { tenantId } = context;
+  await client.query(
+    `begin isolation level read committed; set local lock_timeout = ${LOCK_WAIT_MS}; set local statement_timeout = ${MOST_MS};
+     set local work_mem = '64MB'; ${unpacksAll(tools.engine)};
+     set local plan_cache_mode = force_custom_plan; set local idle_in_transaction_session_timeout = ${MOST_IDLE_MS};
+     set local client_connection_check_interval = '1s';
+     set local synchronous_commit = on`,
+  );
+  await client.query('lock table meter_fold in exclusive mode');
+  await client.query(
+    `select pg_advisory_xact_lock(hashtext('tidemark.activity'));
+     select pg_advisory_xact_lock(hashtext('tidemark.record_history'))`,
+  );
+
+  const done = await doneBefore(client, request, id);
+  if (done) {
+    await client.query('rollback');
+    return done;
+  }
+  const { places, versions, restored, unknown } = await find(client, tools, request);
+  if (places.size === 0 && restored.length === 0) {
+    await client.query('rollback');
+    return { id: null, at: null, corrected: 0, windows: 0, unknown };
+  }
+  await prepareMoves(client);
+  if (kind === 'restore') await putBack(client, tenantId, restored);
+  else await takeOut(client, tenantId, id, kind === 'void' ? 'voided' : 'superseded', [...places.values()]);
+  if (kind === 'amend') await putInPlace(client, versions);
+  await client.query('analyze moved_event');
+  const windows = await movedWindows(client);
+  const types = await movedTypes(client);
+
+  const chunks = await chunkStates(client, tools.engine);
+  await recountMeters(client, tenantId, windows, types);
+  if ((await chunkStates(client, tools.engine)) !== chunks) throw new ChunksMoved();
+  for (const day of byDay(windows)) {
+    await client.query('select forget_inactive($1, $2, $3)', [tenantId, ...columnsOf(day)]);
+  }
+  await tools.live.distrust(countersOf(tenantId, windows, Date.now()));
+
+  await client.query(`select pg_advisory_xact_lock_shared(hashtext('tidemark.windows'))`);
+  await requireStillKept(client);
+  if (kind !== 'void') await registerCustomers(client);
+  await tools.interest.reload(client);
+  await correctTallies(client, context, tools.interest.current);
+  if (tools.engine === 'postgres') await recountRollups(client, tenantId, windows);
+  await reviseWindows(client, tenantId, windows, CAUSE[kind], id);
+  await correctCounters(client);
+  const at = await record(client, request, id, windows.length, unknown);
+  await client.query('commit');
+  return {
+    id,
+    at,
+    corrected: kind === 'restore' ? restored.length : places.size,
+    windows: windows.length,
+    unknown,
+  };
+}
+
+/** What became of it when its connection was lost around the commit. Asked once nobody else can be at it. */
+async function doneBefore(
+  db: Queryable,
+  { context }: CorrectionRequest,
+  id: string,
+): Promise<CorrectionResult | null> {
+  const { rows } = await db.query<{ at: string; events: number; windows: number; unknown: string[] }>(
+    `select iso8601_micros(at) as at, events, windows, unknown from correction where id = $1 and tenant_id = $2`,
+    [id, context.tenantId],
+  );
+  const row = rows[0];
+  return row ? { id, at: row.at, corrected: row.events, windows: row.windows, unknown: row.unknown } : null;
+}
+
+interface Found {
+  /** The events that are to be taken out. */
+  places: Map<string, EventPlace>;
+  /** What takes their place. */
+  versions: UsageEvent[];
+  /** The ids of those that are to count again. */
+  restored: string[];
+  /** As the client has them. */
+  unknown: string[];
+}
+
+/** @throws {TidemarkError} where one of them is void already, or is not. */
+async function find(
+  client: pg.ClientBase,
+  { identities }: CorrectionTools,
+  { kind, context, events }: CorrectionRequest,
+): Promise<Found> {
+  const { tenantId } = context;
+  const resolved = await resolveIds(client, client, identities, tenantId, events);
+  const { rows } = await client.query<{ event_id: string; received_micros: string }>(
+    `select event_id, (extract(epoch from received_at) * 1000000)::bigint as received_micros
+     from uncounted_event
+     where tenant_id = $1 and event_id = any ($2::uuid[]) and state = 'voided'
+       and ts >= (select kept_from from retention where relation = 'event')`,
+    [tenantId, resolved.map(({ eventId }) => eventId)],
+  );
+  const voided = new Map(rows.map((row) => [row.event_id, Number(row.received_micros)]));
+  const wanted = events.flatMap(({ tsMicros }, i): WantedEvent[] => {
+    const { eventId, claimedMicros } = resolved[i]!;
+    // Past its horizon, an id that was forgotten may have been posted again since it was void.
+    const received = voided.get(eventId);
+    if (received !== undefined && (claimedMicros === null || isOfClaim(received, claimedMicros))) return [];
+    if (tsMicros !== null) return [{ eventId, tsMicros }];
+    return claimedMicros === null ? [] : [{ eventId, receivedMicros: claimedMicros }];
+  });
+  const places = await locateEvents(client, tenantId, wanted);
+  const named = new Set<string>();
+  const faults = events.flatMap((event, i) => {
+    const { eventId, ambiguous } = resolved[i]!;
+    if (ambiguous) return faultOf(event, 'event_ambiguous');
+    if (named.has(eventId)) return faultOf(event, 'event_repeated');
+    named.add(eventId);
+    const isVoid = voided.has(eventId);
+    const counts = places.has(eventId);
+    if (kind !== 'restore') return isVoid && !counts ? faultOf(event, 'event_voided') : [];
+    if (isVoid) return counts ? faultOf(event, 'event_counted_again') : [];
+    return counts ? faultOf(event, 'event_not_voided') : [];
+  });
+  if (faults.length > 0) {
+    await client.query('rollback');
+    refuse(faults);
+  }
+  const known = (i: number) => (kind === 'restore' ? voided : places).has(resolved[i]!.eventId);
+  return {
+    places: kind === 'restore' ? new Map() : places,
+    versions: events.flatMap(({ version }, i) =>
+      version && known(i) ? { ...version, eventId: resolved[i]!.eventId } : [],
+    ),
+    restored: kind === 'restore' ? [...voided.keys()] : [],
+    unknown: events.filter((_, i) => !known(i)).map(({ clientId }) => clientId),
+  };
+}
+
+async function movedTypes(db: Queryable): Promise<string[]> {
+  const { rows } = await db.query<{ event_type: string }>('select distinct event_type from moved_event');
+  return rows.map(({ event_type }) => event_type);
+}
+
+/**
+ * The chunks as they are now: a statement that was planned before one was made or packed may have missed what is in it
+ * (docs/adr/0025).
+ */
+async function chunkStates(db: Queryable, engine: Engine): Promise<string> {
+  if (engine === 'postgres') return '';
+  const { rows } = await db.query<{ states: string }>(
+    `select coalesce(md5(string_agg(chunk, ',' order by chunk)), '') as states
+     from (select to_jsonb(c)::text as chunk from _timescaledb_catalog.chunk c) as chunks`,
+  );
+  return rows[0]!.states;
+}
+
+/** Events whose time for removal has come meanwhile: nothing would make their summaries anew. */
+async function requireStillKept(db: Queryable): Promise<void> {
+  const { rows } = await db.query<{ gone: boolean }>(
+    `select exists (select from moved_event
+                    where ts < (select kept_from from retention where relation = 'event')) as gone`,
+  );
+  if (rows[0]!.gone) throw new EventsMoved('events are no longer kept');
+}
+
+async function registerCustomers(db: Queryable): Promise<void> {
+  await db.query(
+    `select register_customers(customers) from (
+       select jsonb_agg(distinct jsonb_build_object('tenant_id', tenant_id, 'external_id', customer_id)) as customers
+       from moved_event where counts
+     ) as moved`,
+  );
+}
+
+/** On the postgres engine, where no refresher makes rollups anew. */
+async function recountRollups(
+  db: Queryable,
+  tenantId: string,
+  windows: readonly MovedWindow[],
+): Promise<void> {
+  await db.query('select recount_usage($1)', [
+    JSON.stringify(
+      windows.map(({ customerId, start }) => ({
+        tenant_id: tenantId,
+        customer_id: customerId,
+        bucket: new Date(start).toISOString(),
+      })),
+    ),
+  ]);
+  await db.query(
+    `select recount_references(days) from (
+       select jsonb_agg(distinct jsonb_build_object('tenant_id', tenant_id, 'reference', reference,
+         'bucket', date_bin('1 day', ts, 'epoch'::timestamptz), 'customer_id', customer_id, 'event_type', event_type)) as days
+       from moved_event where reference is not null
+     ) as moved where days is not null`,
+  );
+}
+
+/** One revision of each window, and word of it to who listens. */
+async function reviseWindows(
+  db: Queryable,
+  tenantId: string,
+  windows: MovedWindow[],
+  cause: string,
+  correction: string,
+): Promise<void> {
+  await db.query(
+    `select tell_revisions(changed_buckets, changed_tenants, changed_customers, changed_revisions)
+     from record_revisions($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+    [
+      windows.map(() => tenantId),
+      windows.map((window) => window.customerId),
+      windows.map((window) => window.start / WINDOW_MS),
+      windows.map((window) => window.references),
+      cause,
+      correction,
+      windows.map((window) => window.events),
+      windows.map((window) => window.tokens),
+      windows.map((window) => window.inputTokens),
+      windows.map((window) => window.outputTokens),
+      windows.map((window) => window.value),
+      windows.map((window) => window.calls),
+    ],
+  );
+}
+
+async function correctCounters(db: Queryable): Promise<void> {
+  await db.query(
+    `select add_to_counters(sums, '[]') from (
+       select jsonb_agg(jsonb_build_object('tenant_id', tenant_id, 'key', customer_id, 'value', value)) as sums
+       from (
+         select tenant_id, customer_id, sum(case when counts then value else -value end) as value
+         from moved_event where event_type = $1 group by 1, 2
+       ) as sums where value <> 0
+     ) as moved where sums is not null`,
+    [COUNTER_INCREMENT],
+  );
+}
+
+/** @returns when it was. */
+async function record(
+  db: Queryable,
+  { kind, context, actor, reason }: CorrectionRequest,
+  id: string,
+  windows: number,
+  unknown: string[],
+): Promise<string> {
+  await db.query(
+    `insert into correction_event (correction_id, tenant_id, event_id, external_id, version, counts, customer_id, bucket)
+     select $1, tenant_id, event_id, external_id, version, counts, customer_id,
+       date_bin('30 seconds', ts, 'epoch'::timestamptz)
+     from moved_event`,
+    [id],
+  );
+  const { rows } = await db.query<{ at: string }>(
+    `with made as (
+       insert into correction (id, tenant_id, kind, reason, actor_kind, actor_key_id, events, windows, unknown, at)
+       select $1, $2, $3, $4, $5, $6, (select count(distinct event_id) from moved_event), $7, $9,
+         greatest(clock_timestamp(), settled_at + interval '1 microsecond')
+       from window_state
+       returning *
+     ), logged as (${writeEntries({
+       from: 'made',
+       action: ACTION[kind],
+       after: `jsonb_build_object('reason', reason, 'events', events, 'windows', windows, 'eventIds', (
+         select jsonb_agg(client_id) from (
+           select distinct coalesce(external_id, event_id::text) as client_id from moved_event
+           order by 1 limit ${MOST_IDS_LOGGED}) as ids))`,
+       actor: '$8',
+     })})
+     select iso8601_micros(at) as at from made`,
+    [id, context.tenantId, kind, reason, actor.kind, actor.keyId, windows, JSON.stringify(actor), unknown],
+  );
+  return rows[0]!.at;
+}

@@ -1,0 +1,148 @@
+import type { Queryable } from '../../ground/db/queryable.ts';
+import { instant } from '../../ground/db/sqlParameters.ts';
+import { formatTimestamp } from '../../model/timestamp.ts';
+import type { UsageEvent } from '../../model/usageEvent.ts';
+import { EVENT_COLUMNS } from '../ingest/copyEncoding.ts';
+import type { EventPlace } from './locateEvents.ts';
+
+/** All columns of an event, in an order of ours. */
+const COLUMNS = [...EVENT_COLUMNS, 'received_at'].join(', ');
+/** Events so far apart (ms), or fewer, are taken out by one statement: of a packed chunk it unpacks all in between. */
+const RUN_GAP_MS = 1_000;
+const DAY_MICROS = 86_400_000_000;
+
+export type UncountedState = 'voided' | 'superseded';
+
+/** Something has moved the events meanwhile: the whole is to be done again. */
+export class EventsMoved extends Error {
+  /** As a transaction that met another. */
+  readonly code = '40001';
+}
+
+/**
+ * Where the versions of events lie that a correction has moved, for as long as its transaction: `moved_event`, with the columns of
+ * `event`, whether they count now, and their version.
+ */
+export async function prepareMoves(db: Queryable): Promise<void> {
+  await db.query(
+    `select set_config('tidemark.correcting', 'on', true);
+     create temp table moved_event (like event, counts boolean not null, version integer) on commit drop`,
+  );
+}
+
+/** Takes events out of what counts. @throws {EventsMoved} where one of them is not there. */
+export async function takeOut(
+  db: Queryable,
+  tenantId: string,
+  correctionId: string,
+  state: UncountedState,
+  places: readonly EventPlace[],
+): Promise<void> {
+  let taken = 0;
+  for (const run of runsOf(places)) {
+    const { rowCount } = await db.query(
+      `with gone as (
+         delete from event
+         where tenant_id = $1 and ts >= ${instant(run[0]!.tsMicros / 1_000)} and ts <= ${instant(run.at(-1)!.tsMicros / 1_000)}
+           and event_id = any ($2::uuid[])
+           and exists (select from unnest($2::uuid[], $3::timestamptz[]) as p (id, at) where p.id = event_id and p.at = ts)
+         returning ${COLUMNS}
+       )
+       insert into moved_event (${COLUMNS}, counts) select ${COLUMNS}, false from gone`,
+      [tenantId, run.map(({ eventId }) => eventId), run.map(({ ts }) => ts)],
+    );
+    taken += rowCount ?? 0;
+  }
+  if (taken < places.length) throw new EventsMoved('events have gone since they were found');
+  await db.query(
+    `update moved_event m set version = v.version
+     from (
+       select ctid as place, coalesce((select max(u.version) from uncounted_event u
+                                       where u.tenant_id = $1 and u.event_id = e.event_id), 0)
+                             + row_number() over (partition by event_id order by ts, ctid) as version
+       from moved_event e where not counts
+     ) as v
+     where m.ctid = v.place`,
+    [tenantId],
+  );
+  await db.query(
+    `insert into uncounted_event (${COLUMNS}, state, version, correction_id)
+     select ${COLUMNS}, $1, version, $2 from moved_event where not counts`,
+    [state, correctionId],
+  );
+}
+
+/** Has void events count again, as they were. */
+export async function putBack(db: Queryable, tenantId: string, ids: readonly string[]): Promise<void> {
+  await db.query(
+    `with back as (
+       delete from uncounted_event
+       where tenant_id = $1 and event_id = any ($2::uuid[]) and state = 'voided'
+       returning ${COLUMNS}, version
+     )
+     insert into moved_event (${COLUMNS}, counts, version) select ${COLUMNS}, true, version from back`,
+    [tenantId, ids],
+  );
+  await insertMoved(db);
+}
+
+/**
+ * Has other versions of events count in the place of those that have been taken out. They keep what they are called, and when
+ * they were received.
+ */
+export async function putInPlace(db: Queryable, events: readonly UsageEvent[]): Promise<void> {
+  const column = <Value>(of: (event: UsageEvent) => Value) => events.map(of);
+  await db.query(
+    `insert into moved_event (${COLUMNS}, counts, version)
+     select ${EVENT_COLUMNS.map((name) => `${name === 'external_id' ? 'm' : 'n'}.${name}`).join(', ')},
+       m.received_at, true, m.version + 1
+     from unnest(
+       $1::timestamptz[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
+       $9::float8[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::numeric[], $17::jsonb[]
+     ) as n (${EVENT_COLUMNS.join(', ')})
+     join moved_event m on m.event_id = n.event_id and not m.counts`,
+    [
+      column(({ tsMicros }) => formatTimestamp(tsMicros)),
+      column(({ eventId }) => eventId),
+      column(({ tenantId }) => tenantId),
+      column(({ customerId }) => customerId),
+      column(({ eventType }) => eventType),
+      column(({ tokens }) => tokens),
+      column(({ inputTokens }) => inputTokens),
+      column(({ outputTokens }) => outputTokens),
+      column(({ latencyMs }) => latencyMs),
+      column(({ endpoint }) => endpoint),
+      column(({ model }) => model),
+      column(({ externalId }) => externalId),
+      column(({ sourceId }) => sourceId),
+      column(({ reference }) => reference),
+      column(({ unit }) => unit),
+      column(({ value }) => value),
+      column(({ metadata }) => metadata),
+    ],
+  );
+  await insertMoved(db);
+}
+
+async function insertMoved(db: Queryable): Promise<void> {
+  await db.query(
+    `insert into event (${COLUMNS}) select ${COLUMNS} from moved_event where counts order by ts`,
+  );
+}
+
+/** Neighbours in time, of one day of UTC. */
+function runsOf(places: readonly EventPlace[]): EventPlace[][] {
+  const sorted = [...places].sort((a, b) => a.tsMicros - b.tsMicros);
+  const runs: EventPlace[][] = [];
+  for (const place of sorted) {
+    const run = runs.at(-1);
+    const before = run?.at(-1);
+    const near =
+      before !== undefined &&
+      place.tsMicros - before.tsMicros <= RUN_GAP_MS * 1_000 &&
+      Math.floor(place.tsMicros / DAY_MICROS) === Math.floor(before.tsMicros / DAY_MICROS);
+    if (near) run!.push(place);
+    else runs.push([place]);
+  }
+  return runs;
+}

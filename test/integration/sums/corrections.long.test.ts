@@ -1,0 +1,3 @@
+import { describeCorrections } from './describeCorrections.ts';
+
+describeCorrections(15);

@@ -1,0 +1,63 @@
+import { beforeAll, expect, it, onTestFinished } from 'vitest';
+import { describeEngine } from '../support/database.ts';
+import { startListeningService } from '../support/listening.ts';
+import { blockNamed, blocksOf, readMarkdown } from '../support/markdown.ts';
+import { answersOf } from '../support/pageCommands.ts';
+import { installedProgram } from '../support/program.ts';
+
+interface Revision {
+  cause: string;
+  revision: number;
+}
+
+describeEngine('the page about corrections', () => {
+  beforeAll(() => installedProgram('curl'), 300_000);
+
+  it('puts a wrong bill right, and tells why', async () => {
+    const t = await startListeningService({ WINDOW_GRACE_MS: '0' });
+    onTestFinished(() => t.stop());
+    const page = await readMarkdown('docs/corrections.md');
+    const answers = (block: string) => answersOf(t, blockNamed(page, block));
+    const shown = blocksOf(page)
+      .filter(({ language }) => language === 'json')
+      .map(({ code }) => JSON.parse(code));
+    const billed = (answer: { data: { value: string }[] }) => answer.data.map(({ value }) => value);
+
+    const [, posted, wrong] = await answers('wrong');
+    expect(posted).toEqual({ accepted: 3, duplicates: 0 });
+    expect(billed(wrong)).toEqual(['37']);
+
+    const [voided] = await answers('void');
+    expect(voided).toEqual({ ...shown[0], correctionId: voided.correctionId, at: voided.at });
+
+    const [retry, amended, right] = await answers('amend');
+    expect(retry).toEqual({ accepted: 0, duplicates: 1, voided: 1 });
+    expect(amended).toMatchObject({ events: 1, windows: 1, unknown: [] });
+    expect(billed(right)).toEqual(['22.5']);
+
+    const [history] = await answers('why');
+    // Just after midnight the window is open when they are posted, and nothing was late.
+    const told = history.data.filter(({ cause }: Revision) => cause !== 'late');
+    const expected = shown[1].data.filter(({ cause }: Revision) => cause !== 'late');
+    expect(told).toHaveLength(2);
+    for (const [i, { correction, at, windowStart, ...revision }] of told.entries()) {
+      const { correction: wanted, at: _, windowStart: __, ...rest } = expected[i];
+      expect({ ...revision, revision: rest.revision }).toEqual(rest);
+      expect(correction).toMatchObject({ reason: wanted.reason, actor: { kind: 'key' } });
+      expect(correction.id).toBe([voided, amended][i].correctionId);
+    }
+
+    const events = blockNamed(page, 'events').replaceAll(/revisions\/2/g, `revisions/${told[0].revision}`);
+    const [ofVoid, isVoid, versions, restored, now] = await answersOf(t, events);
+    expect(ofVoid.data).toEqual([{ eventId: 'order-17/line-2b', counts: false }]);
+    expect(isVoid.data).toMatchObject([
+      { eventId: 'order-17/line-2b', correction: { reason: 'ticket 4711: sent twice by the importer' } },
+    ]);
+    expect(versions.versions).toMatchObject([
+      { state: 'superseded', event: { value: '13.5' } },
+      { state: 'counted', event: { value: '12.5' } },
+    ]);
+    expect(restored).toMatchObject({ events: 1, unknown: [] });
+    expect(billed(now)).toEqual(['36']);
+  }, 60_000);
+});
