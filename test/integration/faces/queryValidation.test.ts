@@ -398,7 +398,7 @@ describeEngine('bodies and paths of the administration', () => {
     ['POST', '/v1/keys', { tenantId: 'x', scopes: [] }, '/scopes'],
     ['POST', '/v1/keys', { tenantId: 'x', scopes: ['root'] }, '/scopes/0'],
     ['POST', '/v1/keys', { tenantId: 'x', scopes: 'read' }, '/scopes'],
-    ['POST', '/v1/keys', { tenantId: 'x', scopes: ['read', 'read', 'read', 'read'] }, '/scopes'],
+    ['POST', '/v1/keys', { tenantId: 'x', scopes: ['read', 'read', 'read', 'read', 'read'] }, '/scopes'],
     ['POST', '/v1/keys', { tenantId: '', scopes: ['read'] }, '/tenantId'],
     ['POST', '/v1/keys', { tenantId: 'x', scopes: ['read'], expiresAt: 'soon' }, '/expiresAt'],
     [
