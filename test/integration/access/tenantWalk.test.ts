@@ -27,6 +27,7 @@ const HARMLESS = [
   ...['type', 'closedAfter', 'onInvalid', 'prefer', 'content-encoding', 'accept'],
   ...['windowStart', 'revision', 'timestamp'],
   ...['meters', 'archived', 'without', 'cost', 'at', 'superseded', 'currency', 'priceVersion'],
+  'digest',
 ];
 
 const MARKER = 'marker-of-another-tenant';

@@ -23,6 +23,7 @@ import { rangeOfTenant } from '../ofTenant.ts';
 import { instantOf, momentOf, parseRange } from '../range.ts';
 import { readBody } from '../readBody.ts';
 import { eventRules } from '../receiveEvents.ts';
+import { refuse } from '../refusal.ts';
 import {
   bodyFailures,
   CorrectionNote,
@@ -70,7 +71,10 @@ const NamedEvents = z
   })
   .superRefine(({ ids, events }, issues) => {
     if ((ids === undefined) === (events === undefined)) {
-      issues.addIssue({ code: 'custom', message: 'must have either ids or events' });
+      refuse(issues, [], {
+        code: ids === undefined ? 'required' : 'not_allowed',
+        message: 'must have either ids or events',
+      });
     }
   })
   .openapi('NamedEvents');
@@ -398,7 +402,9 @@ function microsOf(text: string, index: number): number {
   const micros = parseTimestamp(text);
   if (Number.isSafeInteger(micros)) return micros;
   const path = ['events', index, 'timestamp'];
-  throw invalidRequest([{ path, code: 'custom', message: timestampFault(text) }]);
+  throw invalidRequest([
+    { path, code: 'custom', message: timestampFault(text), params: { code: 'timestamp_invalid' } },
+  ]);
 }
 
 /** @throws {TidemarkError} `invalid_json`, `invalid_request`; `invalid_events`, `tenant_mismatch` with the faults. */
@@ -415,7 +421,9 @@ function amendment(
   const { data, error } = z.strictObject({ reason }).safeParse(rest);
   if (error) throw invalidRequest(error.issues);
   if (!Array.isArray(sent)) {
-    throw invalidRequest([{ path: ['events'], code: 'invalid_type', message: 'must be an array' }]);
+    throw invalidRequest([
+      { path: ['events'], code: 'custom', message: 'must be an array', params: { code: 'invalid_type' } },
+    ]);
   }
   const { maxEventsPerRequest } = services.config.ingest;
   const format = { dialect: 'native', framing: 'json', envelope: 'events' } as const;
