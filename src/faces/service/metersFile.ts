@@ -10,7 +10,7 @@ import { reconcileMeters } from '../../sums/meters/catalog/reconcileMeters.ts';
 /** Reads METERS_FILE. @throws {StartupError} in one line, where it cannot be read or is not JSON. */
 export async function readMetersFile(file: string): Promise<unknown> {
   const bytes = await readFile(file).catch((error) => {
-    throw startupFault(file, whyUnreadable(error), error);
+    throw startupFault(file, `cannot be read: ${whyUnreadable(error)}`, error);
   });
   try {
     return parseJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
