@@ -1,7 +1,7 @@
 import { asOwner } from './support/owner.js';
 
 /**
- * What the revisions of late windows add up to, so that an answer over a long range does not read each window (docs/adr/0044).
+ * What the revisions of late windows add up to, so that an answer over a long range does not read each window (docs/adr/0047).
  * Empty at first, however many late windows there are: the refresher fills it (sum_late_windows), and answers go by what is filled.
  */
 export const up = async (pgm) => {

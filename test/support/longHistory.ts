@@ -74,7 +74,7 @@ const changed = (daysAgo: number, stale = true) => `
 
 const late = (daysAgo: number) => `
   select revise_windows('{${TENANT}}', '{${CUSTOMER}}',
-    array[floor(extract(epoch from timestamptz '${at(daysAgo)}') / 30)::bigint], '{true}')`;
+    array[floor(extract(epoch from timestamptz '${at(daysAgo)}') / 30)::bigint], '{true}', '{1}', '{0}', '{0}', '{0}', '{0}')`;
 
 const closed = (more: string) => `
   update window_state set closed_until = closed_until + interval '${more}', refreshed_30s = closed_until + interval '${more}'`;

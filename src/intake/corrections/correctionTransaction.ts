@@ -252,28 +252,32 @@ async function recountRollups(
   );
 }
 
+/** One revision of each window, and word of it to who listens. */
 async function reviseWindows(
   db: Queryable,
   tenantId: string,
-  windows: readonly MovedWindow[],
+  windows: MovedWindow[],
   cause: string,
   correction: string,
 ): Promise<void> {
-  const column = <Value>(of: (window: MovedWindow) => Value) => windows.map(of);
-  await db.query('select record_revisions($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)', [
-    column(() => tenantId),
-    column(({ customerId }) => customerId),
-    column(({ start }) => start / WINDOW_MS),
-    column(({ references }) => references),
-    cause,
-    correction,
-    column(({ events }) => events),
-    column(({ calls }) => calls),
-    column(({ tokens }) => tokens),
-    column(({ inputTokens }) => inputTokens),
-    column(({ outputTokens }) => outputTokens),
-    column(({ value }) => value),
-  ]);
+  await db.query(
+    `select tell_revisions(changed_buckets, changed_tenants, changed_customers, changed_revisions)
+     from record_revisions($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+    [
+      windows.map(() => tenantId),
+      windows.map((window) => window.customerId),
+      windows.map((window) => window.start / WINDOW_MS),
+      windows.map((window) => window.references),
+      cause,
+      correction,
+      windows.map((window) => window.events),
+      windows.map((window) => window.tokens),
+      windows.map((window) => window.inputTokens),
+      windows.map((window) => window.outputTokens),
+      windows.map((window) => window.value),
+      windows.map((window) => window.calls),
+    ],
+  );
 }
 
 async function correctCounters(db: Queryable): Promise<void> {

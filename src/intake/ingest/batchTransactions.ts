@@ -376,11 +376,10 @@ export class BatchTransactions {
 }
 
 /** As arrays: history has a window for nearly every row, of which JSON would be most of what is sent. */
-function reviseWindows(windows: LateWindows): string {
-  const { tenants, customers, numbers, withReferences } = windows;
-  const changes = [windows.events, windows.tokens, windows.inputTokens, windows.outputTokens, windows.values];
-  return `select revise_late_windows(${textArray(tenants)}, ${textArray(customers)}, '{${numbers}}', '{${withReferences}}',
-    ${changes.map((each) => `'{${each}}'`).join(', ')})`;
+function reviseWindows(late: LateWindows): string {
+  const { numbers, withReferences, events, tokens, inputTokens, outputTokens, values } = late;
+  const plain = [numbers, withReferences, events, tokens, inputTokens, outputTokens, values];
+  return `select revise_windows(${textArray(late.tenants)}, ${textArray(late.customers)}, ${plain.map((list) => `'{${list}}'`)})`;
 }
 
 /** JSON as an SQL literal. JSON text has no NUL. */

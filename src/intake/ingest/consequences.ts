@@ -3,7 +3,7 @@ import { COUNTER_INCREMENT, signedValue, type UsageEvent } from '../../model/usa
 import { WINDOW_MICROS } from '../../model/window.ts';
 import type { CustomerRegistry } from './customerRegistry.ts';
 
-/** Closed windows that a batch changes, as `revise_late_windows` takes them: each has its place in all of the lists. */
+/** Closed windows that a batch changes, as `revise_windows` takes them: each has its place in all of the lists. */
 export interface LateWindows {
   tenants: string[];
   customers: string[];
@@ -115,28 +115,31 @@ class LateWindowList implements LateWindows {
   private readonly places = new Map<string, Map<string, Map<number, number>>>();
 
   add(row: UsageEvent): void {
-    const { tenantId, customerId, reference, tokens, inputTokens, outputTokens } = row;
     const number = Math.floor(row.tsMicros / WINDOW_MICROS);
-    const places = mapAt(mapAt(this.places, tenantId), customerId);
+    const places = mapAt(mapAt(this.places, row.tenantId), row.customerId);
     const place = places.get(number);
-    if (place !== undefined) {
-      this.withReferences[place] ||= reference !== null;
-      this.events[place]!++;
-      this.tokens[place]! += tokens ?? 0;
-      this.inputTokens[place]! += inputTokens ?? 0;
-      this.outputTokens[place]! += outputTokens ?? 0;
-      if (row.value !== null) this.values[place] = addDecimals(this.values[place]!, signedValue(row));
+    if (place === undefined) {
+      places.set(number, this.numbers.length);
+      this.begin(row, number);
       return;
     }
-    places.set(number, this.numbers.length);
-    this.tenants.push(tenantId);
-    this.customers.push(customerId);
+    this.withReferences[place] ||= row.reference !== null;
+    this.events[place]!++;
+    this.tokens[place]! += row.tokens ?? 0;
+    this.inputTokens[place]! += row.inputTokens ?? 0;
+    this.outputTokens[place]! += row.outputTokens ?? 0;
+    if (row.value !== null) this.values[place] = addDecimals(this.values[place]!, signedValue(row));
+  }
+
+  private begin(row: UsageEvent, number: number): void {
+    this.tenants.push(row.tenantId);
+    this.customers.push(row.customerId);
     this.numbers.push(number);
-    this.withReferences.push(reference !== null);
+    this.withReferences.push(row.reference !== null);
     this.events.push(1);
-    this.tokens.push(tokens ?? 0);
-    this.inputTokens.push(inputTokens ?? 0);
-    this.outputTokens.push(outputTokens ?? 0);
+    this.tokens.push(row.tokens ?? 0);
+    this.inputTokens.push(row.inputTokens ?? 0);
+    this.outputTokens.push(row.outputTokens ?? 0);
     this.values.push(signedValue(row));
   }
 }

@@ -25,8 +25,9 @@ interface Pair {
 const HARMLESS = [
   ...['from', 'to', 'limit', 'granularity', 'timezone', 'groupBy', 'percentiles', 'format', 'state'],
   ...['type', 'closedAfter', 'onInvalid', 'prefer', 'content-encoding', 'accept'],
-  ...['windowStart', 'revision', 'timestamp', 'digest'],
+  ...['windowStart', 'revision', 'timestamp'],
   ...['meters', 'archived', 'without', 'cost', 'at', 'superseded', 'currency', 'priceVersion'],
+  'digest',
 ];
 
 const MARKER = 'marker-of-another-tenant';

@@ -277,7 +277,11 @@ describeEngine('corrections', () => {
     const told = { events: [{ eventId: forgotten.eventId, timestamp: forgotten.timestamp }] };
     expect(await done(key, 'void', told)).toMatchObject({ events: 1 });
     expect(await callsOf(key)).toBe(0);
-    // It is posted again, and counts; the other one stays void.
+    // It is posted again, and counts; the other one stays void. Between the two lies its horizon.
+    await t.sql.query(
+      `update uncounted_event set received_at = received_at - interval '2 days' where event_id = $1`,
+      [forgotten.eventId],
+    );
     await post(key, forgotten);
     expect((await correct(key, 'restore', told)).body).toMatchObject({ code: 'event_counted_again' });
     expect(await callsOf(key)).toBe(1);

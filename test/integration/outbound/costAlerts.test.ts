@@ -304,11 +304,39 @@ describeEngine(`alert rules of costs (SEED=${seed})`, () => {
         const [rule] = (await send(key, 'GET', '/v1/alert-rules')).body.data;
         expect((await send(key, 'PATCH', `/v1/alert-rules/${rule.id}`, { active })).status).toBe(200);
       }
-      const late = [day, day + 2 * DAY].map((at) => aCall(at, { inputTokens: 1 }));
+      // Also where a window is read from its events, which have their parts too.
+      const late = [day, day + changes[4]! - 1, day + changes[4]!, day + 2 * DAY].map((at) =>
+        aCall(at, { inputTokens: 1 }),
+      );
       await post(key, ...late);
       calls.push(...late);
       expect(await tally()).toBe(units(costOf(calls, prices, 'USD')!));
       expect(await tally()).toBe(await expected());
+    }
+  });
+
+  it('take what begins with the next period for that one alone, where a batch touches both', async () => {
+    const { id: tenantId, key } = await t.tenant();
+    await listen(key);
+    await put(key, { ...ofModel, unitPrices: { input: '1' } });
+    // Two days that are read together.
+    const day = [3, 4]
+      .map((days) => startOf('day', Date.now() - days * DAY))
+      .find((ms) => Math.floor(ms / (8 * DAY)) === Math.floor((ms + DAY) / (8 * DAY)))!;
+    const both = (later: number) =>
+      [day + later, day + DAY + later].map((at) => aCall(at, { inputTokens: 1 }));
+    await post(key, ...both(0), ...both(0)); // alike, and not the same
+    await made(key, '/v1/alert-rules', { ...usage, period: 'day', threshold: '0', name: 'events' });
+    await post(key, ...both(1));
+    expect(await totals(tenantId)).toEqual(['events 3', 'events 3']);
+    for (const [name, total] of [
+      ['filled', '4'],
+      ['folded', '5'],
+    ] as const) {
+      await (name === 'filled' ? upkeep.fillAll() : upkeep.closeAndFold());
+      await made(key, '/v1/alert-rules', { ...usage, period: 'day', threshold: '0', name });
+      await post(key, ...both(2));
+      expect((await totals(tenantId)).slice(-2)).toEqual([`${name} ${total}`, `${name} ${total}`]);
     }
   });
 

@@ -42,7 +42,7 @@ describeEngine('late windows of which the planner knows nothing', () => {
       insert into event (ts, event_id, tenant_id, customer_id, event_type, endpoint)
         select ${FROM} + w * interval '30 seconds', gen_random_uuid(), 't', 'c' || c, 'api.request', '/'
         from generate_series(0, ${WINDOWS - 1}) as w, generate_series(1, ${CUSTOMERS}) as c;
-      select record_late_windows(jsonb_agg(distinct jsonb_build_object(
+      select mark_late_windows(jsonb_agg(distinct jsonb_build_object(
         'bucket', date_bin('30 seconds', ts, 'epoch'::timestamptz), 'tenant_id', tenant_id, 'customer_id', customer_id,
         'references', false))) from event;
       update window_announcement set announced_until = ${FROM};

@@ -317,8 +317,10 @@ describeEngine('what is older than it is kept', () => {
     const gone = iso(today() - 5 * DAY - 30_000);
     const window = [{ bucket: gone, tenant_id: tenant.id, customer_id: 'alice', references: false }];
     const refused = { code: '22008', message: expect.stringContaining('are no longer kept') };
-    const places = [[tenant.id], ['alice'], [Date.parse(gone) / 30_000], [false]];
-    await expect(t.sql.query('select revise_windows($1, $2, $3, $4)', places)).rejects.toMatchObject(refused);
+    const places = [[tenant.id], ['alice'], [Date.parse(gone) / 30_000], [false], [1], [0], [0], [0], ['0']];
+    await expect(
+      t.sql.query('select revise_windows($1, $2, $3, $4, $5, $6, $7, $8, $9)', places),
+    ).rejects.toMatchObject(refused);
     await expect(t.sql.query('select mark_late_windows($1)', [JSON.stringify(window)])).rejects.toMatchObject(
       refused,
     );

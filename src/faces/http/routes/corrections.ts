@@ -23,7 +23,7 @@ import { rangeOfTenant } from '../ofTenant.ts';
 import { instantOf, momentOf, parseRange } from '../range.ts';
 import { readBody } from '../readBody.ts';
 import { eventRules } from '../receiveEvents.ts';
-import { refusal } from '../refusal.ts';
+import { refuse } from '../refusal.ts';
 import {
   bodyFailures,
   CorrectionNote,
@@ -69,18 +69,15 @@ const NamedEvents = z
       .min(1)
       .optional(),
   })
-  .refine(
-    ({ ids, events }) => ids !== undefined || events !== undefined,
-    refusal('required', 'must have ids or events'),
-  )
-  .refine(
-    ({ ids, events }) => ids === undefined || events === undefined,
-    refusal('not_allowed', 'must have either ids or events, not both'),
-  )
+  .superRefine(({ ids, events }, issues) => {
+    if ((ids === undefined) === (events === undefined)) {
+      refuse(issues, [], {
+        code: ids === undefined ? 'required' : 'not_allowed',
+        message: 'must have either ids or events',
+      });
+    }
+  })
   .openapi('NamedEvents');
-
-/** Of an amendment, whose events are checked one by one, as those that are posted. */
-const Envelope = z.strictObject({ reason, events: z.array(z.unknown()) });
 
 const Amendment = z.strictObject({ reason, events: z.array(NativeEvent).min(1) }).openapi('Amendment');
 
@@ -405,8 +402,9 @@ function microsOf(text: string, index: number): number {
   const micros = parseTimestamp(text);
   if (Number.isSafeInteger(micros)) return micros;
   const path = ['events', index, 'timestamp'];
-  const params = { code: 'timestamp_invalid' };
-  throw invalidRequest([{ path, code: 'custom', message: timestampFault(text), params }]);
+  throw invalidRequest([
+    { path, code: 'custom', message: timestampFault(text), params: { code: 'timestamp_invalid' } },
+  ]);
 }
 
 /** @throws {TidemarkError} `invalid_json`, `invalid_request`; `invalid_events`, `tenant_mismatch` with the faults. */
@@ -415,8 +413,18 @@ function amendment(
   services: Services,
   tenantId: string,
 ): { reason: string; events: CorrectedEvent[] } {
-  const { data, error } = Envelope.safeParse(parsed(body));
+  const document = parsed(body);
+  if (typeof document !== 'object' || document === null || Array.isArray(document)) {
+    throw new TidemarkError('invalid_request', 'the body must be an object with reason and events');
+  }
+  const { events: sent, ...rest } = document as Record<string, unknown>;
+  const { data, error } = z.strictObject({ reason }).safeParse(rest);
   if (error) throw invalidRequest(error.issues);
+  if (!Array.isArray(sent)) {
+    throw invalidRequest([
+      { path: ['events'], code: 'custom', message: 'must be an array', params: { code: 'invalid_type' } },
+    ]);
+  }
   const { maxEventsPerRequest } = services.config.ingest;
   const format = { dialect: 'native', framing: 'json', envelope: 'events' } as const;
   const { events, indexes, faults } = parseEvents(
