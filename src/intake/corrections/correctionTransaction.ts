@@ -13,7 +13,7 @@ import { recountMeters } from '../../sums/meters/keeping/recountMeters.ts';
 import type { Identities } from '../ingest/identities.ts';
 import { type CorrectionRequest, type CorrectionResult, faultOf, refuse } from './correction.ts';
 import { correctTallies } from './correctTallies.ts';
-import { type EventPlace, isOfClaim, locateEvents, type WantedEvent } from './locateEvents.ts';
+import { type EventPlace, locateEvents, type WantedEvent } from './locateEvents.ts';
 import { type MovedWindow, movedWindows } from './movedWindows.ts';
 import { EventsMoved, prepareMoves, putBack, putInPlace, takeOut } from './moveEvents.ts';
 import { resolveIds } from './resolveIds.ts';
@@ -160,8 +160,7 @@ async function find(
   const wanted = events.flatMap(({ tsMicros }, i): WantedEvent[] => {
     const { eventId, claimedMicros } = resolved[i]!;
     // Past its horizon, an id that was forgotten may have been posted again since it was void.
-    const received = voided.get(eventId);
-    if (received !== undefined && (claimedMicros === null || isOfClaim(received, claimedMicros))) return [];
+    if (voided.has(eventId) && (claimedMicros === null || claimedMicros === voided.get(eventId))) return [];
     if (tsMicros !== null) return [{ eventId, tsMicros }];
     return claimedMicros === null ? [] : [{ eventId, receivedMicros: claimedMicros }];
   });
