@@ -243,6 +243,42 @@ describeEngine('corrections', () => {
     });
     const told = { events: [{ eventId: native.eventId, timestamp: native.timestamp }] };
     expect(await done(key, 'void', told)).toMatchObject({ events: 1 });
+    const first = { events: [{ eventId: '/s x 1', timestamp: body.data[0].timestamp }] };
+    expect(await done(key, 'restore', first)).toMatchObject({ events: 1 });
+    expect(await callsOf(key)).toBe(2);
+  });
+
+  it('an Idempotency-Key may be a UUID, in whatever case', async () => {
+    const { key } = await t.tenant();
+    const idempotencyKey = randomUUID().toUpperCase();
+    const increment = { key: 'clicks', value: '2.5' };
+    const headers = { 'idempotency-key': `"${idempotencyKey}"` };
+    await t.call('POST', '/increment', { key, body: increment, headers });
+    const clicks = async () => (await t.call('GET', '/v1/counters/clicks', { key })).body.value;
+    expect(await done(key, 'void', { ids: [idempotencyKey] })).toMatchObject({ events: 1, unknown: [] });
+    expect(await clicks()).toBe('0');
+    await done(key, 'restore', { ids: [idempotencyKey] });
+    const version = anEvent({ eventId: idempotencyKey, customerId: 'clicks', eventType: 'counter.increment', value: '4' });
+    expect(await done(key, 'amend', { events: [version] })).toMatchObject({ events: 1, unknown: [] });
+    expect(await clicks()).toBe('4');
+    const { body } = await t.call('GET', `/v1/events/${idempotencyKey}`, { key });
+    expect([body.eventId, body.versions.length]).toEqual([idempotencyKey, 2]);
+  });
+
+  it("events of Lago's client are found by what they are listed as and their time", async () => {
+    const { key } = await t.tenant();
+    const event = { transaction_id: 'one', external_subscription_id: 'sub', code: 'calls' };
+    expect((await t.call('POST', '/api/v1/events', { key, body: { event } })).status).toBe(200);
+    const listed = (await t.call('GET', '/v1/events', { key })).body.data[0];
+    const named = { events: [{ eventId: 'one', timestamp: listed.timestamp }] };
+    const read = () => t.call('GET', `/v1/events/one?timestamp=${listed.timestamp}`, { key });
+    expect((await read()).body).toMatchObject({ eventId: 'one', state: 'counted' });
+    expect(await done(key, 'void', { ids: ['one'] })).toMatchObject({ events: 0, unknown: ['one'] });
+    expect(await done(key, 'void', named)).toMatchObject({ events: 1, unknown: [] });
+    expect((await correct(key, 'void', named)).body).toMatchObject({ code: 'event_voided' });
+    expect((await read()).body).toMatchObject({ eventId: 'one', state: 'voided' });
+    expect(await done(key, 'restore', named)).toMatchObject({ events: 1, unknown: [] });
+    expect(await callsOf(key)).toBe(1);
   });
 
   it('what has come from far away in time is found, and what is past its horizon by its time', async () => {

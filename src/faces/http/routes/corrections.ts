@@ -444,7 +444,7 @@ function amendment(
   return {
     reason: data.reason,
     events: events.map((version, i) => ({
-      clientId: version.externalId ?? version.eventId,
+      clientId: version.externalId ?? String((sent[indexes[i]!] as { eventId: unknown }).eventId),
       tsMicros: null,
       version,
       index: indexes[i]!,
