@@ -260,6 +260,21 @@ describe('comparing', () => {
     }
   });
 
+  test('knows groups by whatever name', async () => {
+    const rows = ['__proto__', 'constructor'].map((name, i) => ({
+      ...BARE,
+      event_id: BARE.event_id.replace(/.$/, String(i)),
+      ...{ endpoint: name, model: name },
+    }));
+    const groups = JSON.parse('{"__proto__":{"calls":1,"tokens":0},"constructor":{"calls":1,"tokens":0}}');
+    const sums = { totalCalls: 2, totalTokens: 0, totalInputTokens: 0, totalOutputTokens: 0 };
+    const aggregations = { ...sums, byEndpoint: groups, byModel: groups };
+    const window = JSON.stringify(await told({ aggregations, digest: digestOf(rows) }));
+    expect(await compare(window, rows)).toMatchObject({ lines: [], agree: 1 });
+    const changed = window.replace('"calls":1', '"calls":2');
+    expect(await compare(changed, rows)).toMatchObject({ agree: 0, differ: 1 });
+  });
+
   test('says in a line each what differs', async () => {
     const window = await told({}, { tokens: 1514, value: '1' });
     window.aggregations.byModel = { 'gpt-4': { calls: 2, tokens: 1500 } };
