@@ -258,7 +258,12 @@ describeEngine('corrections', () => {
     expect(await done(key, 'void', { ids: [idempotencyKey] })).toMatchObject({ events: 1, unknown: [] });
     expect(await clicks()).toBe('0');
     await done(key, 'restore', { ids: [idempotencyKey] });
-    const version = anEvent({ eventId: idempotencyKey, customerId: 'clicks', eventType: 'counter.increment', value: '4' });
+    const version = anEvent({
+      eventId: idempotencyKey,
+      customerId: 'clicks',
+      eventType: 'counter.increment',
+      value: '4',
+    });
     expect(await done(key, 'amend', { events: [version] })).toMatchObject({ events: 1, unknown: [] });
     expect(await clicks()).toBe('4');
     const { body } = await t.call('GET', `/v1/events/${idempotencyKey}`, { key });
