@@ -328,6 +328,41 @@ describeEngine('corrections', () => {
     expect(await callsOf(key)).toBe(1);
   });
 
+  it('what is packed wholly follows, and so do the levels of meters', async () => {
+    const { key } = await t.tenant();
+    const meter = { slug: 'packed', eventType: 'packed', aggregation: 'sum', value: '$.value' };
+    expect((await t.call('POST', '/v1/meters', { key, body: meter })).status).toBe(201);
+    const timestamp = iso(Date.now() - 12 * DAY);
+    const events = ['1', '20', '300'].map((value) => anEvent({ timestamp, eventType: 'packed', value }));
+    await post(key, ...events);
+    const pack = async () => {
+      if (t.database.engine === 'postgres') return;
+      await t.sql.query(
+        `select compress_chunk(chunk, true)
+         from unnest(array['event', 'meter_30s', 'meter_1h', 'meter_1d']) as name, show_chunks(name::regclass) as chunk
+         order by name`,
+      );
+    };
+    const sum = async () => {
+      await until(async () => (await t.sql.query('select from meter_part limit 1')).rowCount === 0);
+      const range = `from=${iso(Date.now() - 13 * DAY)}&to=${iso(Date.now() - 11 * DAY)}`;
+      const { body } = await t.call('GET', `/v1/meters/packed/query?${range}`, { key });
+      return body.data[0].value;
+    };
+    expect(await sum()).toBe('321');
+    const ids = [events[0]!.eventId];
+    const version = { ...events[1]!, value: '10' };
+    for (const [kind, body, value] of [
+      ['void', { ids }, '320'],
+      ['amend', { events: [version] }, '310'],
+      ['restore', { ids }, '311'],
+    ] as const) {
+      await pack();
+      await done(key, kind, body);
+      expect(await sum()).toBe(value);
+    }
+  });
+
   it('records, sessions, live sums and costs follow in the next read', async () => {
     const { key } = await t.tenant();
     const price = { model: 'gpt-4', currency: 'USD', unitPrices: { input: '0.5' } };
