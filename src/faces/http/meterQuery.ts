@@ -4,6 +4,7 @@ import { isStorableText } from '../../model/text.ts';
 import { MAX_DIMENSIONS, type MeterDefinition } from '../../sums/meters/definition/meterDefinition.ts';
 import { CUSTOMER, type MeterQuery } from '../../sums/meters/reading/meterQuery.ts';
 import { GRANULARITIES } from '../../sums/rollups/granularity.ts';
+import { asOfParameter, microsAsked } from './asOf.ts';
 import { bucketRange, MAX_RANGE_MS } from './bucketRange.ts';
 import { invalidRequest } from './invalidRequest.ts';
 import { momentOf, parseRange } from './range.ts';
@@ -21,6 +22,7 @@ const Query = z.strictObject({
   groupBy: z.string().max(1_024).default(''),
   customerId: z.array(id).max(MOST_VALUES).optional(),
   without: z.string().max(1_024).default(''),
+  asOf: asOfParameter,
   ...pageQuery(1_000, 10_000),
 });
 type Query = z.infer<typeof Query>;
@@ -29,9 +31,15 @@ const FILTER = /^filter\[(.*)\]$/s;
 /** May be given several times. */
 const REPEATED = 'customerId';
 
+/** A query, and as of which moment it is asked: µs since the epoch, undefined: now. */
+export interface AskedMeterQuery {
+  query: MeterQuery;
+  asOf: number | undefined;
+}
+
 /**
  * What is asked of a meter, from the parameters of a URL: `from`, `to`, `granularity`, `timezone`, `groupBy`,
- * `customerId`, `filter[NAME]`, `without`, `cursor`, `limit`.
+ * `customerId`, `filter[NAME]`, `without`, `asOf`, `cursor`, `limit`.
  *
  * @throws {TidemarkError} `invalid_request` with pointers, `granularity_invalid`, `range_invalid`, `range_too_large`,
  * `timezone_invalid`.
@@ -40,7 +48,7 @@ export async function meterQueryOf(
   asked: URLSearchParams,
   definition: MeterDefinition,
   services: Pick<Services, 'zones' | 'config'>,
-): Promise<MeterQuery> {
+): Promise<AskedMeterQuery> {
   const plain: Record<string, unknown> = Object.create(null);
   const filters: Record<string, (string | null)[]> = Object.create(null);
   for (const name of new Set(asked.keys())) {
@@ -57,8 +65,9 @@ export async function meterQueryOf(
   }
   for (const dimension of Object.keys(filters)) requireDimension('filter', dimension, definition);
   const groupBy = listed('groupBy', parsed.data.groupBy, definition, [CUSTOMER]);
-  const range = await rangeOf(parsed.data, services);
-  return {
+  const asOf = microsAsked('asOf', parsed.data.asOf);
+  const range = await rangeOf(parsed.data, services, asOf === undefined ? undefined : asOf / 1_000);
+  const query = {
     ...range,
     granularity: granularity ?? null,
     groupBy,
@@ -67,18 +76,28 @@ export async function meterQueryOf(
     cursor,
     limit,
   };
+  return { query, asOf };
 }
 
 /** The range, and what the zone's clock is ahead of UTC around it: a zone that is named must be one. */
 async function rangeOf(
   { from, to, granularity, timezone }: Query,
   services: Pick<Services, 'zones' | 'config'>,
+  nowMs: number | undefined,
 ): Promise<Pick<MeterQuery, 'fromMicros' | 'toMicros' | 'offsets'>> {
   if (granularity !== undefined) {
-    const { offsets, ...range } = await bucketRange({ from, to }, granularity, timezone, services, momentOf);
+    const { offsets, ...range } = await bucketRange(
+      { from, to },
+      granularity,
+      timezone,
+      services,
+      momentOf,
+      undefined,
+      nowMs,
+    );
     return { ...microsOf(range), offsets };
   }
-  const range = meterRange({ from, to }, services);
+  const range = meterRange({ from, to }, services, nowMs);
   const offsets = await services.zones.offsets(timezone, range.fromMicros / 1_000, range.toMicros / 1_000);
   return { ...range, offsets };
 }
@@ -87,8 +106,9 @@ async function rangeOf(
 export function meterRange(
   range: { from: string | undefined; to: string | undefined },
   { config }: Pick<Services, 'config'>,
+  nowMs?: number,
 ): { fromMicros: number; toMicros: number } {
-  const defaults = { lengthMs: DAY_MS, aheadMs: config.ingest.acceptAheadMs, maxMs: MAX_RANGE_MS };
+  const defaults = { lengthMs: DAY_MS, aheadMs: config.ingest.acceptAheadMs, maxMs: MAX_RANGE_MS, nowMs };
   return microsOf(parseRange(range, defaults, momentOf));
 }
 

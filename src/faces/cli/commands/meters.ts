@@ -210,7 +210,7 @@ function query(slug: string, flags: QueryFlags): Promise<number> {
     const meter = await getMeter(client, context, slug);
     if (meter.archivedAt !== null) throw new StartupError('the meter is archived');
     const services = { zones: new Zones(client), config };
-    const wanted = await meterQueryOf(asked, meter.definition, services).catch((error) => {
+    const { query: wanted } = await meterQueryOf(asked, meter.definition, services).catch((error) => {
       throw usageFault(error);
     });
     const points = await allPoints(client, context, meter, wanted);

@@ -1,0 +1,66 @@
+import { BruteForce } from './bruteForce.ts';
+import { microsOf } from './meterModel.ts';
+import type { ClientEvent } from './traffic.ts';
+
+/** Something that was done to events, and since when it counts, in µs. */
+export type Happening = { at: number } & (
+  | { do: 'add'; event: ClientEvent }
+  | { do: 'void' | 'restore'; ids: string[] }
+  | { do: 'amend'; versions: ClientEvent[] }
+);
+
+/** What makes the difference between two moments. */
+export interface ModelChange {
+  eventId: string;
+  timestamp: string;
+  customerId: string;
+  counts: boolean;
+}
+
+/** What has been done to a tenant's events, to be told as of any moment. */
+export class PastModel {
+  private readonly happenings: Happening[] = [];
+
+  note(happening: Happening): void {
+    this.happenings.push(happening);
+    this.happenings.sort((a, b) => a.at - b.at);
+  }
+
+  /** The summaries as they were at a moment, in µs. */
+  asOf(micros: number): BruteForce {
+    const model = new BruteForce();
+    for (const happening of this.happenings) {
+      if (happening.at > micros) break;
+      if (happening.do === 'add') model.add([happening.event]);
+      else if (happening.do === 'amend') model.amend(happening.versions);
+      else model[happening.do](happening.ids);
+    }
+    return model;
+  }
+
+  /** Versions of events that happened in [from, to) ms and count at one of two moments (µs) alone, in the order of their time. */
+  changes(since: number, until: number, from: number, to: number): ModelChange[] {
+    const [before, after] = [this.asOf(since).events, this.asOf(until).events];
+    const ids = new Set([...before.keys(), ...after.keys()]);
+    const changes = [...ids].flatMap((id) => {
+      const [was, is] = [before.get(id), after.get(id)];
+      if (was === is) return [];
+      return [...(was ? [changeOf(was, false)] : []), ...(is ? [changeOf(is, true)] : [])];
+    });
+    return changes
+      .filter(({ timestamp }) => Date.parse(timestamp) >= from && Date.parse(timestamp) < to)
+      .sort(byTime);
+  }
+}
+
+/** As changes are compared: those of one moment in any order. */
+export function byTime(a: ModelChange, b: ModelChange): number {
+  return (
+    microsOf(a.timestamp) - microsOf(b.timestamp) ||
+    (a.eventId < b.eventId ? -1 : a.eventId > b.eventId ? 1 : Number(a.counts) - Number(b.counts))
+  );
+}
+
+function changeOf({ eventId, timestamp, customerId }: ClientEvent, counts: boolean): ModelChange {
+  return { eventId, timestamp, customerId, counts };
+}
