@@ -1,5 +1,4 @@
 import { BruteForce } from './bruteForce.ts';
-import { microsOf } from './meterModel.ts';
 import type { ClientEvent } from './traffic.ts';
 
 /** Something that was done to events, and since when it counts, in µs. */
@@ -53,14 +52,14 @@ export class PastModel {
   }
 }
 
-/** As changes are compared: those of one moment in any order. */
+/** An order to compare them in, which tells neither versions nor microseconds apart. */
 export function byTime(a: ModelChange, b: ModelChange): number {
   return (
-    microsOf(a.timestamp) - microsOf(b.timestamp) ||
+    Date.parse(a.timestamp) - Date.parse(b.timestamp) ||
     (a.eventId < b.eventId ? -1 : a.eventId > b.eventId ? 1 : Number(a.counts) - Number(b.counts))
   );
 }
 
 function changeOf({ eventId, timestamp, customerId }: ClientEvent, counts: boolean): ModelChange {
-  return { eventId, timestamp, customerId, counts };
+  return { eventId, timestamp: new Date(timestamp).toISOString(), customerId, counts };
 }
