@@ -37,19 +37,28 @@ export class PastModel {
     return model;
   }
 
-  /** Versions of events that happened in [from, to) ms and count at one of two moments (µs) alone, in the order of their time. */
+  /** What makes the difference between two moments (µs), of events in [from, to) ms. */
   changes(since: number, until: number, from: number, to: number): ModelChange[] {
-    const [before, after] = [this.asOf(since).events, this.asOf(until).events];
-    const ids = new Set([...before.keys(), ...after.keys()]);
-    const changes = [...ids].flatMap((id) => {
-      const [was, is] = [before.get(id), after.get(id)];
-      if (was === is) return [];
-      return [...(was ? [changeOf(was, false)] : []), ...(is ? [changeOf(is, true)] : [])];
-    });
-    return changes
-      .filter(({ timestamp }) => Date.parse(timestamp) >= from && Date.parse(timestamp) < to)
-      .sort(byTime);
+    return changesBetween(this.asOf(since), this.asOf(until), from, to);
   }
+}
+
+/** Versions of events that happened in [from, to) ms and count in one of two models alone, in the order of `byTime`. */
+export function changesBetween(
+  before: Pick<BruteForce, 'events'>,
+  after: Pick<BruteForce, 'events'>,
+  from: number,
+  to: number,
+): ModelChange[] {
+  const ids = new Set([...before.events.keys(), ...after.events.keys()]);
+  const changes = [...ids].flatMap((id) => {
+    const [was, is] = [before.events.get(id), after.events.get(id)];
+    if (was === is) return [];
+    return [...(was ? [changeOf(was, false)] : []), ...(is ? [changeOf(is, true)] : [])];
+  });
+  return changes
+    .filter(({ timestamp }) => Date.parse(timestamp) >= from && Date.parse(timestamp) < to)
+    .sort(byTime);
 }
 
 /** An order to compare them in, which tells neither versions nor microseconds apart. */
@@ -60,6 +69,10 @@ export function byTime(a: ModelChange, b: ModelChange): number {
   );
 }
 
-function changeOf({ eventId, timestamp, customerId }: ClientEvent, counts: boolean): ModelChange {
+/** @param event as it was posted, or as it is listed. */
+export function changeOf(
+  { eventId, timestamp, customerId }: Pick<ClientEvent, 'eventId' | 'timestamp' | 'customerId'>,
+  counts: boolean,
+): ModelChange {
   return { eventId, timestamp: new Date(timestamp).toISOString(), customerId, counts };
 }

@@ -12,7 +12,7 @@ import {
   randomMeterEvent,
 } from '../../support/meterModel.ts';
 import { expectMeter, randomMeterQuery } from '../../support/meterQueries.ts';
-import { byTime, PastModel } from '../../support/pastModel.ts';
+import { byTime, changeOf, PastModel } from '../../support/pastModel.ts';
 import { startServiceOn, startTestService, type TestService } from '../../support/service.ts';
 import { anEvent, type ClientEvent, randomEvent, randomFrom } from '../../support/traffic.ts';
 
@@ -252,12 +252,7 @@ describeEngine(`answers as of a moment (seed ${seed})`, () => {
       expect(added(changes.map((change) => change.difference))).toEqual(difference);
       expect(added([whole.difference])).toEqual(difference);
       if (filter !== '') continue;
-      const found = changes.map(({ eventId, timestamp, customerId, counts }) => ({
-        eventId,
-        timestamp: iso(Date.parse(timestamp)),
-        customerId,
-        counts,
-      }));
+      const found = changes.map((change) => changeOf(change, change.counts));
       expect(found.sort(byTime)).toEqual(past.changes(since, until, span.from, span.to));
     }
 
