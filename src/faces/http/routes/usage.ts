@@ -191,7 +191,11 @@ const getChanges = createRoute({
     headers: tenantHeader,
     query: z.strictObject({
       ...rangeQuery,
-      since: z.string().max(64).openapi({ format: 'date-time', description: 'As asOf of GET /v1/usage.' }),
+      since: z
+        .string()
+        .max(64)
+        .optional()
+        .openapi({ format: 'date-time', description: 'As asOf of GET /v1/usage. Default: a day before until.' }),
       until: z.string().max(64).optional().openapi({
         format: 'date-time',
         description: 'Likewise. Default: the last moment at which windows closed.',
@@ -261,7 +265,7 @@ export function usageRoutes(app: App, services: Services): void {
   app.openapi(getChanges, async (c) => {
     const context = await tenantOf(c, services, 'read');
     const { from, to, since, until, cursor, ...query } = c.req.valid('query');
-    const moments = { since: microsAsked('since', since)!, until: microsAsked('until', until) };
+    const moments = { since: microsAsked('since', since), until: microsAsked('until', until) };
     const { walks, cursor: within } = readAsOfCursor(cursor, 2);
     const range = parseRange(
       { from, to },
@@ -272,9 +276,11 @@ export function usageRoutes(app: App, services: Services): void {
       },
     );
     const page = await services.reads.inOneMoment(context, async (db) => {
+      const last = await readAsOf(db, { name: 'until', micros: moments.until, walk: walks[1] });
+      const first = moments.since ?? last.micros - DAY_MS * 1_000;
       const at = {
-        since: await readAsOf(db, { name: 'since', micros: moments.since, walk: walks[0] }),
-        until: await readAsOf(db, { name: 'until', micros: moments.until, walk: walks[1] }),
+        since: await readAsOf(db, { name: 'since', micros: first, walk: walks[0] }),
+        until: last,
       };
       if (at.since.micros > at.until.micros) {
         throw parameterFault('since', 'range_invalid', 'since must not be after until');
