@@ -300,7 +300,10 @@ async function correctCounters(db: Queryable): Promise<void> {
   );
 }
 
-/** @returns when it was. */
+/**
+ * @returns when it was: after all that was done to its events before, also where the clock has been set back, and after what is
+ * settled. What was, as of a moment, goes by it.
+ */
 async function record(
   db: Queryable,
   { kind, context, actor, reason }: CorrectionRequest,
@@ -319,7 +322,12 @@ async function record(
     `with made as (
        insert into correction (id, tenant_id, kind, reason, actor_kind, actor_key_id, events, windows, unknown, at)
        select $1, $2, $3, $4, $5, $6, (select count(distinct event_id) from moved_event), $7, $9,
-         greatest(clock_timestamp(), settled_at + interval '1 microsecond')
+         greatest(clock_timestamp(), settled_at + interval '1 microsecond',
+                  interval '1 microsecond' + (select max(received_at) from moved_event),
+                  interval '1 microsecond' + (
+                    select max(c.at) from moved_event m
+                      join correction_event e on e.tenant_id = m.tenant_id and e.event_id = m.event_id
+                      join correction c on c.id = e.correction_id))
        from window_state
        returning *
      ), logged as (${writeEntries({
