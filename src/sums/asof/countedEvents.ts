@@ -34,19 +34,33 @@ export function momentOf({ micros }: Pick<AsOf, 'micros'>): string {
 }
 
 /**
- * The versions of events that have been moved since a moment, as SQL: for each `came`, whether the first move after the moment
- * made it count. What it was at the moment is the opposite.
+ * The first thing that corrections have done after a moment to each event they moved since, as SQL: `event_id`, `version`, and
+ * whether it `came`. One that went counted at the moment; where the first is one that came, no version of the event did. An event
+ * counts once at most, so this says all of what has been moved, also where a version has gone and come back.
  *
  * @param tenant SQL.
  * @param range [from, to) in ms: where the versions lie.
  */
 export function movedSince(asOf: AsOf, tenant: string, range: { from: number; to: number }): string {
   const from = Math.floor(range.from / WINDOW_MS) * WINDOW_MS;
-  return `select distinct on (m.event_id, m.version) m.event_id, m.version, m.counts as came
+  return `select distinct on (m.event_id) m.event_id, m.version, m.counts as came
        from tenant_data.correction_event m join tenant_data.correction c on c.id = m.correction_id
        where m.tenant_id = ${tenant} and m.bucket >= ${instant(from)} and m.bucket < ${instant(range.to)}
          and c.at > ${momentOf(asOf)}
-       order by m.event_id, m.version, c.at`;
+       order by m.event_id, c.at, m.counts`; // of an amendment what went first
+}
+
+/**
+ * Of what has been moved since a moment, as SQL: the ids of events that count now by another version than at the moment, or that
+ * did not count then.
+ *
+ * @param tenant SQL.
+ * @param moved `movedSince`, or the name of it.
+ */
+export function cameSince(tenant: string, moved: string): string {
+  return `select event_id from ${moved} as moved
+         where came or exists (select from tenant_data.uncounted_event u
+                               where u.tenant_id = ${tenant} and u.event_id = moved.event_id and u.version = moved.version)`;
 }
 
 /**
@@ -64,12 +78,12 @@ export function countedEvents(
   condition: string,
 ): string {
   const received = `received_at <= ${momentOf(asOf)}`;
-  const moved = movedSince(asOf, tenant, range);
+  const moved = `(${movedSince(asOf, tenant, range)})`;
   return `(select ${COLUMNS} from tenant_data.event
        where ${condition} and ${received}
-         and event_id not in (select event_id from (${moved}) as moved where came)
+         and event_id not in (${cameSince(tenant, moved)})
      union all
      select ${COLUMNS} from tenant_data.uncounted_event
        where ${condition} and ${received}
-         and (event_id, version) in (select event_id, version from (${moved}) as moved where not came))`;
+         and (event_id, version) in (select event_id, version from ${moved} as moved where not came))`;
 }
