@@ -100,7 +100,9 @@ export async function putInPlace(db: Queryable, events: readonly UsageEvent[]): 
        $1::timestamptz[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
        $9::float8[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::numeric[], $17::jsonb[]
      ) as n (${EVENT_COLUMNS.join(', ')})
-     join moved_event m on m.event_id = n.event_id and not m.counts`,
+     -- Past its horizon an id may have been counted twice at one moment: one version takes the place of both.
+     join (select distinct on (event_id) * from moved_event where not counts order by event_id, version desc) as m
+       on m.event_id = n.event_id`,
     [
       column(({ tsMicros }) => formatTimestamp(tsMicros)),
       column(({ eventId }) => eventId),

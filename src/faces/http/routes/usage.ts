@@ -195,7 +195,10 @@ const getChanges = createRoute({
         .string()
         .max(64)
         .optional()
-        .openapi({ format: 'date-time', description: 'As asOf of GET /v1/usage. Default: a day before until.' }),
+        .openapi({
+          format: 'date-time',
+          description: 'As asOf of GET /v1/usage. Default: a day before until.',
+        }),
       until: z.string().max(64).optional().openapi({
         format: 'date-time',
         description: 'Likewise. Default: the last moment at which windows closed.',
