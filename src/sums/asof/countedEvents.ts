@@ -34,33 +34,33 @@ export function momentOf({ micros }: Pick<AsOf, 'micros'>): string {
 }
 
 /**
- * The first thing that corrections have done after a moment to each event they moved since, as SQL: `event_id`, `version`, and
- * whether it `came`. One that went counted at the moment; where the first is one that came, no version of the event did. An event
- * counts once at most, so this says all of what has been moved, also where a version has gone and come back.
+ * The versions of events that corrections have moved since a moment, as SQL: `event_id`, `version`, and whether it `came` by the
+ * first move after the moment. What it was at the moment is the opposite.
  *
  * @param tenant SQL.
  * @param range [from, to) in ms: where the versions lie.
  */
 export function movedSince(asOf: AsOf, tenant: string, range: { from: number; to: number }): string {
   const from = Math.floor(range.from / WINDOW_MS) * WINDOW_MS;
-  return `select distinct on (m.event_id) m.event_id, m.version, m.counts as came
+  return `select distinct on (m.event_id, m.version) m.event_id, m.version, m.counts as came
        from tenant_data.correction_event m join tenant_data.correction c on c.id = m.correction_id
        where m.tenant_id = ${tenant} and m.bucket >= ${instant(from)} and m.bucket < ${instant(range.to)}
          and c.at > ${momentOf(asOf)}
-       order by m.event_id, c.at, m.counts`; // of an amendment what went first
+       order by m.event_id, m.version, c.at`;
 }
 
 /**
- * Of what has been moved since a moment, as SQL: the ids of events that count now by another version than at the moment, or that
- * did not count then.
+ * Of what has been moved since a moment, as SQL: the ids of events that count now by a version that has come since. One that
+ * has come and gone says nothing of another that is there.
  *
  * @param tenant SQL.
  * @param moved `movedSince`, or the name of it.
  */
 export function cameSince(tenant: string, moved: string): string {
   return `select event_id from ${moved} as moved
-         where came or exists (select from tenant_data.uncounted_event u
-                               where u.tenant_id = ${tenant} and u.event_id = moved.event_id and u.version = moved.version)`;
+         where came and not exists (
+           select from tenant_data.uncounted_event u
+           where u.tenant_id = ${tenant} and u.event_id = moved.event_id and u.version = moved.version)`;
 }
 
 /**

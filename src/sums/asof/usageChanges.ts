@@ -141,9 +141,7 @@ function statementOf(
         (event_id, version) in (select event_id, version from moved_until where not came)
       from (
         select ${columns}, version from tenant_data.uncounted_event
-        where ${within}
-          and (event_id, version) in (select event_id, version from moved_since where not came
-                                      union all select event_id, version from moved_until where not came)
+        where ${within} and (event_id, version) in (select event_id, version from moved_since)
         offset 0
       ) as e
     ), changed as materialized (
