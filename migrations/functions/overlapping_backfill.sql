@@ -1,4 +1,4 @@
--- revision 1, 000000000000
+-- revision 1, eee2ac0f3790
 /*
  * Whether a backfill of that time and those customers (null: all) would meet another staged one of its tenant, and how many that
  * has. Whoever makes another one waits for the end of this transaction: a row of the tenant is locked, as no batch locks it, and

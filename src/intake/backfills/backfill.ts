@@ -1,4 +1,5 @@
 import type { Actor } from '../../access/tenancy/auditLog.ts';
+import type { Queryable } from '../../ground/db/queryable.ts';
 import { instant } from '../../ground/db/sqlParameters.ts';
 import { TidemarkError } from '../../model/errors.ts';
 import { formatTimestamp } from '../../model/timestamp.ts';
@@ -136,6 +137,21 @@ export function inScope(
   return `${alias}.tenant_id = ${tenant} and ${alias}.ts >= ${instant(fromMicros / 1_000)}
     and ${alias}.ts < ${instant(toMicros / 1_000)}
     and ${named === null ? `${customers}::text[] is null` : `${alias}.customer_id = any (${customers}::text[])`}`;
+}
+
+/** @throws {TidemarkError} `not_found`. */
+export async function readBackfill(
+  db: Queryable,
+  tenantId: string,
+  id: string,
+  schema: '' | 'tenant_data.',
+): Promise<BackfillRow> {
+  const { rows } = await db.query<BackfillRow>(
+    `select ${backfillColumns(schema)} from ${schema}backfill b where b.id = $1 and b.tenant_id = $2`,
+    [id, tenantId],
+  );
+  if (!rows[0]) throw new TidemarkError('not_found', 'there is no such backfill');
+  return rows[0];
 }
 
 /** @throws {TidemarkError} `not_found`; `backfill_not_staged` or `backfill_not_closed` unless it is. */

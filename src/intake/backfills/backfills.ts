@@ -18,6 +18,7 @@ import {
   type BackfillState,
   backfillColumns,
   MAX_STAGED_BACKFILLS,
+  readBackfill,
   requireState,
   scopeOf,
   toBackfill,
@@ -132,17 +133,17 @@ export class Backfills {
 
   /** One as it is. @throws {TidemarkError} `not_found`. */
   async find(context: TenantContext, id: string): Promise<Backfill> {
-    return toBackfill(await readBackfill(this.options.reads.as(context), context, id));
+    return toBackfill(await readBackfill(this.options.reads.as(context), context.tenantId, id, 'tenant_data.'));
   }
 
   /** One with what it would change while it is staged. @throws {TidemarkError} `not_found`, `overloaded`. */
   async show(context: TenantContext, id: string): Promise<Backfill & { preview: BackfillPreview | null }> {
     const { admin, reads } = this.options;
-    const found = await readBackfill(reads.as(context), context, id);
+    const found = await readBackfill(reads.as(context), context.tenantId, id, 'tenant_data.');
     if (found.state !== 'staged') return { ...toBackfill(found), preview: null };
     return this.previews.take(() =>
       reads.inOneMoment(context, async (db) => {
-        const row = await readBackfill(db, context, id);
+        const row = await readBackfill(db, context.tenantId, id, 'tenant_data.');
         const preview =
           row.state === 'staged'
             ? await previewBackfill(admin, db, this.identities, context, row)
@@ -154,7 +155,7 @@ export class Backfills {
 
   /** What events of one may be like. @throws {TidemarkError} `not_found`, `backfill_not_staged`. */
   async scope(context: TenantContext, id: string): Promise<BackfillScope> {
-    const row = await readBackfill(this.options.reads.as(context), context, id);
+    const row = await readBackfill(this.options.reads.as(context), context.tenantId, id, 'tenant_data.');
     requireState(row, 'staged');
     return scopeOf(row);
   }
@@ -209,14 +210,4 @@ export class Backfills {
     requireState(rows[0], 'staged');
     return this.find(context, id);
   }
-}
-
-/** @throws {TidemarkError} `not_found`. */
-async function readBackfill(db: Queryable, { tenantId }: TenantContext, id: string): Promise<BackfillRow> {
-  const { rows } = await db.query<BackfillRow>(
-    `select ${backfillColumns('tenant_data.')} from tenant_data.backfill b where b.id = $1 and b.tenant_id = $2`,
-    [id, tenantId],
-  );
-  if (!rows[0]) throw new TidemarkError('not_found', 'there is no such backfill');
-  return rows[0];
 }
