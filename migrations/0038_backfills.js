@@ -24,7 +24,7 @@ export const up = async (pgm) => {
       reason       text not null,
       state        text not null default 'staged' check (state in ('staged', 'closed', 'reverted', 'dropped')),
       -- Posted to it. More in one transaction take what others wait for for too long.
-      events       integer not null default 0 constraint backfill_events_check check (events <= 1000000),
+      events       integer not null default 0 constraint backfill_events_check check (events <= 500000),
       counted      integer, -- of those, when it was closed
       replaced     integer, -- of those that counted before
       actor_kind   text not null,

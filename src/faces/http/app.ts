@@ -43,7 +43,16 @@ import type { Services } from './services.ts';
 
 /** Bodies of the administration; events have a limit of their own, see readBody.ts. */
 const MAX_SMALL_BODY_BYTES = 65_536;
-const ADMINISTRATION = ['tenants', 'customers', 'keys', 'subscriptions', 'alert-rules', 'meters', 'prices', 'backfills'];
+const ADMINISTRATION = [
+  'tenants',
+  'customers',
+  'keys',
+  'subscriptions',
+  'alert-rules',
+  'meters',
+  'prices',
+  'backfills',
+];
 /** Of those that take lists. */
 const MAX_BODY_BYTES: Partial<Record<string, number>> = { prices: 1_048_576 };
 

@@ -34,7 +34,9 @@ const Accepted = z.object(result).openapi('IngestResult');
 const { accepted: _, voided: __, ...ofStaged } = result;
 const Staged = z
   .object({
-    staged: z.int().openapi({ description: 'With backfill: events stored that do not count before it is closed.' }),
+    staged: z
+      .int()
+      .openapi({ description: 'With backfill: events stored that do not count before it is closed.' }),
     ...ofStaged,
   })
   .openapi('StagedResult');

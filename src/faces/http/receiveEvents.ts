@@ -140,7 +140,11 @@ async function stage(
   const answer = { staged, duplicates };
   if (onInvalid !== 'skip') return withUsage(answer, parsed);
   const duplicateFlags = parsed.events.map(({ eventId }) => !ids.delete(eventId));
-  const { accepted, ...rest } = verdicts(parsed, { accepted: staged, duplicates, duplicateFlags }, NONE_VOIDED);
+  const { accepted, ...rest } = verdicts(
+    parsed,
+    { accepted: staged, duplicates, duplicateFlags },
+    NONE_VOIDED,
+  );
   return { staged: accepted, ...rest };
 }
 
@@ -164,7 +168,10 @@ function withVoided(answer: IngestAnswer, voided: ReadonlySet<UsageEvent>): Inge
 }
 
 /** The answer, which tells of usage objects that nobody can read where there are any. */
-function withUsage<Answer extends IngestAnswer | QueuedAnswer | StagedAnswer>(answer: Answer, parsed: ParsedEvents): Answer {
+function withUsage<Answer extends IngestAnswer | QueuedAnswer | StagedAnswer>(
+  answer: Answer,
+  parsed: ParsedEvents,
+): Answer {
   const unrecognisedUsage = unrecognisedUsageIn(parsed);
   return unrecognisedUsage === 0 ? answer : { ...answer, unrecognisedUsage };
 }

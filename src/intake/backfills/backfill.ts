@@ -5,7 +5,7 @@ import { TidemarkError } from '../../model/errors.ts';
 import { formatTimestamp } from '../../model/timestamp.ts';
 
 /** Events that a backfill may have, and that closing one may take out: all of it is one transaction. */
-export const MAX_BACKFILL_EVENTS = 1_000_000;
+export const MAX_BACKFILL_EVENTS = 500_000;
 /** Backfills of a tenant that are staged at once. */
 export const MAX_STAGED_BACKFILLS = 100;
 /** Customers that one may name. */
@@ -155,10 +155,7 @@ export async function readBackfill(
 }
 
 /** @throws {TidemarkError} `not_found`; `backfill_not_staged` or `backfill_not_closed` unless it is. */
-export function requireState(
-  row: Pick<BackfillRow, 'state'> | undefined,
-  wanted: 'staged' | 'closed',
-): void {
+export function requireState(row: Pick<BackfillRow, 'state'> | undefined, wanted: 'staged' | 'closed'): void {
   if (!row) throw new TidemarkError('not_found', 'there is no such backfill');
   if (row.state === wanted) return;
   throw new TidemarkError(

@@ -42,7 +42,7 @@ export interface NewBackfill extends BackfillScope {
 }
 
 const BACKFILLS = byAge('backfills');
-/** Previews of this instance at a time: each may read a million events. */
+/** Previews of this instance at a time: each may read half a million events. */
 const PREVIEWS_AT_ONCE = 2;
 const PREVIEW_WAIT_MS = 5_000;
 
@@ -133,7 +133,9 @@ export class Backfills {
 
   /** One as it is. @throws {TidemarkError} `not_found`. */
   async find(context: TenantContext, id: string): Promise<Backfill> {
-    return toBackfill(await readBackfill(this.options.reads.as(context), context.tenantId, id, 'tenant_data.'));
+    return toBackfill(
+      await readBackfill(this.options.reads.as(context), context.tenantId, id, 'tenant_data.'),
+    );
   }
 
   /** One with what it would change while it is staged. @throws {TidemarkError} `not_found`, `overloaded`. */
@@ -145,9 +147,7 @@ export class Backfills {
       reads.inOneMoment(context, async (db) => {
         const row = await readBackfill(db, context.tenantId, id, 'tenant_data.');
         const preview =
-          row.state === 'staged'
-            ? await previewBackfill(admin, db, this.identities, context, row)
-            : null;
+          row.state === 'staged' ? await previewBackfill(admin, db, this.identities, context, row) : null;
         return { ...toBackfill(row), preview };
       }),
     );

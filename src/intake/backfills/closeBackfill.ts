@@ -3,7 +3,12 @@ import { type Actor, writeEntries } from '../../access/tenancy/auditLog.ts';
 import type { TenantContext } from '../../access/tenancy/tenantContext.ts';
 import type { Queryable } from '../../ground/db/queryable.ts';
 import { TidemarkError } from '../../model/errors.ts';
-import { ACTION, type CorrectionTools, type CorrectionWork, type Moved } from '../corrections/correctionTransaction.ts';
+import {
+  ACTION,
+  type CorrectionTools,
+  type CorrectionWork,
+  type Moved,
+} from '../corrections/correctionTransaction.ts';
 import { COLUMNS, EventsMoved, insertMoved, numberTaken, prepareMoves } from '../corrections/moveEvents.ts';
 import { EVENT_COLUMNS } from '../ingest/copyEncoding.ts';
 import {
@@ -17,7 +22,7 @@ import {
 } from './backfill.ts';
 import { comingEvents, knownIds } from './comingEvents.ts';
 
-/** How long a statement, and a pause between two, may take, in ms: there may be a million events. */
+/** How long a statement, and a pause between two, may take, in ms: there may be half a million events. */
 export const PATIENCE = { statementMs: 600_000, idleMs: 120_000 };
 
 /**
@@ -51,13 +56,15 @@ export function closeBackfill(
       await client.query(
         `create temp table known_id (event_id uuid primary key, claimed_at timestamptz not null) on commit drop`,
       );
-      await client.query(
-        'insert into known_id select * from unnest($1::uuid[], $2::timestamptz[])',
-        [found.known.ids, found.known.claimed],
-      );
+      await client.query('insert into known_id select * from unnest($1::uuid[], $2::timestamptz[])', [
+        found.known.ids,
+        found.known.claimed,
+      ]);
       await client.query('analyze known_id');
       // Before anything moves: what it takes the place of is still there.
-      await client.query('create temp table coming_event (like staged_event, known_since timestamptz, revived integer) on commit drop');
+      await client.query(
+        'create temp table coming_event (like staged_event, known_since timestamptz, revived integer) on commit drop',
+      );
       const coming = await client.query(
         `insert into coming_event ${comingEvents(scope, row!.replaces, '')}`,
         [tenantId, backfillId, scope.customers],
@@ -114,7 +121,10 @@ async function requireStagedKept(db: Queryable, backfillId: string): Promise<voi
     [backfillId],
   );
   if (rows[0]!.gone)
-    throw new TidemarkError('range_not_kept', 'events of the backfill are older than events are kept; drop it');
+    throw new TidemarkError(
+      'range_not_kept',
+      'events of the backfill are older than events are kept; drop it',
+    );
 }
 
 /** Takes out what is in the scope. @returns how many events. @throws {TidemarkError} `transaction_too_large`. */

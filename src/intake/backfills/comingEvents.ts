@@ -60,11 +60,7 @@ export async function knownIds(
  *
  * Reads the relation `known_id (event_id, claimed_at)`. Parameters: $1 the tenant, $2 the backfill, $3 the customers.
  */
-export function comingEvents(
-  scope: BackfillScope,
-  replaces: boolean,
-  schema: '' | 'tenant_data.',
-): string {
+export function comingEvents(scope: BackfillScope, replaces: boolean, schema: '' | 'tenant_data.'): string {
   const minute = (at: string) => `date_bin('1 minute', ${at}, 'epoch'::timestamptz)`;
   return `
     select s.*, coalesce(o.received_at, r.received_at) as known_since, r.version as revived

@@ -92,4 +92,3 @@ async function find(
     unknown: events.filter((_, i) => !known(i)).map(({ clientId }) => clientId),
   };
 }
-

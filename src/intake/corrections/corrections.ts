@@ -14,10 +14,10 @@ import { Interest } from '../../outbound/delivery/interest.ts';
 import type { VersionedEvent } from '../../sums/corrections/eventVersions.ts';
 import type { LiveCounters } from '../../sums/live/liveCounters.ts';
 import { Identities } from '../ingest/identities.ts';
+import { correctEvents } from './correctEvents.ts';
 import type { CorrectionRequest, CorrectionResult } from './correction.ts';
 import { CorrectionMetrics } from './correctionMetrics.ts';
 import { type CorrectionWork, correct } from './correctionTransaction.ts';
-import { correctEvents } from './correctEvents.ts';
 import { findEvent } from './findEvent.ts';
 import type { NamedEvent } from './resolveIds.ts';
 

@@ -128,7 +128,9 @@ describeEngine('backfills', () => {
     expect(one).toMatchObject({ state: 'voided', corrections: [{ kind: 'backfill' }, { kind: 'revert' }] });
     const log = await t.call('GET', '/v1/audit-log', { key });
     expect(
-      log.body.data.slice(0, 3).map(({ action, target }: { action: string; target: string }) => [action, target]),
+      log.body.data
+        .slice(0, 3)
+        .map(({ action, target }: { action: string; target: string }) => [action, target]),
     ).toEqual([
       ['backfill.reverted', id],
       ['backfill.closed', id],
@@ -328,7 +330,14 @@ describeEngine('backfills', () => {
         { index: 2, status: 'invalid' },
       ],
     });
-    const cloudEvent = { specversion: '1.0', id: 'c', source: 's', type: 'x', subject: 'others', time: range.to };
+    const cloudEvent = {
+      specversion: '1.0',
+      id: 'c',
+      source: 's',
+      type: 'x',
+      subject: 'others',
+      time: range.to,
+    };
     const cloud = await t.call('POST', `/v1/events?backfill=${id}`, {
       key,
       body: cloudEvent,
@@ -368,7 +377,7 @@ describeEngine('backfills', () => {
     }
     expect(await shown(without.key, id)).toMatchObject({ state: 'staged', events: 1 });
     // Its own bound, by the table.
-    await t.sql.query('update backfill set events = 1000000 where id = $1', [id]);
+    await t.sql.query('update backfill set events = 500000 where id = $1', [id]);
     expect((await stage(key, id, event(1, { customerId: 'mine' }))).body).toMatchObject({
       ...{ status: 409, code: 'limit_reached' },
     });

@@ -25,7 +25,6 @@ import type { Services } from '../services.ts';
 
 const tags = ['Backfills'];
 const MAX_REASON = 1_024;
-const DAY_MS = 86_400_000;
 
 const reason = text(MAX_REASON).openapi({
   description: 'Why. It stands in the audit log and in the history.',
@@ -48,16 +47,12 @@ const NewBackfill = z
     reason,
   })
   .openapi('NewBackfill', {
-    /** Made whenever the description is served: a range of a fixed time would soon be too old. */
-    get example() {
-      const today = Math.floor(Date.now() / DAY_MS) * DAY_MS;
-      return {
-        from: new Date(today - 2 * DAY_MS).toISOString(),
-        to: new Date(today - DAY_MS).toISOString(),
-        customers: ['initech'],
-        replace: true,
-        reason: 'the gateway has lost a day',
-      };
+    example: {
+      from: '2026-03-01T00:00:00Z',
+      to: '2026-03-02T00:00:00Z',
+      customers: ['initech'],
+      replace: true,
+      reason: 'the gateway has lost a day',
     },
   });
 
@@ -81,7 +76,8 @@ const state = z.enum(['staged', 'closed', 'reverted', 'dropped']);
 const fields = {
   id: z.uuid(),
   state: state.openapi({
-    description: 'staged: its events do not count. closed: they do. reverted: no more. dropped: they are gone.',
+    description:
+      'staged: its events do not count. closed: they do. reverted: no more. dropped: they are gone.',
   }),
   from: z.string(),
   to: z.string(),

@@ -126,7 +126,8 @@ export function eventRoutes(app: App, services: Services): void {
   app.openAPIRegistry.registerPath(postEvents);
   app.post('/v1/events', (c) => {
     const backfill = stagingRequest.query.shape.backfill.safeParse(c.req.query('backfill'));
-    if (!backfill.success) throw new TidemarkError('invalid_request', 'backfill must be the id of a backfill');
+    if (!backfill.success)
+      throw new TidemarkError('invalid_request', 'backfill must be the id of a backfill');
     if (backfill.data === undefined) return answerEvents(c, services, eventFormat);
     requireScope(c.get('caller'), 'correct');
     return answerEvents(c, services, eventFormat, { backfill: backfill.data });
