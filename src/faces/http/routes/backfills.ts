@@ -11,7 +11,6 @@ import {
   conflict,
   id,
   json,
-  jsonBody,
   jsonPage,
   pageQuery,
   problemAnswer,
@@ -46,18 +45,22 @@ const NewBackfill = z
     }),
     reason,
   })
-  .openapi('NewBackfill', {
-    example: {
-      from: '2026-03-01T00:00:00Z',
-      to: '2026-03-02T00:00:00Z',
-      customers: ['initech'],
-      replace: true,
-      reason: 'the gateway has lost a day',
-    },
-  });
+  .openapi('NewBackfill');
+const newBackfill = {
+  from: '2026-03-01T00:00:00Z',
+  to: '2026-03-02T00:00:00Z',
+  customers: ['initech'],
+  replace: true,
+  reason: 'the gateway has lost a day',
+};
 
-const Reversion = z.strictObject({ reason }).openapi('Reversion', {
-  example: { reason: 'the file was that of another month' },
+const Reversion = z.strictObject({ reason }).openapi('Reversion');
+const reversion = { reason: 'the file was that of another month' };
+
+/** A body, with what it may look like. */
+const bodyLike = <Schema extends z.ZodType>(schema: Schema, example: z.input<Schema>) => ({
+  required: true,
+  content: { 'application/json': { schema, example } },
 });
 
 const actor = z.object({
@@ -146,7 +149,7 @@ const postBackfill = createRoute({
     'Events that are posted to it (POST /v1/events?backfill=ID) are stored and not counted until it is closed. Up to ' +
     `${MAX_BACKFILL_EVENTS} of them. Needs the scope correct. See docs/corrections.md.`,
   security,
-  request: { headers: tenantHeader, body: jsonBody(NewBackfill) },
+  request: { headers: tenantHeader, body: bodyLike(NewBackfill, newBackfill) },
   responses: {
     201: json(Backfill, 'The backfill'),
     ...tenantFailures,
@@ -207,7 +210,7 @@ const postRevert = createRoute({
   description:
     'Wholly: what it has brought is void, what it has taken the place of counts again. Needs the scope correct.',
   security,
-  request: { ...thingOfTenant, body: jsonBody(Reversion) },
+  request: { ...thingOfTenant, body: bodyLike(Reversion, reversion) },
   responses: { 200: json(Backfill, 'It is reverted'), ...thingFailures, ...bodyFailures, ...notStaged },
 });
 
