@@ -138,7 +138,7 @@ export async function correct(
   if (tools.engine === 'postgres') await recountRollups(client, tenantId, windows);
   await reviseWindows(client, tenantId, windows, kind, id);
   await correctCounters(client);
-  const at = await record(client, work, id, windows.length, moved);
+  const at = await record(client, work, id, windows.length, moved.unknown);
   await work.settle?.(client, id);
   await client.query('commit');
   return { id, at, corrected: moved.corrected, windows: windows.length, unknown: moved.unknown };
@@ -265,7 +265,7 @@ async function record(
   { kind, context, actor, reason, settle }: CorrectionWork,
   id: string,
   windows: number,
-  { corrected, unknown }: Moved,
+  unknown: string[],
 ): Promise<string> {
   await db.query(
     `insert into correction_event (correction_id, tenant_id, event_id, external_id, version, counts, customer_id, bucket)
@@ -274,29 +274,29 @@ async function record(
      from moved_event`,
     [id],
   );
-  const logged = settle
-    ? ''
-    : `, logged as (${writeEntries({
-        from: 'made',
-        action: ACTION[kind],
-        after: `jsonb_build_object('reason', reason, 'events', events, 'windows', windows, 'eventIds', (
-         select jsonb_agg(client_id) from (
-           select distinct coalesce(external_id, event_id::text) as client_id from moved_event
-           order by 1 limit ${MOST_IDS_LOGGED}) as ids))`,
-        actor: '$10',
-      })})`;
   const { rows } = await db.query<{ at: string }>(
     `with made as (
        insert into correction (id, tenant_id, kind, reason, actor_kind, actor_key_id, events, windows, unknown, at)
-       select $1, $2, $3, $4, $5, $6, $7, $8, $9, greatest(clock_timestamp(), settled_at + interval '1 microsecond')
+       select $1, $2, $3, $4, $5, $6, (select count(distinct event_id) from moved_event), $7, $9,
+         greatest(clock_timestamp(), settled_at + interval '1 microsecond')
        from window_state
        returning *
-     )${logged}
+     ), logged as (${settle ? 'select $8::text' : entryOfIds(kind)})
      select iso8601_micros(at) as at from made`,
-    [
-      ...[id, context.tenantId, kind, reason, actor.kind, actor.keyId, corrected, windows, unknown],
-      ...(settle ? [] : [JSON.stringify(actor)]),
-    ],
+    [id, context.tenantId, kind, reason, actor.kind, actor.keyId, windows, JSON.stringify(actor), unknown],
   );
   return rows[0]!.at;
+}
+
+/** The audit entry of a correction of events that a call names. */
+function entryOfIds(kind: CorrectionKind): string {
+  return writeEntries({
+    from: 'made',
+    action: ACTION[kind],
+    after: `jsonb_build_object('reason', reason, 'events', events, 'windows', windows, 'eventIds', (
+         select jsonb_agg(client_id) from (
+           select distinct coalesce(external_id, event_id::text) as client_id from moved_event
+           order by 1 limit ${MOST_IDS_LOGGED}) as ids))`,
+    actor: '$8',
+  });
 }
