@@ -211,12 +211,9 @@ export class Sequence {
       this.planCorrections(step);
       await Promise.all(step.map((operation) => this.perform(operation)));
       await this.world.settled();
+      await this.settleBackfills();
       await this.settleUnsure();
       await this.settleCorrections();
-      for (const tenant of this.tenants) {
-        await tenant.backfills.settle(this.world.sql);
-        tenant.countAnew();
-      }
       for (const { meters, costs } of this.tenants) {
         await meters.settle(this.ask());
         await costs.settle(this.ask());
@@ -407,6 +404,13 @@ export class Sequence {
       instance.call(method, path, tenant.key, body),
     );
     tenant.countAnew();
+  }
+
+  private async settleBackfills(): Promise<void> {
+    for (const tenant of this.tenants) {
+      await tenant.backfills.settle(this.world.sql);
+      tenant.countAnew();
+    }
   }
 
   private async correct(operation: Operation & { do: 'correct' }): Promise<void> {
