@@ -170,6 +170,7 @@ describe('the dashboard', () => {
       'Database',
       'Retention',
       'Meters',
+      'Corrections',
       'Process',
     ]);
     for (const { title, type, targets } of panels as Panel[]) {

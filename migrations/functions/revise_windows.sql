@@ -1,4 +1,4 @@
--- revision 1, 8d47ace58657
+-- revision 1, 240fd5d34965
 /*
  * Records closed windows that late events of this transaction changed, and tells who wants to hear of it: record_revisions
  * says what of.
@@ -20,6 +20,14 @@ begin
   perform tell_revisions(changed_buckets, changed_tenants, changed_customers, changed_revisions)
   from record_revisions(tenants, customers, numbers, with_references, null, null,
                         events, tokens, input_tokens, output_tokens, "values", events);
+end $$;
+
+-- A plan that is kept goes on without the rows that a chunk of the columnstore gets beside its columns.
+do $$ begin
+  if (select engine from installation) = 'timescale' then
+    alter function revise_windows(text[], text[], bigint[], boolean[], integer[], numeric[], numeric[], numeric[], numeric[])
+      set plan_cache_mode = force_custom_plan;
+  end if;
 end $$;
 
 revoke execute on function revise_windows(text[], text[], bigint[], boolean[], integer[], numeric[], numeric[], numeric[],

@@ -277,7 +277,12 @@ export function describeCommands(runCommand: RunCommand): void {
         1,
         expect.stringMatching(/not valid for encoding utf-8\n$/),
       ]);
-      expect((await imported(join(folder, 'none.csv'))).code).toBe(1);
+      const none = join(folder, 'none.csv');
+      expect(await imported(none)).toEqual({
+        code: 1,
+        out: '',
+        err: `tidemark: ${none}: there is no such file\n`,
+      });
       expect((await run(['prices', 'list', '--tenant', 'none'])).err).toContain('there is no tenant none');
     }, 60_000);
   });

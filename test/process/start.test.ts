@@ -238,6 +238,12 @@ describe('a start that cannot succeed ends with one line and exit code 1', () =>
     expect(await query(url, left)).toEqual([]);
   });
 
+  it('a taken port, before the schema is made', async () => {
+    const url = await emptyDatabase();
+    await refused({ ...test(url), PORT: String(await takenPort()) }, /: port \d+ on 127.0.0.1 is taken; /);
+    expect(await query(url, `select to_regclass('schema_migration') as there`)).toEqual([{ there: null }]);
+  });
+
   it('an address that is not of this machine', async () => {
     const { url } = await newDatabase();
     await refused({ ...test(url), HOST: '192.0.2.1' }, /: cannot listen on 192.0.2.1:0: /);

@@ -1,9 +1,11 @@
-import { DEADLOCK_DETECTED, errorCode, SERIALIZATION_FAILURE } from '../../src/ground/db/sqlstate.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { gaveWay } from '../../src/ground/db/sqlstate.ts';
 
-const MOST_TRIES = 20;
+const MOST_TRIES = 50;
+const AGAIN_MS = 50;
 
 /**
- * Does by hand what upkeep may be doing to the same chunks: again where it gave way to that, at most 20 times.
+ * Does by hand what upkeep may be doing to the same chunks or rollups: again where it gave way to that, at most 50 times.
  *
  * @param work leaves nothing of what it began when it fails.
  */
@@ -12,8 +14,8 @@ export async function insisting<Result>(work: () => Promise<Result>): Promise<Re
     try {
       return await work();
     } catch (error) {
-      const gaveWay = [SERIALIZATION_FAILURE, DEADLOCK_DETECTED].includes(errorCode(error) ?? '');
-      if (!gaveWay || tries === MOST_TRIES) throw error;
+      if (!gaveWay(error) || tries === MOST_TRIES) throw error;
+      await sleep(AGAIN_MS);
     }
   }
 }

@@ -63,6 +63,9 @@ export const MIGRATED_NOW = `
     if to_regclass('meter_fold') is not null then
       update meter_fold set members_1h_until = h, members_1d_until = d, updated_at = now();
     end if;
+    if to_regclass('late_window_summed') is not null then
+      update late_window_summed set updated_at = now();
+    end if;
     update retention set moved_at = now(), updated_at = now();
     update refresh_lease set updated_at = now();
     update sql_function set applied_at = now();

@@ -97,7 +97,10 @@ export function createApp(services: Services): App {
   });
   app.notFound((c) => {
     services.httpMetrics.refused('not_found');
-    return answerError(c, new TidemarkError('not_found', 'there is nothing at this path'));
+    return answerError(
+      c,
+      new TidemarkError('not_found', 'there is nothing at this path; /docs shows what there is'),
+    );
   });
 
   eventRoutes(app, services);

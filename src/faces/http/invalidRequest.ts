@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { type EventFault, TidemarkError } from '../../model/errors.ts';
+import { issueMessage } from '../../model/issueMessage.ts';
 
 type Issue = z.core.$ZodIssue;
 
@@ -9,7 +10,7 @@ export function invalidRequest(issues: readonly Issue[]): TidemarkError {
     index: 0,
     pointer: issue.path.map((part) => `/${String(part)}`).join(''),
     code: codeOf(issue),
-    message: issue.message,
+    message: issueMessage(issue),
   }));
   const first = errors[0]!;
   const code = first.pointer === '/granularity' ? 'granularity_invalid' : 'invalid_request';

@@ -33,6 +33,7 @@ const REPEATED = 'customerId';
  * What is asked of a meter, from the parameters of a URL: `from`, `to`, `granularity`, `timezone`, `groupBy`,
  * `customerId`, `filter[NAME]`, `without`, `cursor`, `limit`.
  *
+ * @param begins since when the meter can be told, in ms since the epoch: asked where nobody says from when on.
  * @throws {TidemarkError} `invalid_request` with pointers, `granularity_invalid`, `range_invalid`, `range_too_large`,
  * `timezone_invalid`.
  */
@@ -40,6 +41,7 @@ export async function meterQueryOf(
   asked: URLSearchParams,
   definition: MeterDefinition,
   services: Pick<Services, 'zones' | 'config'>,
+  begins: () => Promise<number>,
 ): Promise<MeterQuery> {
   const plain: Record<string, unknown> = Object.create(null);
   const filters: Record<string, (string | null)[]> = Object.create(null);
@@ -57,7 +59,7 @@ export async function meterQueryOf(
   }
   for (const dimension of Object.keys(filters)) requireDimension('filter', dimension, definition);
   const groupBy = listed('groupBy', parsed.data.groupBy, definition, [CUSTOMER]);
-  const range = await rangeOf(parsed.data, services);
+  const range = await rangeOf(parsed.data, services, begins);
   return {
     ...range,
     granularity: granularity ?? null,
@@ -73,23 +75,34 @@ export async function meterQueryOf(
 async function rangeOf(
   { from, to, granularity, timezone }: Query,
   services: Pick<Services, 'zones' | 'config'>,
+  begins: () => Promise<number>,
 ): Promise<Pick<MeterQuery, 'fromMicros' | 'toMicros' | 'offsets'>> {
   if (granularity !== undefined) {
-    const { offsets, ...range } = await bucketRange({ from, to }, granularity, timezone, services, momentOf);
+    const asked = { from, to };
+    const { offsets, ...range } = await bucketRange(asked, granularity, timezone, services, momentOf, begins);
     return { ...microsOf(range), offsets };
   }
-  const range = meterRange({ from, to }, services);
+  const range = await meterRange({ from, to }, services, begins);
   const offsets = await services.zones.offsets(timezone, range.fromMicros / 1_000, range.toMicros / 1_000);
   return { ...range, offsets };
 }
 
-/** The range of a query without windows, by default the last day. @throws {TidemarkError} `range_invalid`, `range_too_large`. */
-export function meterRange(
+/**
+ * The range of a query without windows, by default the last day, as far as it can be told.
+ *
+ * @param begins as of `meterQueryOf`.
+ * @throws {TidemarkError} `range_invalid`, `range_too_large`.
+ */
+export async function meterRange(
   range: { from: string | undefined; to: string | undefined },
   { config }: Pick<Services, 'config'>,
-): { fromMicros: number; toMicros: number } {
+  begins: () => Promise<number>,
+): Promise<{ fromMicros: number; toMicros: number }> {
   const defaults = { lengthMs: DAY_MS, aheadMs: config.ingest.acceptAheadMs, maxMs: MAX_RANGE_MS };
-  return microsOf(parseRange(range, defaults, momentOf));
+  const { from, to } = parseRange(range, defaults, momentOf);
+  if (range.from !== undefined) return microsOf({ from, to });
+  const begun = await begins();
+  return microsOf({ from: begun < to ? Math.max(from, begun) : from, to });
 }
 
 function microsOf({ from, to }: { from: number; to: number }): { fromMicros: number; toMicros: number } {

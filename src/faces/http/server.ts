@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, createServer as createPlainServer, type Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { HttpLimits } from '../../ground/config/http.ts';
 import { type ErrorCode, StartupError, TidemarkError } from '../../model/errors.ts';
@@ -139,6 +139,20 @@ export async function listen(
       clearTimeout(cut);
     },
   };
+}
+
+/**
+ * That `listen` would be let, asked before there is anything to take back.
+ *
+ * @throws {StartupError} which says why not.
+ */
+export async function requireFreePort(host: string, port: number): Promise<void> {
+  const server = createPlainServer((socket) => socket.destroy());
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(new StartupError(whyNot(error, host, port))));
+    server.listen({ port, host }, resolve);
+  });
+  await new Promise((resolve) => server.close(resolve));
 }
 
 /** What is known of a connection, for all of its requests. */

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { z } from 'zod';
 import type { Scope } from '../../access/tenancy/caller.ts';
 import { errorCode } from '../../ground/db/sqlstate.ts';
+import { whyUnreadable } from '../../ground/whyUnreadable.ts';
 import { StartupError } from '../../model/errors.ts';
 import { MAX_ALERT_RULES, type NewAlertRule } from '../../outbound/delivery/alertRules.ts';
 import { checkNewMeter } from '../../sums/meters/catalog/newMeter.ts';
@@ -71,7 +72,7 @@ export async function readSeeds(folder = SEEDS): Promise<Seeds> {
 async function readOne(folder: string, file: SeedFile): Promise<SeedTexts[SeedFile]> {
   const bytes = await readFile(join(folder, file)).catch((error) => {
     if (errorCode(error) === 'ENOENT' && EMPTY[file] !== undefined) return undefined;
-    throw fault(folder, file, [], READ_FAULTS[errorCode(error) ?? ''] ?? (error as Error).message, error);
+    throw fault(folder, file, [], whyUnreadable(error), error);
   });
   if (bytes === undefined) return EMPTY[file]!;
   let json: unknown;
@@ -92,13 +93,6 @@ async function readOne(folder: string, file: SeedFile): Promise<SeedTexts[SeedFi
 
 /** What a folder of an earlier version does not have. */
 const EMPTY: Partial<SeedTexts> = { 'meters.json': { meters: [] } };
-
-const READ_FAULTS: Record<string, string> = {
-  ENOENT: 'there is no such file',
-  ENOTDIR: 'there is no such file',
-  EISDIR: 'is a folder',
-  EACCES: 'may not be read',
-};
 
 /** What holds between the files, and between the rows of one. */
 function together(folder: string, texts: SeedTexts): Seeds {

@@ -7,7 +7,7 @@ import { type LocalDatabase, startLocalDatabase } from '../../ground/local/local
 import { createLogger, type Logger } from '../../ground/telemetry/logger.ts';
 import { startTracing } from '../../ground/telemetry/startTracing.ts';
 import { StartupError } from '../../model/errors.ts';
-import { listen } from '../http/server.ts';
+import { listen, requireFreePort } from '../http/server.ts';
 import { makeFirstTenant } from '../seeds/makeFirstTenant.ts';
 import { readSeeds, type SeedTenant } from '../seeds/readSeeds.ts';
 import { applyMetersFile, readMetersFile } from './metersFile.ts';
@@ -24,6 +24,7 @@ async function main(): Promise<void> {
   const local =
     config.database.url === undefined ? await startLocalDatabase(config, (line) => log.warn(line)) : null;
   try {
+    await requireFreePort(config.http.host, config.http.port); // after the lock, which says more of a second start
     const url = config.database.url ?? local!.url;
     await prepareDatabase(url, config.database, log);
     const demo = seeds && (await makeDemo(config, url, seeds.firstStart, log));

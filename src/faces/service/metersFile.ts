@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Config } from '../../ground/config/loadConfig.ts';
 import { connect, connectionSettings } from '../../ground/db/connections.ts';
 import type { Logger } from '../../ground/telemetry/logger.ts';
+import { whyUnreadable } from '../../ground/whyUnreadable.ts';
 import { StartupError } from '../../model/errors.ts';
 import { parseJson } from '../../model/json.ts';
 import { reconcileMeters } from '../../sums/meters/catalog/reconcileMeters.ts';
@@ -9,7 +10,7 @@ import { reconcileMeters } from '../../sums/meters/catalog/reconcileMeters.ts';
 /** Reads METERS_FILE. @throws {StartupError} in one line, where it cannot be read or is not JSON. */
 export async function readMetersFile(file: string): Promise<unknown> {
   const bytes = await readFile(file).catch((error) => {
-    throw startupFault(file, (error as Error).message, error);
+    throw startupFault(file, `cannot be read: ${whyUnreadable(error)}`, error);
   });
   try {
     return parseJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes));

@@ -1,8 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { TidemarkError } from '../../model/errors.ts';
 import { CHUNKS_MOVED, errorCode } from './sqlstate.ts';
 
-/** How often something is read again. Packing a chunk takes ten times as long as a read, and one is packed at a time. */
+/**
+ * How often something is read again. Packing a large chunk takes ten times as long as a read, and one is packed at a time;
+ * small ones, one after the other, take less, so each repeat waits longer: two seconds in all.
+ */
 const MOST_REPEATS = 20;
+const LONGER_MS = 10;
 
 /** What was read may lack rows: chunks were rearranged between its snapshot and its plans. */
 export class ChunksMoved extends Error {
@@ -26,6 +31,7 @@ export async function repeatMoved<Result>(read: () => Promise<Result>): Promise<
     } catch (error) {
       if (errorCode(error) !== CHUNKS_MOVED) throw error;
       if (repeats === MOST_REPEATS) throw unsettled(error);
+      await sleep(repeats * LONGER_MS);
     }
   }
 }

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { UsageEvent } from '../../model/usageEvent.ts';
 import { type CorrectionRequest, faultOf, refuse } from './correction.ts';
 import type { CorrectionTools, CorrectionWork, Moved } from './correctionTransaction.ts';
-import { type EventPlace, isOfClaim, locateEvents, type WantedEvent } from './locateEvents.ts';
+import { type EventPlace, locateEvents, type WantedEvent } from './locateEvents.ts';
 import { prepareMoves, putBack, putInPlace, takeOut } from './moveEvents.ts';
 import { resolveIds } from './resolveIds.ts';
 
@@ -60,8 +60,7 @@ async function find(
   const wanted = events.flatMap(({ tsMicros }, i): WantedEvent[] => {
     const { eventId, claimedMicros } = resolved[i]!;
     // Past its horizon, an id that was forgotten may have been posted again since it was void.
-    const received = voided.get(eventId);
-    if (received !== undefined && (claimedMicros === null || isOfClaim(received, claimedMicros))) return [];
+    if (voided.has(eventId) && (claimedMicros === null || claimedMicros === voided.get(eventId))) return [];
     if (tsMicros !== null) return [{ eventId, tsMicros }];
     return claimedMicros === null ? [] : [{ eventId, receivedMicros: claimedMicros }];
   });

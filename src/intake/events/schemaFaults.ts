@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { EventFault } from '../../model/errors.ts';
+import { issueMessage } from '../../model/issueMessage.ts';
 
 /** Faults listed per event; more say nothing new. */
 export const MAX_FAULTS_PER_EVENT = 10;
@@ -42,10 +43,10 @@ function describe(
     }));
   }
   if (valueAt(input, issue.path) === undefined) {
-    const message = issue.code === 'invalid_type' ? issue.message : 'is required';
+    const message = issue.code === 'invalid_type' ? issueMessage(issue) : 'is required';
     return [{ index, pointer, code: 'required', message }];
   }
-  return [{ index, pointer, code: codeOf(issue), message: issue.message }];
+  return [{ index, pointer, code: codeOf(issue), message: issueMessage(issue) }];
 }
 
 function valueAt(input: unknown, path: PropertyKey[]): unknown {

@@ -558,4 +558,33 @@ describeEngine('meters over HTTP', () => {
       { dimensions: { region: 'us' }, value: '2' },
     ]);
   });
+
+  it('tell what is kept, where nobody says from when on', async () => {
+    const day = 24 * HOUR;
+    const kept = Math.floor(Date.now() / day) * day - day;
+    await post([{ gb: 3 }]);
+    await t.sql.query(`update retention set kept_from = $1 where relation = 'event'`, [new Date(kept)]);
+    try {
+      const counts = { ...egress, slug: 'recent', eventFrom: new Date(kept + HOUR).toISOString() };
+      for (const meter of [egress, counts]) {
+        const { slug } = await make(meter);
+        const old = `from=${new Date(kept - day).toISOString()}`;
+        for (const query of [
+          '',
+          'granularity=1d',
+          'granularity=1mo',
+          'granularity=1h&timezone=Asia/Kolkata',
+        ]) {
+          const { status, body } = await send('GET', `/${slug}/query?${query}`);
+          expect([status, query, body.data?.map(({ value }: { value: string }) => value)]).toEqual([
+            ...[200, query, ['3']],
+          ]);
+        }
+        const answer = await send('GET', `/${slug}/query?granularity=1d&${old}`);
+        expect(answer.body.code ?? 'told').toBe(slug === 'recent' ? 'told' : 'range_not_kept');
+      }
+    } finally {
+      await t.sql.query(`update retention set kept_from = '-infinity' where relation = 'event'`);
+    }
+  });
 });

@@ -166,7 +166,9 @@ describeEngine('METERS_FILE', () => {
     for (const [content, message] of faults) expect(await refused(content)).toMatch(message);
     await writeFile(file, new Uint8Array([0xff]));
     await expect(readMetersFile(file)).rejects.toThrow('is not UTF-8');
-    await expect(readMetersFile(join(folder, 'nothing.json'))).rejects.toThrow(StartupError);
+    const missing = readMetersFile(join(folder, 'nothing.json'));
+    await expect(missing).rejects.toThrow(StartupError);
+    await expect(missing).rejects.toThrow(/there is no such file$/);
     expect(await meters()).toEqual([]);
   });
 

@@ -120,7 +120,7 @@ describeEngine('tallies after corrections', () => {
       }),
       ...{ eventType: 'positive', reference: 'r', value: String(amount), apiEndpoint: undefined },
     });
-    const sizes = (amount: number) => ({ ...event(amount), eventType: 'api.request' });
+    const sizes = (amount: number) => ({ ...event(amount), eventType: 'api.request', apiEndpoint: '/x' });
     const [a, b, big, small] = [event(5), event(3), sizes(90), sizes(70)];
     await post(key, a, b, big, small);
     await listen(key, 'usage.threshold', 'record.processed');

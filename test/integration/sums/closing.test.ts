@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, beforeEach, expect, inject, it } from 'vitest';
@@ -121,6 +122,7 @@ describeEngine('closing', () => {
       const waits = `select wait_event_type = 'Client' as client from pg_stat_activity where pid = $1`;
       return (await t.sql.query(waits, [rows[0].pid])).rows[0].client;
     });
+    await sleep(150);
     expect(await closeUpTo(t.sql, target, { lockTimeoutMs: 50, stalledMs: 100 })).toMatchObject({
       outcome: 'held',
     });

@@ -110,11 +110,14 @@ export function describeColumnstore(extent: ColumnstoreExtent): void {
         );
         await t.sql.query(`update retention set compress_after = interval '1 day' where relation = 'event'`);
         const client = new pg.Client(t.database.url);
-        await client.connect();
+        const reader = new pg.Client(t.database.url);
+        await Promise.all([client.connect(), reader.connect()]);
         try {
           const [chunk] = await chunksDue(t.sql);
           expect(chunk!.unordered).toBe(from === 'columns');
           const alone = new AbortController().signal;
+          // Packing ends once nobody reads the chunk, so it does not before the event is there.
+          await reader.query(`begin; lock table ${chunk!.chunk} in access share mode`);
           const packing = compressChunk(client, t.sql, chunk!, alone);
           await until(async () => {
             const { rows } = await t.sql.query(
@@ -126,6 +129,7 @@ export function describeColumnstore(extent: ColumnstoreExtent): void {
           const event = anEvent({ eventId: randomUUID(), timestamp: iso(at + 5_000) });
           expect(await post(t, tenant.key, [event])).toEqual({ accepted: 1, duplicates: 0 });
           expect(await packing).toBe('gave way');
+          await reader.query('commit');
           expect(await chunksDue(t.sql)).toEqual([chunk]);
           await caughtUp(t.sql); // a refresh reads the chunk
           expect(await compressChunk(client, t.sql, chunk!, alone)).toBe('done');
@@ -136,7 +140,7 @@ export function describeColumnstore(extent: ColumnstoreExtent): void {
             { n: extent.packed + 1 },
           ]);
         } finally {
-          await client.end();
+          await Promise.all([client.end(), reader.end()]);
         }
       },
     );

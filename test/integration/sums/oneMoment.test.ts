@@ -290,9 +290,11 @@ describeEngine('what changes its place while a read begins', () => {
            ('usage_1d', refreshed_1d), ('reference_1d', refreshed_1d)) as level (rollup, until)`,
       );
       for (const { rollup, until } of rows) {
-        await client.query(
-          `call refresh_continuous_aggregate('${rollup}', now() - interval '3 days', '${until}', force => true,
-             options => '{"buckets_per_batch": 0}')`,
+        await insisting(() =>
+          client.query(
+            `call refresh_continuous_aggregate('${rollup}', now() - interval '3 days', '${until}', force => true,
+               options => '{"buckets_per_batch": 0}')`,
+          ),
         );
       }
     },

@@ -16,6 +16,7 @@ import { definitionJson, requireNewMeter } from '../../../sums/meters/catalog/ne
 import { AGGREGATIONS } from '../../../sums/meters/definition/meterDefinition.ts';
 import { CUSTOMER, type MeterPoint, type MeterQuery } from '../../../sums/meters/reading/meterQuery.ts';
 import { queryMeter } from '../../../sums/meters/reading/queryMeter.ts';
+import { meterBegins } from '../../../sums/meters/reading/seriesState.ts';
 import { GRANULARITIES, type Granularity } from '../../../sums/rollups/granularity.ts';
 import { meterQueryOf } from '../../http/meterQuery.ts';
 import { collected, joined, moment } from '../arguments.ts';
@@ -210,7 +211,11 @@ function query(slug: string, flags: QueryFlags): Promise<number> {
     const meter = await getMeter(client, context, slug);
     if (meter.archivedAt !== null) throw new StartupError('the meter is archived');
     const services = { zones: new Zones(client), config };
-    const wanted = await meterQueryOf(asked, meter.definition, services).catch((error) => {
+    const begins = async () => {
+      await beginSnapshot(client, context);
+      return meterBegins(client, context, meter.seriesId).finally(() => client.query('rollback'));
+    };
+    const wanted = await meterQueryOf(asked, meter.definition, services, begins).catch((error) => {
       throw usageFault(error);
     });
     const points = await allPoints(client, context, meter, wanted);

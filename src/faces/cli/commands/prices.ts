@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import type pg from 'pg';
 import type { TenantContext } from '../../../access/tenancy/tenantContext.ts';
+import { whyUnreadable } from '../../../ground/whyUnreadable.ts';
 import { csvPrices } from '../../../intake/importing/csvPrices.ts';
 import { isLiteLlmMap, liteLlmPrices } from '../../../intake/importing/liteLlmPrices.ts';
 import { StartupError, TidemarkError } from '../../../model/errors.ts';
@@ -155,7 +156,7 @@ async function readPrices(file: string, { provider, anyProvider }: ImportFlags):
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file));
   } catch (error) {
-    throw new StartupError(`${file}: ${(error as Error).message}`, { cause: error });
+    throw new StartupError(`${file}: ${whyUnreadable(error)}`, { cause: error });
   }
   const { prices, faults } = /^\s*[{[]/.test(text)
     ? fromJson(file, text, new Set(anyProvider))

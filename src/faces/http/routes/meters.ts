@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
+import type { TenantContext } from '../../../access/tenancy/tenantContext.ts';
 import { TidemarkError } from '../../../model/errors.ts';
 import { jsonNumber, stringifyJson } from '../../../model/json.ts';
 import { meterCsv } from '../../../outbound/exporting/meterCsv.ts';
@@ -16,6 +17,7 @@ import { ignoredEvents } from '../../../sums/meters/reading/ignoredEvents.ts';
 import type { MeterPoint } from '../../../sums/meters/reading/meterQuery.ts';
 import { previewMeter } from '../../../sums/meters/reading/previewMeter.ts';
 import { queryMeter } from '../../../sums/meters/reading/queryMeter.ts';
+import { meterBegins } from '../../../sums/meters/reading/seriesState.ts';
 import { GRANULARITIES } from '../../../sums/rollups/granularity.ts';
 import type { App, AppEnv } from '../appEnv.ts';
 import { administer, tenantOf } from '../context.ts';
@@ -297,6 +299,11 @@ export function meterRoutes(app: App, services: Services): void {
     return answer(c, await reads.inOneMoment(context, (db) => previewMeter(db, context, definition, events)));
   });
 
+  const begins =
+    (context: TenantContext, { seriesId }: Meter) =>
+    () =>
+      reads.inOneMoment(context, (db) => meterBegins(db, context, seriesId));
+
   app.openAPIRegistry.registerPath(postMeter);
   app.post('/v1/meters', async (c) => {
     const { context, actor } = await administer(c, services);
@@ -341,7 +348,7 @@ export function meterRoutes(app: App, services: Services): void {
     const context = await tenantOf(c, services, 'read');
     const asked = new URL(c.req.url).searchParams;
     const meter = await findLiveMeter(reads.as(context), context.tenantId, slugOf(c));
-    const query = await meterQueryOf(asked, meter.definition, services);
+    const query = await meterQueryOf(asked, meter.definition, services, begins(context, meter));
     const page = await reads.inOneMoment(context, (db) => queryMeter(db, context, meter, query));
     if (wantsCsv(c)) return answerCsv(c, meterCsv(page.data, query.groupBy), page.nextCursor);
     return answer(c, { data: page.data.map(pointJson), nextCursor: page.nextCursor });
@@ -355,7 +362,7 @@ export function meterRoutes(app: App, services: Services): void {
     if (dimension !== 'customer' && !Object.hasOwn(meter.definition.dimensions, dimension)) {
       throw new TidemarkError('not_found', 'the meter has no such dimension');
     }
-    const range = meterRange({ from, to }, services);
+    const range = await meterRange({ from, to }, services, begins(context, meter));
     const page = await reads.inOneMoment(context, (db) =>
       dimensionValues(db, context, meter, dimension, { ...range, customers: null, cursor, limit }),
     );

@@ -122,6 +122,19 @@ export async function usageBegins(db: Queryable, { tenantId }: TenantContext): P
   return Math.min(Number(filled ?? 'Infinity'), Number(kept ?? '-Infinity'));
 }
 
+/**
+ * Since when all of a meter can be told, in ms since the epoch; -Infinity: since ever, or since it counts. Of what is older
+ * neither it nor a series before it knows, and its events are gone.
+ */
+export async function meterBegins(db: Queryable, context: TenantContext, seriesId: number): Promise<number> {
+  const { series, eventsKeptFrom } = await readMeterMoment(db, context, seriesId);
+  let first = series;
+  while (first.predecessor !== null) first = first.predecessor;
+  const begins = Math.min(first.filledFrom, eventsKeptFrom);
+  const { eventFromMicros } = series.definition;
+  return eventFromMicros !== null && eventFromMicros >= begins * 1_000 ? Number.NEGATIVE_INFINITY : begins;
+}
+
 /** @param rows of a series and those before it. */
 function momentOf(rows: Row[]): MeterMoment {
   const [first] = rows;
