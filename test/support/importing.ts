@@ -13,7 +13,7 @@ export interface ImportOptions extends Partial<Omit<SourceOptions, 'mapping' | '
   metadata?: string;
   fromLine?: number;
   maxErrors?: number;
-  backfill?: string;
+  backfill?: string | undefined;
 }
 
 export interface Imported extends ImportOutcome {

@@ -1,8 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createKey } from '../../../src/access/tenancy/keys.ts';
 import { CLOSED_BY_HAND, closedUntil, closeUpTo } from '../../support/closing.ts';
 import { describeEngine } from '../../support/database.ts';
+import { importInto } from '../../support/importing.ts';
+import { runFolder } from '../../support/runFolder.ts';
 import { startTestService, type TestService } from '../../support/service.ts';
 import { anEvent } from '../../support/traffic.ts';
 
@@ -298,6 +302,42 @@ describeEngine('backfills', () => {
     await moved(key, first, 'revert');
     expect(await tokensOf(key)).toBe(1);
   });
+
+  it('take what an import reads, and tell it what is not theirs', async () => {
+    const { id: tenantId, key } = await t.tenant();
+    const id = await begun(key, { from: '2019-03-01T00:00:00Z', to: '2019-03-02T00:00:00Z' });
+    const folder = await runFolder('backfills');
+    const path = join(folder, 'lost.ndjson');
+    const line = (timestamp: string, tokens: number) => JSON.stringify(event(tokens, { timestamp }));
+    const lines = [
+      line('2019-03-01T00:00:00Z', 1),
+      line('2019-03-01T23:59:59.999Z', 2),
+      line('2019-03-02T00:00:00Z', 4),
+    ];
+    await writeFile(path, `${lines.join('\n')}\n`);
+    const importing = { url: t.database.url, path, tenantId, backfill: id };
+    const first = await importInto(importing);
+    expect([first.counts.stored, first.counts.duplicates, first.refreshMs]).toEqual([2, 0, null]);
+    expect(first.badLines).toMatchObject([
+      { line: 3, pointer: '/timestamp', code: 'timestamp_outside_backfill' },
+    ]);
+    const second = await importInto(importing);
+    expect([second.counts.stored, second.counts.duplicates]).toEqual([0, 2]);
+    expect((await shown(key, id)).preview).toMatchObject({
+      before: { tokens: 0 },
+      after: { tokens: 3 },
+      days: [{ day: '2019-03-01' }],
+    });
+    await moved(key, id, 'close');
+    const range = 'from=2019-03-01T00:00:00Z&to=2019-03-02T00:00:00Z';
+    const { body } = await t.call('GET', `/v1/usage?granularity=1d&${range}`, { key });
+    expect(body.data).toMatchObject([{ calls: 2, tokens: 3 }]);
+    await expect(importInto(importing)).rejects.toThrow(/the backfill is closed/);
+    await expect(importInto({ ...importing, backfill: randomUUID() })).rejects.toThrow(/no such backfill/);
+    // They were counted: an ordinary import of them adds nothing.
+    const third = await importInto({ ...importing, backfill: undefined });
+    expect([third.counts.stored, third.counts.duplicates]).toEqual([1, 2]);
+  }, 30_000);
 
   it('refuse what is not theirs, and what cannot be meant, and change nothing', async () => {
     const { id: tenantId, key } = await t.tenant();
