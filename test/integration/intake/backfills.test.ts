@@ -306,8 +306,8 @@ describeEngine('backfills', () => {
   it('take what an import reads, and tell it what is not theirs', async () => {
     const { id: tenantId, key } = await t.tenant();
     const id = await begun(key, { from: '2019-03-01T00:00:00Z', to: '2019-03-02T00:00:00Z' });
-    const folder = await runFolder('backfills');
-    const path = join(folder, 'lost.ndjson');
+    const folder = await runFolder();
+    const path = join(folder, `lost-${id}.ndjson`);
     const line = (timestamp: string, tokens: number) => JSON.stringify(event(tokens, { timestamp }));
     const lines = [
       line('2019-03-01T00:00:00Z', 1),
