@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { type Actor, writeEntries } from '../../access/tenancy/auditLog.ts';
 import type { TenantContext } from '../../access/tenancy/tenantContext.ts';
 import type { Queryable } from '../../ground/db/queryable.ts';
+import { instant } from '../../ground/db/sqlParameters.ts';
 import { TidemarkError } from '../../model/errors.ts';
 import {
   ACTION,
@@ -49,8 +50,8 @@ export function closeBackfill(
     async move(client, tools, id) {
       const row = await lockBackfill(client, tenantId, backfillId);
       requireState(row, 'staged');
-      const scope = scopeOf(row!);
-      await requireStagedKept(client, backfillId);
+      const scope = await keptOf(client, scopeOf(row!));
+      await requireStagedKept(client, backfillId, scope);
       await prepareMoves(client);
       const found = await knownIds(client, client, tools.identities, tenantId, backfillId, '');
       await client.query(
@@ -113,18 +114,31 @@ export async function lockBackfill(
   return rows[0];
 }
 
+/** What of a scope is still kept: what is about to be removed stays as it is. */
+async function keptOf(db: Queryable, scope: BackfillScope): Promise<BackfillScope> {
+  const { rows } = await db.query<{ kept: string | null }>(
+    `select (extract(epoch from nullif(kept_from, '-infinity')) * 1000000)::bigint as kept from retention where relation = 'event'`,
+  );
+  const kept = rows[0]!.kept;
+  return kept === null ? scope : { ...scope, fromMicros: Math.max(scope.fromMicros, Number(kept)) };
+}
+
 /** @throws {TidemarkError} `range_not_kept`. */
-async function requireStagedKept(db: Queryable, backfillId: string): Promise<void> {
+async function requireStagedKept(
+  db: Queryable,
+  backfillId: string,
+  { fromMicros }: BackfillScope,
+): Promise<void> {
   const { rows } = await db.query<{ gone: boolean }>(
-    `select exists (select from staged_event where backfill_id = $1
-                    and ts < (select kept_from from retention where relation = 'event')) as gone`,
+    `select exists (select from staged_event where backfill_id = $1 and ts < ${instant(fromMicros / 1_000)}) as gone`,
     [backfillId],
   );
-  if (rows[0]!.gone)
+  if (rows[0]!.gone) {
     throw new TidemarkError(
       'range_not_kept',
       'events of the backfill are older than events are kept; drop it',
     );
+  }
 }
 
 /** Takes out what is in the scope. @returns how many events. @throws {TidemarkError} `transaction_too_large`. */
