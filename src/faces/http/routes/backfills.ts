@@ -8,10 +8,10 @@ import { thingOfTenant } from '../ofTenant.ts';
 import { instantOf } from '../range.ts';
 import {
   bodyFailures,
-  conflict,
   id,
   json,
   jsonPage,
+  Problem,
   pageQuery,
   problemAnswer,
   security,
@@ -137,6 +137,15 @@ const ShownBackfill = z
   })
   .openapi('ShownBackfill');
 
+const BackfillConflict = Problem.extend({
+  backfillId: z
+    .uuid()
+    .optional()
+    .openapi({ description: 'The other one: that it overlaps, or that is to be reverted first.' }),
+}).openapi('BackfillConflict');
+const conflict = (description: string) => ({
+  409: { description, content: { 'application/problem+json': { schema: BackfillConflict } } },
+});
 const notStaged = conflict('It is not staged any more, or not closed: see code');
 
 const postBackfill = createRoute({
