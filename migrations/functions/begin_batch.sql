@@ -1,4 +1,4 @@
--- revision 1, 31df0874ed40
+-- revision 2, 0f7a2d58603e
 /*
  * Joins the batch to the open windows. The shared lock makes the closer wait for this transaction; each
  * statement of a volatile function sees a snapshot of its own, so closed_until is read after the lock is held.
@@ -6,6 +6,9 @@
  * the batch is refused with TM001 before a row of it is stored, and the writer asks again. Likewise with TM004 when
  * what the writer knows of who listens, and of what meters keep, has changed. The lock is held by then, so it cannot
  * change until the batch has ended.
+ *
+ * A batch that began before windows last closed, and was not in yet, is refused with TM001 as well: what was received up to
+ * settled_at stays what it is (docs/adr/0048). Not where the clock has been set back: no batch would get in.
  *
  * The settings are those of the transaction, since behind a connection pooler there is no session. Whatever the
  * server's default says, an acknowledged event is on disk; and a backend whose writer has gone does not hold its locks
@@ -17,6 +20,7 @@ create or replace function begin_batch(
 language plpgsql security definer set search_path from current as $$
 declare
   version bigint;
+  settled timestamptz;
 begin
   perform set_config('idle_in_transaction_session_timeout', '30s', true),
           set_config('client_connection_check_interval', '1s', true);
@@ -24,9 +28,12 @@ begin
     perform set_config('synchronous_commit', 'on', true);
   end if;
   perform pg_advisory_xact_lock_shared(hashtext('tidemark.windows'));
-  select s.closed_until, s.interest_version into closed_until, version from window_state s;
+  select s.closed_until, s.interest_version, s.settled_at into closed_until, version, settled from window_state s;
   if closed_until > open_from then
     raise exception 'a window of this batch closed at %', closed_until using errcode = 'TM001';
+  end if;
+  if now() <= settled and clock_timestamp() > settled then
+    raise exception 'this batch began before windows closed at %', settled using errcode = 'TM001';
   end if;
   if version <> interest then
     raise exception 'who listens has changed: version %', version using errcode = 'TM004';

@@ -47,6 +47,8 @@ export const ERROR_CODES = [
   'range_invalid',
   'range_too_large',
   'range_not_kept',
+  'as_of_in_future',
+  'as_of_not_kept',
   'cursor_invalid',
   'timezone_invalid',
   'granularity_invalid',

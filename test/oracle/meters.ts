@@ -166,6 +166,21 @@ export class TenantMeters {
       expect((await ask(`/v1/meters/${slug}/query`, this.key)).status).toBe(404);
   }
 
+  /** A query of one of the meters as of a moment, when these events counted. */
+  async compareAsOf(
+    ask: Ask,
+    random: () => number,
+    asOf: string,
+    events: readonly MeterEvent[],
+  ): Promise<void> {
+    const meter = this.pick(random);
+    if (!meter) return;
+    const past = new MeterModel();
+    past.replace([...events]);
+    const { query, parameters } = this.randomQuery(random, meter);
+    await expectMeter(ask, this.key, past, meter, { query, parameters: [...parameters, ['asOf', asOf]] });
+  }
+
   /** Once all is folded and filled: each level alone, with the parts of what is open, has every event. */
   async expectLevels(sql: pg.Pool): Promise<void> {
     const { from, to } = this.span;

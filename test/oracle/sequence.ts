@@ -5,7 +5,8 @@ import { createKey } from '../../src/access/tenancy/keys.ts';
 import type { BruteEvent } from '../support/bruteCosts.ts';
 import { BruteForce } from '../support/bruteForce.ts';
 import { type Ask, allPages, expectExact, USAGE_VIEWS } from '../support/compareSummaries.ts';
-import { type MeterEvent, microsOf, randomDocument } from '../support/meterModel.ts';
+import { iso, type MeterEvent, microsOf, randomDocument } from '../support/meterModel.ts';
+import { byTime, changeOf, changesBetween } from '../support/pastModel.ts';
 import { randomUsage } from '../support/randomCosts.ts';
 import type { Answer } from '../support/service.ts';
 import { type ClientEvent, randomEvent, randomFrom } from '../support/traffic.ts';
@@ -29,6 +30,8 @@ const STATES = [
 ];
 /** How often a read is tried right after sessions were killed. */
 const READ_TRIES = 5;
+/** Moments of a tenant that may be asked for later. */
+const MOST_REMEMBERED = 8;
 const CUSTOMERS = ['alice', 'Zoë', "o'neil", '客户'];
 
 // biome-ignore lint/suspicious/noExplicitAny: as served
@@ -59,6 +62,8 @@ class Tenant {
   usage: BruteEvent[] = [];
   /** Windows as they were last served while closed, by start and customer. */
   readonly closed = new Map<string, Window>();
+  /** What counted at moments (µs) when nothing was under way. */
+  readonly past: { at: number; model: BruteForce }[] = [];
   /** What a client that polls for closed windows has. */
   readonly polled = new Map<string, Window>();
   /** Ids of events that the step at hand corrects: whether they count, and where, is not known before it has ended. */
@@ -214,6 +219,7 @@ export class Sequence {
       await this.settleBackfills();
       await this.settleUnsure();
       await this.settleCorrections();
+      await this.remember();
       for (const { meters, costs } of this.tenants) {
         await meters.settle(this.ask());
         await costs.settle(this.ask());
@@ -505,6 +511,46 @@ export class Sequence {
     this.unsure = [];
   }
 
+  /** What counts while nothing is under way, to be asked for later. */
+  private async remember(): Promise<void> {
+    const { rows } = await this.world.sql.query(
+      'select (extract(epoch from clock_timestamp()) * 1000000)::bigint as micros',
+    );
+    for (const { past, model } of this.tenants) {
+      past.push({ at: Number(rows[0].micros), model: model.copy() });
+      if (past.length > MOST_REMEMBERED) past.splice(Math.floor(this.random() * past.length), 1);
+    }
+  }
+
+  /** As of moments that have settled, an answer is what it was, and what is told to have changed between two is. */
+  private async compareAsOf(tenant: Tenant): Promise<void> {
+    const { rows } = await this.world.sql.query(
+      'select (extract(epoch from max(closed_at)) * 1000000)::bigint as micros from window_closing',
+    );
+    const settled = tenant.past.filter(({ at }) => at <= Number(rows[0].micros));
+    if (settled.length === 0) return;
+    const { from, to } = spanFrom(this.base);
+    const anyOf = <T>(values: readonly T[]): T => values[Math.floor(this.random() * values.length)]!;
+    const { at, model } = anyOf(settled);
+    const views = [anyOf(USAGE_VIEWS)];
+    await expectExact(this.ask(), tenant, model, from, to, views, 'fine', iso(at));
+    const counted = [...model.events.values()].map(meteredOf);
+    await tenant.meters.compareAsOf(this.ask(), this.random, iso(at), counted);
+
+    const other = anyOf(settled);
+    const [since, until] = other.at < at ? [other, { at, model }] : [{ at, model }, other];
+    const path = `/v1/usage/changes?since=${iso(since.at)}&until=${iso(until.at)}&limit=1000`;
+    const start = Math.max(from, Math.floor(from + this.random() * (to - from) * 0.3));
+    const range = `&from=${new Date(start).toISOString()}&to=${new Date(to).toISOString()}`;
+    const changes = await allPages(this.ask(), path + range, tenant.key);
+    const found = changes.map((change) => changeOf(change, change.counts)).sort(byTime);
+    expect(found).toEqual(changesBetween(since.model, until.model, start, to));
+    const { body } = await this.ask()(`${path.replace('1000', '1')}${range}`, tenant.key);
+    expect([body.since, body.until]).toEqual([iso(since.at), iso(until.at)]);
+    const calls = changes.reduce((sum, { difference }) => sum + difference.calls, 0);
+    expect(body.difference.calls).toBe(calls);
+  }
+
   /** Everything a sequence may have written, in a query string. */
   private range(): string {
     const { from, to } = spanFrom(this.base);
@@ -537,6 +583,7 @@ export class Sequence {
     const found = await allPages(this.ask(), path, tenant.key);
     expect(found, state.name).toEqual(windows.filter((window) => state.holds.includes(window.state)));
     await this.poll(tenant);
+    await this.compareAsOf(tenant);
     const closed = await this.world.closedUntil();
     await tenant.meters.compare(this.ask(), this.random, views, windows, closed);
     await tenant.costs.compare(this.ask(), this.random, Math.ceil(views / 2), tenant.usage);

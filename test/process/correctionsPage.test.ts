@@ -4,10 +4,19 @@ import { startListeningService } from '../support/listening.ts';
 import { blockNamed, blocksOf, readMarkdown } from '../support/markdown.ts';
 import { answersOf } from '../support/pageCommands.ts';
 import { installedProgram } from '../support/program.ts';
+import { until } from '../support/service.ts';
 
 interface Revision {
   cause: string;
   revision: number;
+}
+
+interface Change {
+  eventId: string;
+  version: number;
+  at: string;
+  timestamp: string;
+  correction: { reason: string };
 }
 
 describeEngine('the page about corrections', () => {
@@ -92,5 +101,23 @@ describeEngine('the page about corrections', () => {
     ]);
     expect(restored).toMatchObject({ events: 1, unknown: [] });
     expect(billed(now)).toEqual(['36']);
-  }, 60_000);
+
+    const { rows } = await t.sql.query('select clock_timestamp() as at');
+    await until(async () => {
+      const closings = await t.sql.query('select from window_closing where closed_at > $1', [rows[0].at]);
+      return closings.rows.length > 0;
+    }, 90_000);
+    const [sent, changes] = await answers('as of');
+    expect(billed(sent)).toEqual(['23.5']);
+    const { difference, data, nextCursor } = shown[2];
+    expect(changes).toMatchObject({ difference, nextCursor });
+    const keyOf = ({ eventId, version }: Pick<Change, 'eventId' | 'version'>) => `${eventId} ${version}`;
+    const same = ({ at: _, timestamp: __, correction, ...change }: Change) => ({
+      ...change,
+      reason: correction.reason,
+    });
+    const inOrder = (of: Change[]) => of.map(same).sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+    expect(inOrder(changes.data)).toEqual(inOrder(data));
+    expect(Date.parse(changes.until)).toBeGreaterThan(Date.parse(changes.since));
+  }, 150_000);
 });

@@ -46,6 +46,15 @@ export class BruteForce {
     }
   }
 
+  /** As it is by now, whatever is added later. */
+  copy(): BruteForce {
+    const copy = new BruteForce();
+    for (const [id, event] of this.events) copy.events.set(id, event);
+    for (const [id, event] of this.voided) copy.voided.set(id, event);
+    for (const [key, window] of this.corrected) copy.corrected.set(key, window);
+    return copy;
+  }
+
   /** These count no more. */
   void(ids: readonly string[]): void {
     for (const id of ids) this.move(id, this.events, this.voided);

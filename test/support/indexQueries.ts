@@ -329,7 +329,7 @@ where tenant_id = 'tenant-1' and customer_id <> '' and bucket >= ':day' and buck
   },
   {
     index: 'window_closing_pkey',
-    serves: '`GET /v1/windows?closedAfter=`: how far windows were closed then',
+    serves: '`GET /v1/windows?closedAfter=`, `asOf=`: how far windows were closed then',
     as: 'read',
     sql: `select closed_until from tenant_data.window_closing where closed_at <= ':day' order by closed_at desc limit 1`,
   },

@@ -18,6 +18,7 @@ const DEFAULT_BUCKETS = 120;
  * it. By default it begins where a bucket begins that is kept whole.
  *
  * @param read how `from` and `to` are read: to the ms, or further.
+ * @param nowMs `parseRange` tells.
  * @param begins since when there is what is asked for, in ms since the epoch: asked where nobody says from when on.
  * @throws {TidemarkError} `range_invalid`, `range_too_large`, `timezone_invalid`.
  */
@@ -28,12 +29,14 @@ export async function bucketRange(
   { zones, config }: Pick<Services, 'zones' | 'config'>,
   read = instantOf,
   begins?: () => Promise<number>,
+  nowMs?: number,
 ): Promise<{ from: number; to: number; offsets: readonly ZoneOffset[] }> {
   const bucketMs = GRANULARITY_MS[granularity];
   const defaults = {
     lengthMs: Math.min(DEFAULT_BUCKETS * bucketMs, 366 * DAY_MS),
     aheadMs: config.ingest.acceptAheadMs,
     maxMs: Math.min(MAX_BUCKETS * bucketMs, MAX_RANGE_MS),
+    nowMs,
   };
   const { from, to } = parseRange(query, defaults, read);
   const offsets = await zones.offsets(timezone, from, to);

@@ -21,3 +21,8 @@ export function answerCsv(
   if (nextCursor !== null) c.header('X-Next-Cursor', nextCursor);
   return c.body(csv, 200, { ...headers, 'Content-Type': 'text/csv; charset=utf-8' });
 }
+
+/** For CSV, what an answer as of a moment says in JSON. */
+export function asOfHeader(asOf: string | undefined): Record<string, string> {
+  return asOf === undefined ? {} : { 'X-As-Of': asOf };
+}

@@ -4,6 +4,7 @@ import { isStorableText } from '../../model/text.ts';
 import { MAX_DIMENSIONS, type MeterDefinition } from '../../sums/meters/definition/meterDefinition.ts';
 import { CUSTOMER, type MeterQuery } from '../../sums/meters/reading/meterQuery.ts';
 import { GRANULARITIES } from '../../sums/rollups/granularity.ts';
+import { asOfParameter, microsAsked } from './asOf.ts';
 import { bucketRange, MAX_RANGE_MS } from './bucketRange.ts';
 import { invalidRequest } from './invalidRequest.ts';
 import { momentOf, parseRange } from './range.ts';
@@ -21,6 +22,7 @@ const Query = z.strictObject({
   groupBy: z.string().max(1_024).default(''),
   customerId: z.array(id).max(MOST_VALUES).optional(),
   without: z.string().max(1_024).default(''),
+  asOf: asOfParameter,
   ...pageQuery(1_000, 10_000),
 });
 type Query = z.infer<typeof Query>;
@@ -29,9 +31,15 @@ const FILTER = /^filter\[(.*)\]$/s;
 /** May be given several times. */
 const REPEATED = 'customerId';
 
+/** A query, and as of which moment it is asked: µs since the epoch, undefined: now. */
+export interface AskedMeterQuery {
+  query: MeterQuery;
+  asOf: number | undefined;
+}
+
 /**
  * What is asked of a meter, from the parameters of a URL: `from`, `to`, `granularity`, `timezone`, `groupBy`,
- * `customerId`, `filter[NAME]`, `without`, `cursor`, `limit`.
+ * `customerId`, `filter[NAME]`, `without`, `asOf`, `cursor`, `limit`.
  *
  * @param begins since when the meter can be told, in ms since the epoch: asked where nobody says from when on.
  * @throws {TidemarkError} `invalid_request` with pointers, `granularity_invalid`, `range_invalid`, `range_too_large`,
@@ -42,7 +50,7 @@ export async function meterQueryOf(
   definition: MeterDefinition,
   services: Pick<Services, 'zones' | 'config'>,
   begins: () => Promise<number>,
-): Promise<MeterQuery> {
+): Promise<AskedMeterQuery> {
   const plain: Record<string, unknown> = Object.create(null);
   const filters: Record<string, (string | null)[]> = Object.create(null);
   for (const name of new Set(asked.keys())) {
@@ -59,8 +67,10 @@ export async function meterQueryOf(
   }
   for (const dimension of Object.keys(filters)) requireDimension('filter', dimension, definition);
   const groupBy = listed('groupBy', parsed.data.groupBy, definition, [CUSTOMER]);
-  const range = await rangeOf(parsed.data, services, begins);
-  return {
+  const asOf = microsAsked('asOf', parsed.data.asOf);
+  const now = asOf === undefined ? { begins } : { begins: undefined, nowMs: asOf / 1_000 };
+  const range = await rangeOf(parsed.data, services, now);
+  const query = {
     ...range,
     granularity: granularity ?? null,
     groupBy,
@@ -69,20 +79,28 @@ export async function meterQueryOf(
     cursor,
     limit,
   };
+  return { query, asOf };
 }
 
 /** The range, and what the zone's clock is ahead of UTC around it: a zone that is named must be one. */
 async function rangeOf(
   { from, to, granularity, timezone }: Query,
   services: Pick<Services, 'zones' | 'config'>,
-  begins: () => Promise<number>,
+  { begins, nowMs }: { begins: (() => Promise<number>) | undefined; nowMs?: number },
 ): Promise<Pick<MeterQuery, 'fromMicros' | 'toMicros' | 'offsets'>> {
   if (granularity !== undefined) {
-    const asked = { from, to };
-    const { offsets, ...range } = await bucketRange(asked, granularity, timezone, services, momentOf, begins);
+    const { offsets, ...range } = await bucketRange(
+      { from, to },
+      granularity,
+      timezone,
+      services,
+      momentOf,
+      begins,
+      nowMs,
+    );
     return { ...microsOf(range), offsets };
   }
-  const range = await meterRange({ from, to }, services, begins);
+  const range = await meterRange({ from, to }, services, begins, nowMs);
   const offsets = await services.zones.offsets(timezone, range.fromMicros / 1_000, range.toMicros / 1_000);
   return { ...range, offsets };
 }
@@ -96,11 +114,12 @@ async function rangeOf(
 export async function meterRange(
   range: { from: string | undefined; to: string | undefined },
   { config }: Pick<Services, 'config'>,
-  begins: () => Promise<number>,
+  begins: (() => Promise<number>) | undefined,
+  nowMs?: number,
 ): Promise<{ fromMicros: number; toMicros: number }> {
-  const defaults = { lengthMs: DAY_MS, aheadMs: config.ingest.acceptAheadMs, maxMs: MAX_RANGE_MS };
+  const defaults = { lengthMs: DAY_MS, aheadMs: config.ingest.acceptAheadMs, maxMs: MAX_RANGE_MS, nowMs };
   const { from, to } = parseRange(range, defaults, momentOf);
-  if (range.from !== undefined) return microsOf({ from, to });
+  if (range.from !== undefined || begins === undefined) return microsOf({ from, to });
   const begun = await begins();
   return microsOf({ from: begun < to ? Math.max(from, begun) : from, to });
 }

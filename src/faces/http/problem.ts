@@ -58,6 +58,8 @@ const STATUS: Record<ErrorCode, ContentfulStatusCode> = {
   range_invalid: 400,
   range_too_large: 400,
   range_not_kept: 400,
+  as_of_in_future: 400,
+  as_of_not_kept: 400,
   cursor_invalid: 400,
   timezone_invalid: 400,
   granularity_invalid: 400,

@@ -8,16 +8,16 @@ const LATEST = Date.UTC(9999, 0, 1);
  * The time range a request asks for, [from, to) in ms.
  *
  * @param defaults length of the range when `from` is left out, and how far `to` reaches past now by default: as far
- * as events are accepted ahead, so that nothing acknowledged is left out.
+ * as events are accepted ahead, so that nothing acknowledged is left out. `nowMs`: of an answer as of a moment, that moment.
  * @param read `instantOf`; or `momentOf`, for a range to the microsecond.
  * @throws {TidemarkError} `range_invalid`, `range_too_large`.
  */
 export function parseRange(
   query: { from?: string | undefined; to?: string | undefined },
-  defaults: { lengthMs: number; aheadMs: number; maxMs: number },
+  defaults: { lengthMs: number; aheadMs: number; maxMs: number; nowMs?: number | undefined },
   read: (name: string, text: string) => number = instantOf,
 ): { from: number; to: number } {
-  const now = Date.now();
+  const now = defaults.nowMs ?? Date.now();
   const to = query.to === undefined ? now + defaults.aheadMs : read('to', query.to);
   const from = query.from === undefined ? Math.min(now, to) - defaults.lengthMs : read('from', query.from);
   if (from >= to) throw new TidemarkError('range_invalid', 'from must be before to');

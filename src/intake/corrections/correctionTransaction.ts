@@ -163,15 +163,22 @@ async function movedTypes(db: Queryable): Promise<string[]> {
   return rows.map(({ event_type }) => event_type);
 }
 
+/** Status bits of a packed chunk that has rows beside its columns, or columns out of order. */
+const ROWS_BESIDE = 2 | 8;
+
 /**
  * The chunks as they are now: a statement that was planned before one was made or packed may have missed what is in it
- * (docs/adr/0025).
+ * (docs/adr/0025). The correction itself puts rows beside the columns of meters, where nobody else does meanwhile.
  */
 async function chunkStates(db: Queryable, engine: Engine): Promise<string> {
   if (engine === 'postgres') return '';
   const { rows } = await db.query<{ states: string }>(
     `select coalesce(md5(string_agg(chunk, ',' order by chunk)), '') as states
-     from (select to_jsonb(c)::text as chunk from _timescaledb_catalog.chunk c) as chunks`,
+     from (
+       select (to_jsonb(c) || case when h.table_name in ('meter_30s', 'meter_1h', 'meter_1d')
+                                   then jsonb_build_object('status', c.status & ~${ROWS_BESIDE}) else '{}' end)::text as chunk
+       from _timescaledb_catalog.chunk c join _timescaledb_catalog.hypertable h on h.id = c.hypertable_id
+     ) as chunks`,
   );
   return rows[0]!.states;
 }
@@ -259,7 +266,10 @@ async function correctCounters(db: Queryable): Promise<void> {
   );
 }
 
-/** @returns when it was. */
+/**
+ * @returns when it was: after all that was done to its events before, also where the clock has been set back, and after what is
+ * settled. What was, as of a moment, goes by it.
+ */
 async function record(
   db: Queryable,
   { kind, context, actor, reason, settle }: CorrectionWork,
@@ -278,7 +288,12 @@ async function record(
     `with made as (
        insert into correction (id, tenant_id, kind, reason, actor_kind, actor_key_id, events, windows, unknown, at)
        select $1, $2, $3, $4, $5, $6, (select count(distinct event_id) from moved_event), $7, $9,
-         greatest(clock_timestamp(), settled_at + interval '1 microsecond')
+         greatest(clock_timestamp(), settled_at + interval '1 microsecond',
+                  interval '1 microsecond' + (select max(received_at) from moved_event),
+                  interval '1 microsecond' + (
+                    select max(c.at) from moved_event m
+                      join correction_event e on e.tenant_id = m.tenant_id and e.event_id = m.event_id
+                      join correction c on c.id = e.correction_id))
        from window_state
        returning *
      ), logged as (${settle ? 'select $8::text' : entryOfIds(kind)})

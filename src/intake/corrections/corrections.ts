@@ -31,6 +31,8 @@ export interface CorrectionsOptions {
   live: LiveCounters;
   registry: Registry;
   log: Logger;
+  /** How long one may wait for its answer, in ms, with its turn: below the silence after which its connection is closed. */
+  answerWithinMs?: number;
   /** Told after a commit that may have left messages in the outbox. Must not throw. */
   onMessages(): void;
 }
@@ -40,6 +42,7 @@ const TRIES = 10;
 const FIRST_PAUSE_MS = 20;
 /** How long one may wait for those before it, in ms: they are rare, and go one after the other in the whole database. */
 const WAIT_MS = 30_000;
+const ANSWER_MS = 35_000;
 /** TimescaleDB: two statements have unpacked the same batch of a chunk. */
 const INTERNAL_ERROR = 'XX000';
 
@@ -70,7 +73,7 @@ export class Corrections {
    * Corrects events, all that are known or none.
    *
    * @throws {TidemarkError} `event_voided`, `event_not_voided`, `event_counted_again` with the faults: nothing was changed;
-   * `overloaded`, `database_unavailable`.
+   * `overloaded`, `database_unavailable`; `deadline_exceeded`, and it goes on.
    */
   correct(request: CorrectionRequest): Promise<CorrectionResult> {
     return this.run(correctEvents(request));
@@ -79,9 +82,26 @@ export class Corrections {
   /**
    * The same for a correction of whatever kind.
    *
-   * @throws {TidemarkError} what its `move` throws; `overloaded`, `database_unavailable`.
+   * @throws {TidemarkError} what its `move` throws; `overloaded`, `database_unavailable`; `deadline_exceeded`, and it goes on.
    */
-  run(work: CorrectionWork): Promise<CorrectionResult> {
+  async run(work: CorrectionWork): Promise<CorrectionResult> {
+    const done = this.inTurn(work);
+    const { answerWithinMs = ANSWER_MS } = this.options;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        const message = 'the correction is still under way: look at the events before it is sent again';
+        reject(new TidemarkError('deadline_exceeded', message, { retryAfterSeconds: 10 }));
+      }, answerWithinMs);
+    });
+    try {
+      return await Promise.race([done, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  private inTurn(work: CorrectionWork): Promise<CorrectionResult> {
     return this.turns.take(async () => {
       const end = this.metrics.seconds.startTimer({ kind: work.kind });
       const result = await this.untilDone(work, randomUUID());

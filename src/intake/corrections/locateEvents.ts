@@ -124,6 +124,49 @@ export function isOfClaim(receivedMicros: number, claimedMicros: number): boolea
   return receivedMicros <= claimedMicros && minute(receivedMicros) === minute(claimedMicros);
 }
 
+/**
+ * Events by what they are listed as and when they happened (µs), counted or void: also those whose UUID is made of more
+ * than what they are listed as.
+ *
+ * @returns the ids of those that are there and kept, for each that is wanted.
+ */
+export async function listedAt(
+  db: Queryable,
+  tenantId: string,
+  wanted: readonly { clientId: string; tsMicros: number }[],
+  schema: '' | 'tenant_data.' = '',
+): Promise<string[][]> {
+  const found = wanted.map((): string[] => []);
+  if (wanted.length === 0) return found;
+  const kept = await keptFrom(db, schema);
+  const places = new Map<string, number[]>();
+  for (const [place, { clientId, tsMicros }] of wanted.entries()) {
+    const key = `${tsMicros} ${clientId}`;
+    places.set(key, [...(places.get(key) ?? []), place]);
+  }
+  for (const { from, to } of joined(wanted.map(({ tsMicros }) => stretchAround(tsMicros / 1_000, 0)))) {
+    if (to < kept) continue;
+    const inReach = `tenant_id = $1 and external_id = any ($2::text[])
+      and ts >= ${instant(Math.max(from, kept))} and ts <= ${instant(to)}`;
+    const { rows } = await db.query<Record<'event_id' | 'external_id' | 'ts_micros', string>>(
+      `select event_id, external_id, (extract(epoch from ts) * 1000000)::bigint as ts_micros
+       from (select event_id, external_id, ts from ${schema}event where ${inReach}
+             union
+             select event_id, external_id, ts from ${schema}uncounted_event where ${inReach} and state = 'voided') as listed`,
+      [
+        tenantId,
+        wanted
+          .filter(({ tsMicros }) => tsMicros >= from * 1_000 && tsMicros <= to * 1_000)
+          .map(({ clientId }) => clientId),
+      ],
+    );
+    for (const { event_id, external_id, ts_micros } of rows) {
+      for (const place of places.get(`${ts_micros} ${external_id}`) ?? []) found[place]!.push(event_id);
+    }
+  }
+  return found;
+}
+
 /** Looks through stretches of time, and adds what is found. */
 async function search(
   db: Queryable,

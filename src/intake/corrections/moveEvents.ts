@@ -101,7 +101,9 @@ export async function putInPlace(db: Queryable, events: readonly UsageEvent[]): 
      select ${EVENT_COLUMNS.map((name) => `${name === 'external_id' ? 'm' : 'n'}.${name}`).join(', ')},
        m.received_at, true, m.version + 1
      from ${EVENTS_OF_ARRAYS} as n (${EVENT_COLUMNS.join(', ')})
-     join moved_event m on m.event_id = n.event_id and not m.counts`,
+     -- Past its horizon an id may have been counted twice at one moment: one version takes the place of both.
+     join (select distinct on (event_id) * from moved_event where not counts order by event_id, version desc) as m
+       on m.event_id = n.event_id`,
     arraysOf(events),
   );
   await insertMoved(db);

@@ -2,10 +2,11 @@ import { expect, it } from 'vitest';
 import { identify, identifyAs } from '../../model/eventId.ts';
 import { candidatesOf } from './resolveIds.ts';
 
-it('a UUID is itself, in any case', () => {
+it('a UUID is itself, in any case, or an Idempotency-Key, just so', () => {
   const id = '019aa3f2-7c1e-7b3a-9d55-3f1c2b4a5e60';
-  expect(candidatesOf(id)).toEqual([id]);
-  expect(candidatesOf(id.toUpperCase())).toEqual([id]);
+  for (const sent of [id, id.toUpperCase()]) {
+    expect(candidatesOf(sent)).toEqual([id, identifyAs('increment', [sent], sent).eventId]);
+  }
 });
 
 it('another text is the id of a native event, or an Idempotency-Key', () => {

@@ -1,7 +1,7 @@
 import type { Queryable } from '../../ground/db/queryable.ts';
 import { identify, identifyAs } from '../../model/eventId.ts';
 import type { Identities } from '../ingest/identities.ts';
-import { claimedAt, locateEvents } from './locateEvents.ts';
+import { claimedAt, listedAt, locateEvents } from './locateEvents.ts';
 
 /** An event by its client's id. */
 export interface NamedEvent {
@@ -18,17 +18,21 @@ export interface ResolvedEvent {
   ambiguous: boolean;
 }
 
-/** What the id of an event may be made of, as it is shown: the client's own; source and id of a CloudEvent; an Idempotency-Key. */
+/**
+ * What the id of an event may be made of, as it is shown: the client's own; source and id of a CloudEvent; an Idempotency-Key,
+ * which may be a UUID, too.
+ */
 export function candidatesOf(clientId: string): string[] {
   const { eventId, externalId } = identify(clientId);
-  if (externalId === null) return [eventId];
+  const increment = identifyAs('increment', [clientId], clientId).eventId;
+  if (externalId === null) return [eventId, increment];
   const space = clientId.indexOf(' ');
   return [
     eventId,
     ...(space > 0
       ? [identifyAs('cloudevents', [clientId.slice(0, space), clientId.slice(space + 1)], clientId).eventId]
       : []),
-    identifyAs('increment', [clientId], clientId).eventId,
+    increment,
   ];
 }
 
@@ -54,17 +58,45 @@ export async function resolveIds(
     [tenantId, all],
   );
   const known = new Set([...claimed.keys(), ...rows.map(({ event_id }) => event_id)]);
-  const resolved: ResolvedEvent[] = [];
-  for (const [i, { tsMicros }] of events.entries()) {
-    const own = candidates[i]!;
-    let meant = own.filter((eventId) => known.has(eventId));
-    if (tsMicros !== null && own.length > 1 && meant.length !== 1) {
-      const wanted = own.map((eventId) => ({ eventId, tsMicros }));
-      const places = await locateEvents(db, tenantId, wanted, schema);
-      if (places.size > 0) meant = [...places.keys()];
-    }
-    const eventId = meant[0] ?? own[0]!;
-    resolved.push({ eventId, claimedMicros: claimed.get(eventId) ?? null, ambiguous: meant.length > 1 });
+  const meant = candidates.map((own) => own.filter((eventId) => known.has(eventId)));
+  for (const [i, ids] of await byTheirTime(db, tenantId, events, candidates, meant, schema)) meant[i] = ids;
+  const found = meant.flat().filter((eventId) => !known.has(eventId));
+  for (const [eventId, micros] of await claimedAt(keys, identities, tenantId, found)) {
+    claimed.set(eventId, micros);
   }
-  return resolved;
+  return meant.map((ids, i) => {
+    const eventId = ids[0] ?? candidates[i]![0]!;
+    return { eventId, claimedMicros: claimed.get(eventId) ?? null, ambiguous: ids.length > 1 };
+  });
+}
+
+/**
+ * Of events whose time is told, and of which not just one is known: those that are there at that time, by the place of the event. A
+ * UUID may be made of more than what is shown of it (Lago's events): they are found by what is shown.
+ */
+async function byTheirTime(
+  db: Queryable,
+  tenantId: string,
+  events: readonly NamedEvent[],
+  candidates: readonly string[][],
+  known: readonly string[][],
+  schema: '' | 'tenant_data.',
+): Promise<Map<number, string[]>> {
+  const unsure = events.flatMap(({ clientId, tsMicros }, i) =>
+    tsMicros !== null && known[i]!.length !== 1 ? [{ i, clientId, tsMicros }] : [],
+  );
+  const wanted = unsure.flatMap(({ i, tsMicros }) =>
+    candidates[i]!.map((eventId) => ({ eventId, tsMicros })),
+  );
+  const places = await locateEvents(db, tenantId, wanted, schema);
+  const found = new Map<number, string[]>();
+  for (const { i, tsMicros } of unsure) {
+    const there = candidates[i]!.filter((eventId) => places.get(eventId)?.tsMicros === tsMicros);
+    if (there.length > 0) found.set(i, there);
+  }
+  const shown = unsure.filter(({ i }) => !found.has(i));
+  for (const [n, ids] of (await listedAt(db, tenantId, shown, schema)).entries()) {
+    if (ids.length > 0) found.set(shown[n]!.i, ids);
+  }
+  return found;
 }

@@ -47,7 +47,7 @@ export async function* exportedEvents(path: string): AsyncGenerator<FileEvent> {
       for (const row of block) {
         if (row.fault) throw rowFault(path, row.line, row.fault.message);
         try {
-          yield fileEvent(toEvent(row.values), row.line);
+          yield fileEvent(toEvent(row), row.line);
         } catch (error) {
           throw error instanceof NoEvent ? rowFault(path, row.line, error.message) : error;
         }
@@ -65,7 +65,7 @@ function rowFault(path: string, line: number, message: string): StartupError {
 interface Rows {
   rows: AsyncIterable<Row<unknown>[]>;
   /** The event of a row as NDJSON has it. */
-  toEvent(values: unknown): unknown;
+  toEvent(row: Row<unknown>): unknown;
 }
 
 /** A file that begins with the header is CSV, any other NDJSON. */
@@ -75,12 +75,12 @@ async function openRows(chunks: AsyncIterable<Buffer>): Promise<Rows> {
   const lines: AsyncIterable<Line[]> = first.done ? blocks : startingWith([first.value], blocks);
   const header = EVENT_HEADER.trimEnd();
   if (first.done || first.value[0]?.text !== header) {
-    return { rows: readNdjson(lines), toEvent: (values) => values };
+    return { rows: readNdjson(lines), toEvent: ({ text, values }) => withNamesOnce(text, values) };
   }
   const names = header.split(',');
   return {
     rows: (await readCsv(lines, ',')).rows,
-    toEvent: (cells) => eventOfCells(names, cells as string[]),
+    toEvent: ({ values }) => eventOfCells(names, values as string[]),
   };
 }
 
@@ -111,11 +111,34 @@ function eventOfCells(names: readonly string[], cells: readonly string[]): unkno
     latency_ms: latency === null ? null : Number(latency),
     metadata: cell('metadata'),
   };
+  const line = eventJsonLine(cell('tenantId') ?? '', row);
+  let event: unknown;
   try {
-    return parseJson(eventJsonLine(cell('tenantId') ?? '', row));
+    event = parseJson(line);
   } catch {
     throw new NoEvent('metadata are no JSON object');
   }
+  return withNamesOnce(line, event);
+}
+
+/** Texts of JSON, those before a colon are names. */
+const TEXT_OR_NAME = /"(?:[^"\\]|\\.)*"(\s*:)?/g;
+
+/** Of members that are called the same, readers of JSON take different ones: what is proven would not be what is read. */
+function withNamesOnce(json: string, value: unknown): unknown {
+  let names = 0;
+  for (const [, colon] of json.matchAll(TEXT_OR_NAME)) if (colon !== undefined) names++;
+  if (names !== membersOf(value)) throw new NoEvent('a name is there twice in an object');
+  return value;
+}
+
+function membersOf(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  const members = Object.values(value);
+  return members.reduce(
+    (sum: number, member) => sum + membersOf(member),
+    Array.isArray(value) ? 0 : members.length,
+  );
 }
 
 function uuidOf(eventId: string | null): { event_id: string; external_id: string | null } {

@@ -2,7 +2,15 @@ import { z } from 'zod';
 import { StartupError } from '../../model/errors.ts';
 import { openInput } from '../importing/openInput.ts';
 
-const sums = z.record(z.string(), z.object({ calls: z.number(), tokens: z.number() }));
+const ofGroup = z.object({ calls: z.number(), tokens: z.number() });
+/** As it was read: z.record would leave out a group that is called `__proto__`. */
+const sums = z.custom<Record<string, z.infer<typeof ofGroup>>>(
+  (value) =>
+    typeof value === 'object' &&
+    value !== null &&
+    Object.values(value).every((group) => ofGroup.safeParse(group).success),
+  'must be calls and tokens by name',
+);
 
 /** A window as the API answers it with digest=true, or as a message tells of it. */
 const ToldWindow = z.object({

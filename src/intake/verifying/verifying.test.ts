@@ -204,6 +204,21 @@ describe('a file', () => {
     ['that is none', '{"a":1}\n', 'line 1: timestamp is no time'],
     ['of arrays', '[]\n', 'line 1: is no event'],
     ['with a value that is none', ndjson([FULL]).replace('"1234', '"x'), 'line 1: value is no decimal'],
+    [
+      'with a value twice',
+      ndjson([FULL]).replace('"unit":', '"value":"1","unit":'),
+      'line 1: a name is there twice',
+    ],
+    [
+      'with a name twice',
+      ndjson([FULL]).replace('"b": null', '"b": null, "b" : 1'),
+      'line 1: a name is there twice',
+    ],
+    [
+      'of CSV with a name twice',
+      csv([FULL]).replace('""b"": null', '""b"": null, ""b"": 1'),
+      'line 2: a name is there',
+    ],
     ['of CSV with tokens that are none', csv([FULL]).replace('1500', 'x'), 'line 2: tokens is no number'],
     ['of CSV with a broken line', `${csv([BARE])}a,b\r\n`, 'line 3: has 2 fields'],
   ])('%s is refused', async (_, text, message) => {
@@ -258,6 +273,21 @@ describe('comparing', () => {
     ]) {
       expect(await compare(windows.map((one) => JSON.stringify(one)).join('\n'))).toEqual(agree);
     }
+  });
+
+  test('knows groups by whatever name', async () => {
+    const rows = ['__proto__', 'constructor'].map((name, i) => ({
+      ...BARE,
+      event_id: BARE.event_id.replace(/.$/, String(i)),
+      ...{ endpoint: name, model: name },
+    }));
+    const groups = JSON.parse('{"__proto__":{"calls":1,"tokens":0},"constructor":{"calls":1,"tokens":0}}');
+    const sums = { totalCalls: 2, totalTokens: 0, totalInputTokens: 0, totalOutputTokens: 0 };
+    const aggregations = { ...sums, byEndpoint: groups, byModel: groups };
+    const window = JSON.stringify(await told({ aggregations, digest: digestOf(rows) }));
+    expect(await compare(window, rows)).toMatchObject({ lines: [], agree: 1 });
+    const changed = window.replace('"calls":1', '"calls":2');
+    expect(await compare(changed, rows)).toMatchObject({ agree: 0, differ: 1 });
   });
 
   test('says in a line each what differs', async () => {

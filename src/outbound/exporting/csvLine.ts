@@ -9,5 +9,6 @@ function cell(value: unknown): string {
   if (value === null || value === undefined) return '';
   if (typeof value === 'number') return String(value);
   const safe = guard(String(value));
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  // A mark of the byte order at the start of a line is taken for none of its text.
+  return /[",\r\n]|^\uFEFF/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

@@ -3,8 +3,10 @@ import { decodeCursor, type List, type Page, pageOf } from '../../ground/db/pagi
 import type { Queryable } from '../../ground/db/queryable.ts';
 import { lastStatement } from '../../ground/db/tenantReads.ts';
 import { WINDOW_MS } from '../../model/window.ts';
+import type { AsOf } from '../asof/asOf.ts';
 import { windowsInRange, windowsRevised } from './windowStatements.ts';
 import { type WindowRow, type WindowSummary, windowSummaries } from './windowSummary.ts';
+import { windowsAsOf } from './windowsAsOf.ts';
 
 /** Which windows: `closed` are all that are no longer open, `revised` those of them that have changed since. */
 export type WindowState = 'open' | 'closed' | 'revised';
@@ -15,6 +17,8 @@ export interface WindowQuery {
   to: number;
   customerId?: string | undefined;
   state?: WindowState | undefined;
+  /** Left out: as they are now. */
+  asOf?: AsOf | undefined;
   cursor?: string | undefined;
   limit: number;
 }
@@ -37,7 +41,7 @@ export async function listWindows(
   const { cursor, limit } = query;
   const after = cursor === undefined ? null : (decodeCursor(cursor, WINDOWS) as WindowPosition);
   const found =
-    query.state === 'revised'
+    query.state === 'revised' && query.asOf === undefined
       ? await readRevised(db, context, query, after, limit + 1)
       : await readRange(db, context, query, after, limit + 1);
   return pageOf(found, limit, WINDOWS, positionOf);
@@ -54,7 +58,7 @@ export function positionOf(window: WindowSummary): WindowPosition {
 export async function readRange(
   db: Queryable,
   context: TenantContext,
-  { from, to, customerId, state }: Pick<WindowQuery, 'from' | 'to' | 'customerId' | 'state'>,
+  { from, to, customerId, state, asOf }: Pick<WindowQuery, 'from' | 'to' | 'customerId' | 'state' | 'asOf'>,
   after: WindowPosition | null,
   most: number,
 ): Promise<WindowSummary[]> {
@@ -67,11 +71,18 @@ export async function readRange(
   const found: WindowSummary[] = [];
   while (at < to && found.length < most) {
     const end = Math.min(to, at + slice);
+    const left = most - found.length;
     const values = [context.tenantId, new Date(at), new Date(end), customerAfter(after, at)];
-    const slicing = {
-      ...statement,
-      values: [...values, most - found.length, ...(customerId === undefined ? [] : [customerId])],
-    };
+    const slicing = asOf
+      ? await windowsAsOf(
+          db,
+          context,
+          asOf,
+          { from: at, to: end, customerId, state },
+          customerAfter(after, at),
+          left,
+        )
+      : { ...statement, values: [...values, left, ...(customerId === undefined ? [] : [customerId])] };
     const { rows } = await db.query<WindowRow>(end === to ? lastStatement(slicing) : slicing);
     found.push(...windowSummaries(context, rows));
     at = end;

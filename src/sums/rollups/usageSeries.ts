@@ -5,6 +5,7 @@ import type { Queryable } from '../../ground/db/queryable.ts';
 import { instant, SqlParameters } from '../../ground/db/sqlParameters.ts';
 import { lastStatement } from '../../ground/db/tenantReads.ts';
 import type { ZoneOffset } from '../../ground/zones/zoneOffset.ts';
+import type { AsOf } from '../asof/asOf.ts';
 import { bucketsOf } from './buckets.ts';
 import { bucketStart, type Granularity } from './granularity.ts';
 import {
@@ -14,7 +15,7 @@ import {
   type LatencySummary,
   latencySummary,
 } from './latencySummary.ts';
-import { findStale, type UsageFilters, usageRows } from './usageSource.ts';
+import { findStale, type UsageFilters, usageRows, usageRowsAsOf } from './usageSource.ts';
 
 export const GROUPINGS = ['customer', 'endpoint', 'model', 'eventType'] as const;
 export type Grouping = (typeof GROUPINGS)[number];
@@ -35,6 +36,8 @@ export interface SeriesQuery extends UsageFilters {
   /** Of the time zone, as the database has it, around the range. */
   offsets: readonly ZoneOffset[];
   groupBy: Grouping[];
+  /** Left out: as it is now. */
+  asOf?: AsOf | undefined;
 }
 
 export interface UsageQuery extends SeriesQuery {
@@ -125,29 +128,33 @@ export async function seriesStatement(
   query: SeriesQuery,
   page: { after: Position | null; limit: number } | null = null,
 ): Promise<{ text: string; values: unknown[] }> {
-  const { granularity, offsets, groupBy, to } = query;
+  const { granularity, offsets, groupBy, to, asOf } = query;
   const after = page?.after ?? null;
   // From the start of the bucket where the page before ended: the rest of that bucket's groups are whole.
   const from = after
     ? Math.max(query.from, bucketStart(granularity, offsets, after[0] as number))
     : query.from;
   const range = { from, to };
-  const stale = await findStale(db, context, range, query.customerId);
 
   const parameters = new SqlParameters();
   const { customerId, endpoint, model, eventType } = query;
   // A cursor may lie behind the end of the range.
   const buckets = bucketsOf(granularity, offsets, { from: Math.min(from, to - 1), to }, parameters);
   const dimensions = groupBy.map((group) => GROUP_COLUMN[group]);
-  const usage = usageRows(
-    context,
-    range,
-    buckets.coarsest,
-    stale,
-    [...dimensions, ...SUMS, ...LATENCY_MEASURES],
-    { customerId, endpoint, model, eventType },
-    parameters,
-  );
+  const columns = [...dimensions, ...SUMS, ...LATENCY_MEASURES];
+  const filters = { customerId, endpoint, model, eventType };
+  const { coarsest } = buckets;
+  const usage = asOf
+    ? await usageRowsAsOf(db, asOf, context, range, coarsest, columns, filters, parameters)
+    : usageRows(
+        context,
+        range,
+        coarsest,
+        await findStale(db, context, range, customerId),
+        columns,
+        filters,
+        parameters,
+      );
   // An absent endpoint or model sorts as the empty text, which no event can carry.
   const groups = dimensions.map((column) => `coalesce(${column}, '') collate "C" as ${column}`);
   const key = ['at', ...dimensions];

@@ -2,6 +2,9 @@ import type { TenantContext } from '../../access/tenancy/tenantContext.ts';
 import type { Queryable } from '../../ground/db/queryable.ts';
 import { instant, type SqlParameters } from '../../ground/db/sqlParameters.ts';
 import { WINDOW_MS } from '../../model/window.ts';
+import type { AsOf } from '../asof/asOf.ts';
+import { planAsOf } from '../asof/changedWindows.ts';
+import { countedEvents } from '../asof/countedEvents.ts';
 import { LATENCY_BOUNDS_MS } from './latencyHistogram.ts';
 import { type Level, planSegments, type Segment, type StaleWindows } from './segments.ts';
 
@@ -31,7 +34,7 @@ const FILTER_COLUMNS: Record<keyof UsageFilters, string> = {
 export const MAX_STALE = 10_000;
 
 /** How a single event looks as a row of a usage rollup: measure → expression over `event`. */
-const RAW_MEASURES: Record<string, string> = {
+export const RAW_MEASURES: Record<string, string> = {
   calls: '1',
   tokens: 'coalesce(tokens, 0)',
   input_tokens: 'coalesce(input_tokens, 0)',
@@ -67,11 +70,45 @@ export function usageRows(
   filters: UsageFilters,
   parameters: SqlParameters,
 ): string {
-  const tenant = parameters.add(context.tenantId);
-  const conditions = Object.entries(filters)
+  const planned = planSegments(range.from, range.to, coarsest, stale);
+  return rowsOf(context, range, planned, columns, filters, parameters);
+}
+
+/** The same as of a moment, in whose snapshot it is read. */
+export async function usageRowsAsOf(
+  db: Queryable,
+  asOf: AsOf,
+  context: TenantContext,
+  range: { from: number; to: number },
+  coarsest: Level,
+  columns: string[],
+  filters: UsageFilters,
+  parameters: SqlParameters,
+): Promise<string> {
+  const customers = filters.customerId === undefined ? null : [filters.customerId];
+  const planned = await planAsOf(db, context, asOf, range, coarsest, customers);
+  return rowsOf(context, range, planned, columns, filters, parameters, asOf);
+}
+
+/** SQL conditions that filters put on events and on rollups, each with `and` before it. */
+export function filterConditions(filters: UsageFilters, parameters: SqlParameters): string {
+  return Object.entries(filters)
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => ` and ${FILTER_COLUMNS[name as keyof UsageFilters]} = ${parameters.add(value)}`)
     .join('');
+}
+
+function rowsOf(
+  context: TenantContext,
+  range: { from: number; to: number },
+  planned: Segment[],
+  columns: string[],
+  filters: UsageFilters,
+  parameters: SqlParameters,
+  asOf?: AsOf,
+): string {
+  const tenant = parameters.add(context.tenantId);
+  const conditions = filterConditions(filters, parameters);
   const select = ({ level, from, to }: Segment) => {
     const time = level === 'raw' ? 'ts' : 'bucket';
     const list =
@@ -81,10 +118,13 @@ export function usageRows(
             ...columns.map((column) => `${RAW_MEASURES[column] ?? column} as ${column}`),
           ]
         : ['bucket', ...columns];
-    return `select ${list.join(', ')} from tenant_data.${RELATION[level]}
-      where tenant_id = ${tenant} and ${time} >= ${instant(from)} and ${time} < ${instant(to)}${conditions}`;
+    const within = `tenant_id = ${tenant} and ${time} >= ${instant(from)} and ${time} < ${instant(to)}${conditions}`;
+    const rows =
+      asOf && level === 'raw'
+        ? `${countedEvents(asOf, tenant, { from, to }, within)} as counted`
+        : `tenant_data.${RELATION[level]} where ${within}`;
+    return `select ${list.join(', ')} from ${rows}`;
   };
-  const planned = planSegments(range.from, range.to, coarsest, stale);
   // A cursor may lie behind the end of the range: then nothing is left to read, but the SQL must still stand.
   const segments = planned.length > 0 ? planned : [{ level: 'raw' as const, ...range }];
   return `(${[...segments.map(select), ...kept(segments, columns.length + 1)].join('\nunion all\n')}) as usage`;

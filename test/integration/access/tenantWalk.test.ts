@@ -27,7 +27,7 @@ const HARMLESS = [
   ...['type', 'closedAfter', 'onInvalid', 'prefer', 'content-encoding', 'accept'],
   ...['windowStart', 'revision', 'timestamp'],
   ...['meters', 'archived', 'without', 'cost', 'at', 'superseded', 'currency', 'priceVersion'],
-  'digest',
+  ...['digest', 'asOf', 'since', 'until'],
 ];
 
 const MARKER = 'marker-of-another-tenant';

@@ -243,6 +243,47 @@ describeEngine('corrections', () => {
     });
     const told = { events: [{ eventId: native.eventId, timestamp: native.timestamp }] };
     expect(await done(key, 'void', told)).toMatchObject({ events: 1 });
+    const first = { events: [{ eventId: '/s x 1', timestamp: body.data[0].timestamp }] };
+    expect(await done(key, 'restore', first)).toMatchObject({ events: 1 });
+    expect(await callsOf(key)).toBe(2);
+  });
+
+  it('an Idempotency-Key may be a UUID, in whatever case', async () => {
+    const { key } = await t.tenant();
+    const idempotencyKey = randomUUID().toUpperCase();
+    const increment = { key: 'clicks', value: '2.5' };
+    const headers = { 'idempotency-key': `"${idempotencyKey}"` };
+    await t.call('POST', '/increment', { key, body: increment, headers });
+    const clicks = async () => (await t.call('GET', '/v1/counters/clicks', { key })).body.value;
+    expect(await done(key, 'void', { ids: [idempotencyKey] })).toMatchObject({ events: 1, unknown: [] });
+    expect(await clicks()).toBe('0');
+    await done(key, 'restore', { ids: [idempotencyKey] });
+    const version = anEvent({
+      eventId: idempotencyKey,
+      customerId: 'clicks',
+      eventType: 'counter.increment',
+      value: '4',
+    });
+    expect(await done(key, 'amend', { events: [version] })).toMatchObject({ events: 1, unknown: [] });
+    expect(await clicks()).toBe('4');
+    const { body } = await t.call('GET', `/v1/events/${idempotencyKey}`, { key });
+    expect([body.eventId, body.versions.length]).toEqual([idempotencyKey, 2]);
+  });
+
+  it("events of Lago's client are found by what they are listed as and their time", async () => {
+    const { key } = await t.tenant();
+    const event = { transaction_id: 'one', external_subscription_id: 'sub', code: 'calls' };
+    expect((await t.call('POST', '/api/v1/events', { key, body: { event } })).status).toBe(200);
+    const listed = (await t.call('GET', '/v1/events', { key })).body.data[0];
+    const named = { events: [{ eventId: 'one', timestamp: listed.timestamp }] };
+    const read = () => t.call('GET', `/v1/events/one?timestamp=${listed.timestamp}`, { key });
+    expect((await read()).body).toMatchObject({ eventId: 'one', state: 'counted' });
+    expect(await done(key, 'void', { ids: ['one'] })).toMatchObject({ events: 0, unknown: ['one'] });
+    expect(await done(key, 'void', named)).toMatchObject({ events: 1, unknown: [] });
+    expect((await correct(key, 'void', named)).body).toMatchObject({ code: 'event_voided' });
+    expect((await read()).body).toMatchObject({ eventId: 'one', state: 'voided' });
+    expect(await done(key, 'restore', named)).toMatchObject({ events: 1, unknown: [] });
+    expect(await callsOf(key)).toBe(1);
   });
 
   it('what has come from far away in time is found, and what is past its horizon by its time', async () => {
@@ -285,6 +326,65 @@ describeEngine('corrections', () => {
     await post(key, forgotten);
     expect((await correct(key, 'restore', told)).body).toMatchObject({ code: 'event_counted_again' });
     expect(await callsOf(key)).toBe(1);
+  });
+
+  it('one version takes the place of an event that was counted twice, past its horizon', async () => {
+    const { id, key } = await t.tenant();
+    const event = anEvent();
+    await post(key, event);
+    await t.sql.query(
+      `delete from event_key where received_at = (select received_at from event where tenant_id = $1)`,
+      [id],
+    );
+    expect(await post(key, event)).toEqual({ accepted: 1, duplicates: 0 });
+    expect(await callsOf(key)).toBe(2);
+    const version = { ...event, customerId: 'another' };
+    expect(await done(key, 'amend', { events: [version] })).toMatchObject({ events: 1, windows: 2 });
+    expect(await callsOf(key)).toBe(1);
+    const { body } = await t.call('GET', `/v1/events/${event.eventId}`, { key });
+    expect(body.versions.map(({ state }: { state: string }) => state)).toEqual([
+      'superseded',
+      'superseded',
+      'counted',
+    ]);
+    await done(key, 'void', { ids: [event.eventId] });
+    await done(key, 'restore', { ids: [event.eventId] });
+    expect(await callsOf(key, '&customerId=another')).toBe(1);
+  });
+
+  it('what is packed wholly follows, and so do the levels of meters', async () => {
+    const { key } = await t.tenant();
+    const meter = { slug: 'packed', eventType: 'packed', aggregation: 'sum', value: '$.value' };
+    expect((await t.call('POST', '/v1/meters', { key, body: meter })).status).toBe(201);
+    const timestamp = iso(Date.now() - 12 * DAY);
+    const events = ['1', '20', '300'].map((value) => anEvent({ timestamp, eventType: 'packed', value }));
+    await post(key, ...events);
+    const pack = async () => {
+      if (t.database.engine === 'postgres') return;
+      await t.sql.query(
+        `select compress_chunk(chunk, true)
+         from unnest(array['event', 'meter_30s', 'meter_1h']) as name, show_chunks(name::regclass) as chunk
+         order by name`,
+      );
+    };
+    const sum = async () => {
+      await until(async () => (await t.sql.query('select from meter_part limit 1')).rowCount === 0);
+      const range = `from=${iso(Date.now() - 13 * DAY)}&to=${iso(Date.now() - 11 * DAY)}`;
+      const { body } = await t.call('GET', `/v1/meters/packed/query?${range}`, { key });
+      return body.data[0].value;
+    };
+    expect(await sum()).toBe('321');
+    const ids = [events[0]!.eventId];
+    const version = { ...events[1]!, value: '10' };
+    for (const [kind, body, value] of [
+      ['void', { ids }, '320'],
+      ['amend', { events: [version] }, '310'],
+      ['restore', { ids }, '311'],
+    ] as const) {
+      await pack();
+      await done(key, kind, body);
+      expect(await sum()).toBe(value);
+    }
   });
 
   it('records, sessions, live sums and costs follow in the next read', async () => {

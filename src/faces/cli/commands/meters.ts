@@ -215,7 +215,8 @@ function query(slug: string, flags: QueryFlags): Promise<number> {
       await beginSnapshot(client, context);
       return meterBegins(client, context, meter.seriesId).finally(() => client.query('rollback'));
     };
-    const wanted = await meterQueryOf(asked, meter.definition, services, begins).catch((error) => {
+    const asking = meterQueryOf(asked, meter.definition, services, begins);
+    const { query: wanted } = await asking.catch((error) => {
       throw usageFault(error);
     });
     const points = await allPoints(client, context, meter, wanted);

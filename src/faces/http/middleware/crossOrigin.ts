@@ -15,6 +15,7 @@ const EXPOSED_HEADERS = [
   'RateLimit',
   'RateLimit-Policy',
   'Retry-After',
+  'X-As-Of',
   'X-Next-Cursor',
   'X-Request-Id',
 ];

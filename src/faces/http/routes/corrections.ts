@@ -405,9 +405,8 @@ function microsOf(text: string, index: number): number {
   const micros = parseTimestamp(text);
   if (Number.isSafeInteger(micros)) return micros;
   const path = ['events', index, 'timestamp'];
-  throw invalidRequest([
-    { path, code: 'custom', message: timestampFault(text), params: { code: 'timestamp_invalid' } },
-  ]);
+  const message = Number.isNaN(micros) ? timestampFault(text) : 'is out of bounds';
+  throw invalidRequest([{ path, code: 'custom', message, params: { code: 'timestamp_invalid' } }]);
 }
 
 /** @throws {TidemarkError} `invalid_json`, `invalid_request`; `invalid_events`, `tenant_mismatch` with the faults. */
@@ -447,7 +446,7 @@ function amendment(
   return {
     reason: data.reason,
     events: events.map((version, i) => ({
-      clientId: version.externalId ?? version.eventId,
+      clientId: version.externalId ?? String((sent[indexes[i]!] as { eventId: unknown }).eventId),
       tsMicros: null,
       version,
       index: indexes[i]!,

@@ -20,8 +20,9 @@ import { queryMeter } from '../../../sums/meters/reading/queryMeter.ts';
 import { meterBegins } from '../../../sums/meters/reading/seriesState.ts';
 import { GRANULARITIES } from '../../../sums/rollups/granularity.ts';
 import type { App, AppEnv } from '../appEnv.ts';
+import { asOfField, asOfParameter, pageAsOf } from '../asOf.ts';
 import { administer, tenantOf } from '../context.ts';
-import { answerCsv, wantsCsv } from '../csv.ts';
+import { answerCsv, asOfHeader, wantsCsv } from '../csv.ts';
 import { invalidRequest } from '../invalidRequest.ts';
 import { meterQueryOf, meterRange } from '../meterQuery.ts';
 import {
@@ -216,6 +217,7 @@ const getQuery = createRoute({
       without: z.string().optional().openapi({
         description: 'Comma-separated dimensions: only what has no value of them.',
       }),
+      asOf: asOfParameter,
       ...pageQuery(1_000, 10_000),
     }),
   },
@@ -223,7 +225,9 @@ const getQuery = createRoute({
     200: {
       description: 'The numbers',
       content: {
-        'application/json': { schema: pageSchema(MeterPointSchema, 'MeterPointPage') },
+        'application/json': {
+          schema: pageSchema(MeterPointSchema, 'MeterPointPage').extend({ asOf: asOfField }),
+        },
         'text/csv': { schema: z.string() },
       },
     },
@@ -348,10 +352,15 @@ export function meterRoutes(app: App, services: Services): void {
     const context = await tenantOf(c, services, 'read');
     const asked = new URL(c.req.url).searchParams;
     const meter = await findLiveMeter(reads.as(context), context.tenantId, slugOf(c));
-    const query = await meterQueryOf(asked, meter.definition, services, begins(context, meter));
-    const page = await reads.inOneMoment(context, (db) => queryMeter(db, context, meter, query));
-    if (wantsCsv(c)) return answerCsv(c, meterCsv(page.data, query.groupBy), page.nextCursor);
-    return answer(c, { data: page.data.map(pointJson), nextCursor: page.nextCursor });
+    const { query, asOf } = await meterQueryOf(asked, meter.definition, services, begins(context, meter));
+    const read = pageAsOf({ asOf, from: query.fromMicros / 1_000, cursor: query.cursor }, (db, at) =>
+      queryMeter(db, context, meter, { ...query, ...at }),
+    );
+    const page = await reads.inOneMoment(context, read);
+    if (wantsCsv(c)) {
+      return answerCsv(c, meterCsv(page.data, query.groupBy), page.nextCursor, asOfHeader(page.asOf));
+    }
+    return answer(c, { ...page, data: page.data.map(pointJson) });
   });
 
   app.openapi(getValues, async (c) => {

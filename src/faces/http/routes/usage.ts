@@ -2,22 +2,40 @@ import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { TenantContext } from '../../../access/tenancy/tenantContext.ts';
 import { stringifyJson } from '../../../model/json.ts';
+import { formatTimestamp } from '../../../model/timestamp.ts';
 import { usageCostCsv } from '../../../outbound/exporting/costCsv.ts';
 import { usageCsv } from '../../../outbound/exporting/usageCsv.ts';
+import { asOfCursor, eventsKeptFrom, readAsOf, readAsOfCursor } from '../../../sums/asof/asOf.ts';
+import { usageChanges } from '../../../sums/asof/usageChanges.ts';
 import { usageWithCosts } from '../../../sums/costs/reading/usageWithCosts.ts';
 import { usageBegins } from '../../../sums/meters/reading/seriesState.ts';
+import { requireKept } from '../../../sums/retention/requireKept.ts';
 import { GRANULARITIES } from '../../../sums/rollups/granularity.ts';
 import { PRECISIONS } from '../../../sums/rollups/latencySummary.ts';
 import { GROUPINGS, type UsageQuery, usageSeries } from '../../../sums/rollups/usageSeries.ts';
 import type { App, AppEnv } from '../appEnv.ts';
+import { asOfField, asOfParameter, microsAsked, pageAsOf, parameterFault } from '../asOf.ts';
 import { bucketRange } from '../bucketRange.ts';
 import { tenantOf } from '../context.ts';
 import { costFields, costsJson, priceVersionFields } from '../costSchemas.ts';
-import { answerCsv, wantsCsv } from '../csv.ts';
+import { answerCsv, asOfHeader, wantsCsv } from '../csv.ts';
 import { groupingsOf } from '../groupings.ts';
-import { instantOf } from '../range.ts';
-import { id, pageQuery, rangeQuery, security, tenantFailures, tenantHeader, text } from '../schemas.ts';
+import { instantOf, parseRange } from '../range.ts';
+import {
+  CorrectionNote,
+  id,
+  json,
+  pageQuery,
+  rangeQuery,
+  security,
+  tenantFailures,
+  tenantHeader,
+  text,
+} from '../schemas.ts';
 import type { Services } from '../services.ts';
+
+const DAY_MS = 86_400_000;
+const MOST_DAYS_OF_CHANGES = 31;
 
 const Point = z
   .object({
@@ -57,6 +75,7 @@ const Point = z
 
 const UsagePage = z
   .object({
+    asOf: asOfField,
     priceVersion: priceVersionFields.priceVersion.optional(),
     pricesChangedAt: priceVersionFields.pricesChangedAt.optional(),
     data: z.array(Point),
@@ -111,6 +130,7 @@ const getUsage = createRoute({
         .enum(['true', 'false'])
         .default('false')
         .openapi({ description: 'With what the AI calls among the usage cost, as /v1/costs has it.' }),
+      asOf: asOfParameter,
       ...pageQuery(1_000, 10_000),
     }),
   },
@@ -126,11 +146,103 @@ const getUsage = createRoute({
   },
 });
 
+const UsageDifference = z
+  .object({
+    calls: z.int(),
+    tokens: z.int(),
+    inputTokens: z.int(),
+    outputTokens: z.int(),
+    value: z.string().openapi({ description: 'Exact decimal.' }),
+  })
+  .openapi('UsageDifference');
+
+const UsageChange = z
+  .object({
+    eventId: z.string(),
+    version: z.int(),
+    timestamp: z.string(),
+    customerId: z.string(),
+    eventType: z.string(),
+    counts: z
+      .boolean()
+      .openapi({ description: 'Whether it counts at the later moment; else at the earlier one.' }),
+    cause: z.enum(['in_time', 'late', 'void', 'restore', 'amend']).openapi({
+      description:
+        'in_time, late: it came in before its window closed, or after. The others: it was corrected.',
+    }),
+    at: z.string().openapi({ description: 'When it came in, or was corrected.' }),
+    difference: UsageDifference,
+    correction: CorrectionNote.optional(),
+  })
+  .openapi('UsageChange');
+
+const getChanges = createRoute({
+  method: 'get',
+  path: '/v1/usage/changes',
+  operationId: 'usageChanges',
+  tags: ['Summaries'],
+  summary: 'Which events make the difference between two moments',
+  description:
+    'Those that count in GET /v1/usage?asOf=until and not in asOf=since, or the other way round, by their time: of an amended ' +
+    'event two versions, one that counts no more and one that does. What they add up to is the difference of the two answers of ' +
+    `the same range and filters. Default range: the last day; at most ${MOST_DAYS_OF_CHANGES} days.`,
+  security,
+  request: {
+    headers: tenantHeader,
+    query: z.strictObject({
+      ...rangeQuery,
+      since: z
+        .string()
+        .max(64)
+        .optional()
+        .openapi({
+          format: 'date-time',
+          description: 'As asOf of GET /v1/usage. Default: a day before until.',
+        }),
+      until: z.string().max(64).optional().openapi({
+        format: 'date-time',
+        description: 'Likewise. Default: the last moment at which windows closed.',
+      }),
+      customerId: id.optional(),
+      endpoint: text(1_024).optional(),
+      model: id.optional(),
+      eventType: id.optional(),
+      ...pageQuery(100, 1_000),
+    }),
+  },
+  responses: {
+    200: json(
+      z
+        .object({
+          since: z.string().openapi({ description: 'The moments that are meant: asOf of the two answers.' }),
+          until: z.string(),
+          difference: UsageDifference.openapi({ description: 'Of all changes, those of other pages too.' }),
+          data: z.array(UsageChange),
+          nextCursor: z.string().nullable(),
+        })
+        .openapi('UsageChangePage'),
+      'The changes',
+    ),
+    ...tenantFailures,
+  },
+});
+
 export function usageRoutes(app: App, services: Services): void {
   app.openapi(getUsage, async (c) => {
     const context = await tenantOf(c, services, 'read');
-    const { from, to, groupBy, timezone, cost, ...query } = c.req.valid('query');
-    const begins = () => services.reads.inOneMoment(context, (db) => usageBegins(db, context));
+    const { from, to, groupBy, timezone, cost, asOf: asked, ...query } = c.req.valid('query');
+    const asOf = microsAsked('asOf', asked);
+    if (asOf !== undefined && cost === 'true') {
+      throw parameterFault(
+        'asOf',
+        'not_allowed',
+        'costs are told as they are now: asOf and cost=true do not go together',
+      );
+    }
+    const begins = () =>
+      services.reads.inOneMoment(context, (db) =>
+        asOf === undefined ? usageBegins(db, context) : eventsKeptFrom(db),
+      );
     const series: UsageQuery = {
       ...query,
       groupBy: groupingsOf(groupBy, GROUPINGS),
@@ -140,13 +252,57 @@ export function usageRoutes(app: App, services: Services): void {
         timezone,
         services,
         instantOf,
-        cost === 'true' ? begins : undefined,
+        cost === 'true' || asOf !== undefined ? begins : undefined,
+        asOf === undefined ? undefined : asOf / 1_000,
       )),
     };
     if (cost === 'true') return withCosts(c, context, series, services);
-    const page = await services.reads.inOneMoment(context, (db) => usageSeries(db, context, series));
+    const read = pageAsOf({ asOf, from: series.from, cursor: series.cursor }, (db, at) =>
+      usageSeries(db, context, { ...series, ...at }),
+    );
+    const page = await services.reads.inOneMoment(context, read);
     if (!wantsCsv(c)) return c.json(page, 200);
-    return answerCsv(c, usageCsv(page.data, series.groupBy), page.nextCursor);
+    return answerCsv(c, usageCsv(page.data, series.groupBy), page.nextCursor, asOfHeader(page.asOf));
+  });
+
+  app.openapi(getChanges, async (c) => {
+    const context = await tenantOf(c, services, 'read');
+    const { from, to, since, until, cursor, ...query } = c.req.valid('query');
+    const moments = { since: microsAsked('since', since), until: microsAsked('until', until) };
+    const { walks, cursor: within } = readAsOfCursor(cursor, 2);
+    const range = parseRange(
+      { from, to },
+      {
+        lengthMs: DAY_MS,
+        aheadMs: services.config.ingest.acceptAheadMs,
+        maxMs: MOST_DAYS_OF_CHANGES * DAY_MS,
+      },
+    );
+    const page = await services.reads.inOneMoment(context, async (db) => {
+      const last = await readAsOf(db, { name: 'until', micros: moments.until, walk: walks[1] });
+      const first = moments.since ?? last.micros - DAY_MS * 1_000;
+      const at = {
+        since: await readAsOf(db, { name: 'since', micros: first, walk: walks[0] }),
+        until: last,
+      };
+      if (at.since.micros > at.until.micros) {
+        throw parameterFault('since', 'range_invalid', 'since must not be after until');
+      }
+      await requireKept(db, 'event', range.from);
+      const { nextCursor, ...changes } = await usageChanges(db, context, {
+        ...query,
+        ...range,
+        ...at,
+        cursor: within,
+      });
+      return {
+        since: formatTimestamp(at.since.micros),
+        until: formatTimestamp(at.until.micros),
+        ...changes,
+        nextCursor: asOfCursor([at.since, at.until], nextCursor),
+      };
+    });
+    return c.json(page, 200);
   });
 }
 

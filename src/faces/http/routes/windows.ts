@@ -10,6 +10,7 @@ import { listClosedWindows } from '../../../sums/rollups/listClosedWindows.ts';
 import { listWindows } from '../../../sums/rollups/listWindows.ts';
 import type { WindowSummary } from '../../../sums/rollups/windowSummary.ts';
 import type { App } from '../appEnv.ts';
+import { asOfField, asOfParameter, microsAsked, pageAsOf, parameterFault } from '../asOf.ts';
 import { tenantOf } from '../context.ts';
 import { rangeOfTenant } from '../ofTenant.ts';
 import { instantOf, parseOpenRange, parseRange } from '../range.ts';
@@ -62,6 +63,7 @@ const Window = z
   .openapi('Window');
 
 const WindowPage = pageSchema(Window, 'WindowPage').extend({
+  asOf: asOfField,
   closedThrough: z.string().optional().openapi({
     description: 'With closedAfter: what to pass as closedAfter next time, once the last page has been read.',
   }),
@@ -95,6 +97,7 @@ const getWindows = createRoute({
           'Only windows that closed or changed after this moment: the closedThrough of the poll before. The range is ' +
           'then unbounded unless from or to are given.',
       }),
+    asOf: asOfParameter,
     digest: z
       .enum(['true', 'false'])
       .default('false')
@@ -111,6 +114,13 @@ export function windowRoutes(app: App, services: Services): void {
   app.openapi(getWindows, async (c) => {
     const context = await tenantOf(c, services, 'read');
     const { digest, ...query } = c.req.valid('query');
+    if (query.asOf !== undefined && digest === 'true') {
+      throw parameterFault(
+        'asOf',
+        'not_allowed',
+        'digests are of events as they are now: asOf and digest=true do not go together',
+      );
+    }
     const list = windowLister(context, query, services);
     if (digest !== 'true') return c.json(await services.reads.inOneMoment(context, list), 200);
     const page = await inTurn(() =>
@@ -128,16 +138,23 @@ type Query = Omit<z.infer<typeof getWindows.request.query>, 'digest'>;
 /** What reads the windows that are asked for. @throws {TidemarkError} where that cannot be meant. */
 function windowLister(
   context: TenantContext,
-  { closedAfter, state, ...query }: Query,
+  { closedAfter, state, asOf: asked, ...query }: Query,
   { config }: Services,
-): (db: Queryable) => Promise<Page<WindowSummary> & { closedThrough?: string }> {
+): (db: Queryable) => Promise<Page<WindowSummary> & { asOf?: string; closedThrough?: string }> {
+  const asOf = microsAsked('asOf', asked);
   if (closedAfter === undefined) {
     const range = parseRange(query, {
       lengthMs: HOUR_MS,
       aheadMs: config.ingest.acceptAheadMs,
       maxMs: 31 * 24 * HOUR_MS,
+      nowMs: asOf === undefined ? undefined : asOf / 1_000,
     });
-    return (db) => listWindows(db, context, { ...query, ...range, state });
+    return pageAsOf({ asOf, from: range.from, cursor: query.cursor }, (db, at) =>
+      listWindows(db, context, { ...query, ...range, state, ...at }),
+    );
+  }
+  if (asOf !== undefined) {
+    throw parameterFault('asOf', 'not_allowed', 'a feed is of now: asOf and closedAfter do not go together');
   }
   if (state === 'open') {
     throw new TidemarkError(

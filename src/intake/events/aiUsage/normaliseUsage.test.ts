@@ -477,6 +477,17 @@ describe('whatever is sent', () => {
     expect(counted).toBeGreaterThan(50); // a tenth of them, about
   });
 
+  it.each([
+    { prompt_tokens: 0, inputTokenDetails: { cacheWriteTokens: 1 } },
+    { prompt_tokens: 5, inputTokenDetails: { cacheReadTokens: 4, cacheWriteTokens: 2 } },
+    { prompt_tokens: 5, completion_tokens: 3, outputTokenDetails: { reasoningTokens: 4 } },
+  ])('of two shapes, the parts of one are within the whole of the other: %j', (usage) => {
+    expect(parse({ usage })).toMatchObject({
+      faults: [],
+      events: [{ inputTokens: null, outputTokens: null, aiUsage: { status: 'unrecognised' } }],
+    });
+  });
+
   it('an event that is read and sent again is the same', () => {
     fc.assert(
       fc.property(anyMetadata, (metadata) => {

@@ -146,6 +146,7 @@ function settle(usage: Members, candidates: number, baffled: number): Reading {
     else if (!agree(settled, reading)) return NOTHING;
   }
   if (settled === null) return faulty ?? NOTHING;
+  if (shapes > 1 && isLessThanItsParts(settled)) return NOTHING;
   if (shapes > 1 || candidates !== (candidates & -candidates)) settled.provider = null;
   return settled;
 }
@@ -158,6 +159,14 @@ function agree(first: Reading, second: Reading): boolean {
   for (const kind of KINDS) first[kind] ??= second[kind];
   if (second.status === 'counted') first.status = 'counted';
   return true;
+}
+
+/** Parts that one shape has need not be within the whole that another has. */
+function isLessThanItsParts(found: Reading): boolean {
+  const input =
+    (found.cachedInputTokens ?? 0) + (found.cacheWriteTokens ?? 0) + (found.audioInputTokens ?? 0);
+  const output = (found.reasoningTokens ?? 0) + (found.audioOutputTokens ?? 0);
+  return input > (found.inputTokens ?? input) || output > (found.outputTokens ?? output);
 }
 
 /**

@@ -1,5 +1,7 @@
 import { instant } from '../../../ground/db/sqlParameters.ts';
 import { WINDOW_MS } from '../../../model/window.ts';
+import type { AsOf } from '../../asof/asOf.ts';
+import { laterRevisions } from '../../asof/laterRevisions.ts';
 import type { Buckets } from '../../rollups/buckets.ts';
 import { LEVEL_MS, LEVELS } from '../../rollups/segments.ts';
 
@@ -15,6 +17,8 @@ export interface LateSelection {
   range: { from: number; to: number };
   /** `revisionsSummedFrom` of the moment, in ms. */
   summedFrom: number;
+  /** Without what came after it. Left out: as they are now. */
+  asOf?: AsOf | undefined;
 }
 
 /**
@@ -31,6 +35,7 @@ export function lateRevisions({
   buckets,
   range,
   summedFrom,
+  asOf,
 }: LateSelection): string {
   const apart = byCustomer || customers !== null;
   const unit = apart ? '1d' : '1h';
@@ -60,6 +65,10 @@ export function lateRevisions({
     if (range.to > to) parts.push(windows(`${after} and ${before} and bucket >= ${instant(to)}`));
   } else {
     parts.push(windows(`${after} and ${before}`));
+  }
+  if (asOf) {
+    const later = laterRevisions(asOf, tenant, `${after} and ${before}${whose}`);
+    parts.push(`select bucket, customer_id, -1 as revision from ${later} as later`);
   }
   return `with asked as materialized (
        select greatest((select min(at) from page), ${instant(range.from)}) as first_at,

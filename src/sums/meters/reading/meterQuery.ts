@@ -1,4 +1,5 @@
 import type { ZoneOffset } from '../../../ground/zones/zoneOffset.ts';
+import type { AsOf } from '../../asof/asOf.ts';
 import type { Granularity } from '../../rollups/granularity.ts';
 
 /** Groups by customers, beside a meter's own dimensions, none of which can be called so. */
@@ -19,6 +20,8 @@ export interface MeterQuery {
   customers: string[] | null;
   /** By dimension, the values that count; null among them: where there is none. */
   filters: Record<string, (string | null)[]>;
+  /** Left out: as it is now. */
+  asOf?: AsOf | undefined;
   cursor?: string | undefined;
   limit: number;
 }

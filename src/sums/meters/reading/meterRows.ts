@@ -1,5 +1,7 @@
 import type { TenantContext } from '../../../access/tenancy/tenantContext.ts';
 import { instant, type SqlParameters } from '../../../ground/db/sqlParameters.ts';
+import type { AsOf } from '../../asof/asOf.ts';
+import { countedEvents } from '../../asof/countedEvents.ts';
 import type { Level } from '../../rollups/segments.ts';
 import { parametersInto, sqlOfSeries } from '../rules/sqlOfSeries.ts';
 import type { MeterSegment } from './meterSegments.ts';
@@ -53,13 +55,15 @@ export interface MeterSelection {
  * columns of the groups and those of the selection. A level that is no longer kept that far back fails the statement
  * with TM005.
  *
- * @param segments from `planMeter`, in the same snapshot.
+ * @param segments from `planMeter` or `planMeterAsOf`, in the same snapshot.
+ * @param asOf of the latter.
  */
 export function meterRows(
   context: TenantContext,
   segments: MeterSegment[],
   selection: MeterSelection,
   parameters: SqlParameters,
+  asOf?: AsOf,
 ): string {
   if (segments.length === 0) return nothing(selection);
   const tenant = parameters.add(context.tenantId);
@@ -95,11 +99,11 @@ export function meterRows(
   };
   const items = segments.map((segment) => {
     const { series, source } = segment;
-    const [time, of] = source === 'raw' ? ['ts', 'e.'] : ['bucket', ''];
-    const within = `${of}tenant_id = ${tenant} and ${of}${time} >= ${instant(segment.from)} and ${of}${time} < ${instant(segment.to)}`;
+    const time = source === 'raw' ? 'ts' : 'bucket';
+    const within = `tenant_id = ${tenant} and ${time} >= ${instant(segment.from)} and ${time} < ${instant(segment.to)}`;
     const whose =
       customers !== null
-        ? ` and ${of}customer_id = any (${customers})`
+        ? ` and customer_id = any (${customers})`
         : source === 'raw' || source === 'parts'
           ? ''
           : ` and customer_id ${byCustomer ? '<>' : '='} ''`;
@@ -112,13 +116,14 @@ export function meterRows(
         { bucket: 'bucket', moment: 'bucket' },
       );
     }
+    const events = asOf
+      ? countedEvents(asOf, tenant, segment, `${within}${whose}`)
+      : `(select * from tenant_data.event where ${within}${whose})`;
     const measures = series.definition.distinct ? RAW_DISTINCT : RAW_COLUMNS;
-    return select(
-      segment,
-      `${ruled(series, selection, `${within}${whose}`, parameters)} where true`,
-      measures,
-      { bucket: RAW_BUCKET, moment: 'ts' },
-    );
+    return select(segment, `${ruled(series, selection, events, parameters)} where true`, measures, {
+      bucket: RAW_BUCKET,
+      moment: 'ts',
+    });
   });
   const width = 1 + (byMoment ? 1 : 0) + (byCustomer ? 1 : 0) + groups.length + columns.length;
   return `(${[...items, ...kept(segments, width)].join('\nunion all\n')}) as meter`;
@@ -138,11 +143,15 @@ function dimensionsOf({ series, source }: MeterSegment, selection: MeterSelectio
   };
 }
 
-/** Events that match, with what the rules make of them: `dims`, in the order of the paths that are needed, and the value. */
+/**
+ * Events that match, with what the rules make of them: `dims`, in the order of the paths that are needed, and the value.
+ *
+ * @param events an SQL `from` item without a name.
+ */
 function ruled(
   { definition }: SeriesState,
   selection: MeterSelection,
-  condition: string,
+  events: string,
   parameters: SqlParameters,
 ): string {
   const paths = pathsOf(selection);
@@ -156,8 +165,8 @@ function ruled(
     `${rules.dims} as dims`,
     definition.distinct ? `${rules.member} as member` : `${rules.value} as value`,
   ];
-  return `(select ${list.join(', ')} from tenant_data.event e ${rules.from}
-      where ${condition} and ${rules.where}) as e`;
+  return `(select ${list.join(', ')} from ${events} as e ${rules.from}
+      where ${rules.where}) as e`;
 }
 
 /** No rows, but an error where something does not reach back to where it is read from. Parts are younger than all else. */

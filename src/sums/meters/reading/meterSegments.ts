@@ -37,6 +37,26 @@ export function planMeter(
   return segments;
 }
 
+/**
+ * The same as of a moment: stretches that are `raw` are read from the events, as the series has them; the others, which have not
+ * changed since, as ever.
+ *
+ * @param stretches from `planAsOf`, for sums of 30 seconds.
+ */
+export function planMeterAsOf(
+  moment: MeterMoment,
+  stretches: readonly Segment[],
+  coarsest: Level,
+): MeterSegment[] {
+  const { series } = moment;
+  const begins = series.definition.eventFromMicros;
+  return stretches.flatMap(({ level, from, to }): MeterSegment[] => {
+    if (level !== 'raw') return planMeter(moment, { from, to }, coarsest);
+    const first = begins === null ? from : Math.max(from, begins / 1_000);
+    return first < to ? [{ series, source: 'raw', from: first, to }] : [];
+  });
+}
+
 /** What a series is filled with: whole windows from its levels and parts, and parts of windows from the events. */
 function planFilled(
   series: SeriesState,

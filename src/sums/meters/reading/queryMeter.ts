@@ -5,6 +5,7 @@ import type { Queryable } from '../../../ground/db/queryable.ts';
 import { instant, SqlParameters } from '../../../ground/db/sqlParameters.ts';
 import { lastStatement } from '../../../ground/db/tenantReads.ts';
 import { formatTimestamp } from '../../../model/timestamp.ts';
+import { planAsOf } from '../../asof/changedWindows.ts';
 import { type Buckets, bucketsOf } from '../../rollups/buckets.ts';
 import { bucketStart } from '../../rollups/granularity.ts';
 import type { Meter } from '../catalog/meter.ts';
@@ -13,7 +14,7 @@ import { normalPath } from '../definition/paths.ts';
 import { lateRevisions } from './lateRevisions.ts';
 import { CUSTOMER, type MeterPoint, type MeterQuery } from './meterQuery.ts';
 import { type MeterColumn, meterRows } from './meterRows.ts';
-import { planMeter } from './meterSegments.ts';
+import { planMeter, planMeterAsOf } from './meterSegments.ts';
 import { readMeterMoment } from './seriesState.ts';
 
 /** What each aggregation needs of the rows besides `events`, how its value comes of them, and how many had one. */
@@ -94,9 +95,13 @@ async function meterStatement(
   const names = query.groupBy.filter((name) => name !== CUSTOMER);
   const groups = names.map((name, i) => ({ path: pathOf(definition, name), column: `g${i}` }));
   const aggregate = AGGREGATES[definition.aggregation];
+  const { asOf } = query;
+  const { coarsest } = buckets;
   const source = meterRows(
     context,
-    planMeter(moment, range, buckets.coarsest),
+    asOf
+      ? planMeterAsOf(moment, await planAsOf(db, context, asOf, range, '30s', query.customers), coarsest)
+      : planMeter(moment, range, coarsest),
     {
       columns: ['events', ...aggregate.columns],
       byCustomer,
@@ -108,6 +113,7 @@ async function meterStatement(
       })),
     },
     parameters,
+    asOf,
   );
 
   const group = [...(byCustomer ? ['customer_id'] : []), ...groups.map(({ column }) => column)];
@@ -125,7 +131,11 @@ async function meterStatement(
     buckets,
     range,
     summedFrom: moment.revisionsSummedFrom,
+    asOf,
   });
+  const closedUntil = asOf
+    ? instant(asOf.closedUntil)
+    : '(select closed_until from tenant_data.window_state)';
   const late = byCustomer ? 'at, customer_id' : 'at';
   const windows = [`${buckets.at} as at`, ...group].join(', ');
   const [found, series] =
@@ -155,7 +165,7 @@ async function meterStatement(
      select (extract(epoch from at) * 1000000)::bigint as at_micros,
        (extract(epoch from at_end) * 1000000)::bigint as end_micros, ${group.map((column) => `${column}, `).join('')}
        trim_scale(value)::text as value, events, counted, key,
-       least(at_end, ${instant(range.to)}) > (select closed_until from tenant_data.window_state) as open,
+       least(at_end, ${instant(range.to)}) > ${closedUntil} as open,
        coalesce(revision, 0) as revision
      from page left join late using (${late})
      order by ${['at', ...keys.map((_, i) => `key[${i + 1}] collate "C"`)].join(', ')}`;

@@ -238,9 +238,14 @@ describeEngine('the client of Stripe', () => {
       created: second.created,
     });
     await stripe.billing.meterEvents.create(event('id-1'));
+    await stripe.billing.meterEvents.create(event('id-4'));
+    const create = () => stripe.v2.billing.meterEventAdjustments.create(adjustment('id-4'));
+    const atOnce = await Promise.all([create(), create(), create(), create()]);
+    expect(new Set(atOnce.map((answer) => answer.id)).size).toBe(1);
     expect(await countOf(id)).toBe(1);
     const { body } = await t.call('GET', '/v1/events?state=voided', { key });
-    expect(body.data.map(({ eventId }: { eventId: string }) => eventId).sort()).toEqual(['id-1', 'id-2']);
+    const voided = body.data.map(({ eventId }: { eventId: string }) => eventId);
+    expect(voided.sort()).toEqual(['id-1', 'id-2', 'id-4']);
 
     const refused = [
       [adjustment('id-9'), 404, 'not_found'],

@@ -1,5 +1,7 @@
 import type { Context } from 'hono';
 import { z } from 'zod';
+import type { TenantContext } from '../../../../access/tenancy/tenantContext.ts';
+import type { NamedEvent } from '../../../../intake/corrections/resolveIds.ts';
 import { TidemarkError } from '../../../../model/errors.ts';
 import { actorOf } from '../../actor.ts';
 import type { App, AppEnv } from '../../appEnv.ts';
@@ -57,24 +59,40 @@ async function cancel(c: Context<AppEnv>, services: Services, read: () => Promis
   const context = await tenantOf(c, services, 'correct');
   const { expand: _, ...sent } = requireAdjustment(await read());
   const named = { clientId: requireStorable('cancel[identifier]', sent.cancel.identifier), tsMicros: null };
-  const known = await services.corrections.find(context, named);
-  const last = known.versions.at(-1)!;
-  if (last.event.eventType !== sent.event_name) {
-    throw new TidemarkError('not_found', 'there is no meter event of that name with this identifier');
-  }
-  if (known.state === 'voided') {
-    const { id, at } = known.corrections.at(-1)!;
-    return { id, at, sent };
-  }
-  const { id, at } = await services.corrections.correct({
-    kind: 'void',
-    context,
-    actor: actorOf(c, services),
-    reason: REASON,
-    events: [{ ...named, index: 0, pointer: '/cancel/identifier' }],
-  });
+  const done = await cancelled(services, context, named, sent.event_name);
+  if (done) return { ...done, sent };
+  const { id, at } = await services.corrections
+    .correct({
+      kind: 'void',
+      context,
+      actor: actorOf(c, services),
+      reason: REASON,
+      events: [{ ...named, index: 0, pointer: '/cancel/identifier' }],
+    })
+    .catch(async (error: unknown) => {
+      // Its client has repeated it, and that was faster.
+      const isVoid = error instanceof TidemarkError && error.code === 'event_voided';
+      const other = isVoid ? await cancelled(services, context, named, sent.event_name) : null;
+      if (!other) throw error;
+      return other;
+    });
   if (id === null) throw new TidemarkError('not_found', 'there is no such meter event');
   return { id, at, sent };
+}
+
+/**
+ * The correction that an event is void by; null where it counts.
+ *
+ * @throws {TidemarkError} `not_found` where there is no such event of that name.
+ */
+async function cancelled(services: Services, context: TenantContext, named: NamedEvent, eventName: string) {
+  const { state, versions, corrections } = await services.corrections.find(context, named);
+  if (versions.at(-1)!.event.eventType !== eventName) {
+    throw new TidemarkError('not_found', 'there is no meter event of that name with this identifier');
+  }
+  if (state !== 'voided') return null;
+  const { id, at } = corrections.at(-1)!;
+  return { id, at };
 }
 
 function requireAdjustment(input: unknown): Adjustment {
