@@ -166,7 +166,7 @@ const UsageChange = z
     counts: z
       .boolean()
       .openapi({ description: 'Whether it counts at the later moment; else at the earlier one.' }),
-    cause: z.enum(['in_time', 'late', 'void', 'restore', 'amend']).openapi({
+    cause: z.enum(['in_time', 'late', 'void', 'restore', 'amend', 'backfill', 'revert']).openapi({
       description:
         'in_time, late: it came in before its window closed, or after. The others: it was corrected.',
     }),
@@ -191,14 +191,10 @@ const getChanges = createRoute({
     headers: tenantHeader,
     query: z.strictObject({
       ...rangeQuery,
-      since: z
-        .string()
-        .max(64)
-        .optional()
-        .openapi({
-          format: 'date-time',
-          description: 'As asOf of GET /v1/usage. Default: a day before until.',
-        }),
+      since: z.string().max(64).optional().openapi({
+        format: 'date-time',
+        description: 'As asOf of GET /v1/usage. Default: a day before until.',
+      }),
       until: z.string().max(64).optional().openapi({
         format: 'date-time',
         description: 'Likewise. Default: the last moment at which windows closed.',
