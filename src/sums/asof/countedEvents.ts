@@ -34,8 +34,8 @@ export function momentOf({ micros }: Pick<AsOf, 'micros'>): string {
 }
 
 /**
- * The versions of events that have been moved since a moment, as SQL: for each `came`, whether the first move after the moment
- * made it count. What it was at the moment is the opposite.
+ * The versions of events that corrections have moved since a moment, as SQL: `event_id`, `version`, and whether it `came` by the
+ * first move after the moment. What it was at the moment is the opposite.
  *
  * @param tenant SQL.
  * @param range [from, to) in ms: where the versions lie.
@@ -47,6 +47,20 @@ export function movedSince(asOf: AsOf, tenant: string, range: { from: number; to
        where m.tenant_id = ${tenant} and m.bucket >= ${instant(from)} and m.bucket < ${instant(range.to)}
          and c.at > ${momentOf(asOf)}
        order by m.event_id, m.version, c.at`;
+}
+
+/**
+ * Of what has been moved since a moment, as SQL: the ids of events that count now by a version that has come since. One that
+ * has come and gone says nothing of another that is there.
+ *
+ * @param tenant SQL.
+ * @param moved `movedSince`, or the name of it.
+ */
+export function cameSince(tenant: string, moved: string): string {
+  return `select event_id from ${moved} as moved
+         where came and not exists (
+           select from tenant_data.uncounted_event u
+           where u.tenant_id = ${tenant} and u.event_id = moved.event_id and u.version = moved.version)`;
 }
 
 /**
@@ -64,12 +78,12 @@ export function countedEvents(
   condition: string,
 ): string {
   const received = `received_at <= ${momentOf(asOf)}`;
-  const moved = movedSince(asOf, tenant, range);
+  const moved = `(${movedSince(asOf, tenant, range)})`;
   return `(select ${COLUMNS} from tenant_data.event
        where ${condition} and ${received}
-         and event_id not in (select event_id from (${moved}) as moved where came)
+         and event_id not in (${cameSince(tenant, moved)})
      union all
      select ${COLUMNS} from tenant_data.uncounted_event
        where ${condition} and ${received}
-         and (event_id, version) in (select event_id, version from (${moved}) as moved where not came))`;
+         and (event_id, version) in (select event_id, version from ${moved} as moved where not came))`;
 }

@@ -9,7 +9,7 @@ import type { RevisionCause } from '../corrections/windowHistory.ts';
 import type { CorrectionNote } from '../listing/listEvents.ts';
 import { filterConditions, RAW_MEASURES, type UsageFilters } from '../rollups/usageSource.ts';
 import type { AsOf } from './asOf.ts';
-import { momentOf, movedSince } from './countedEvents.ts';
+import { cameSince, momentOf, movedSince } from './countedEvents.ts';
 
 /** Why an event counts, or does not, that was otherwise before. `in_time`: it came in before its window was closed. */
 export type ChangeCause = 'in_time' | RevisionCause;
@@ -125,12 +125,10 @@ function statementOf(
     ), moved_until as materialized (
       ${movedSince(until, tenant, range)}
     ), found as (
-      -- Whether each counted at the two moments: what counts now unless it has come since, what does not if it has gone since.
-      select e.*,
-        1 + coalesce((select max(u.version) from tenant_data.uncounted_event u
-                      where u.tenant_id = ${tenant} and u.event_id = e.event_id), 0) as version,
-        received_at <= ${earlier} and event_id not in (select event_id from moved_since where came) as before,
-        event_id not in (select event_id from moved_until where came) as after
+      -- Whether each counted at the two moments.
+      select e.*, ${currentVersion(tenant)} as version,
+        received_at <= ${earlier} and event_id not in (${cameSince(tenant, 'moved_since')}) as before,
+        event_id not in (${cameSince(tenant, 'moved_until')}) as after
       from (
         select ${columns} from tenant_data.event
         where ${within} and (received_at > ${earlier} or event_id in (select event_id from moved_since))
@@ -174,6 +172,21 @@ function statementOf(
       ) as done on true
     order by page.ts, page.event_id, page.version`;
   return { text, values: parameters.values };
+}
+
+/** SQL: the number of the version of the event `e` that counts now. One that nobody has moved there is the next one. */
+function currentVersion(tenant: string): string {
+  return `coalesce((
+          select case when last.counts then last.version end
+          from (
+            select m.counts, m.version
+            from tenant_data.correction_event m join tenant_data.correction c on c.id = m.correction_id
+            where m.tenant_id = ${tenant} and m.event_id = e.event_id
+            order by c.at desc, m.counts desc
+            limit 1
+          ) as last
+        ), 1 + coalesce((select max(u.version) from tenant_data.uncounted_event u
+                         where u.tenant_id = ${tenant} and u.event_id = e.event_id), 0))`;
 }
 
 function toChange(row: Row): UsageChange {

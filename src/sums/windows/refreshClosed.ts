@@ -5,6 +5,9 @@ import type { Refresh, Rollup } from './refreshRollup.ts';
  * Brings the continuous aggregates closer to the closed windows: the 30-second one by a step of at most
  * `stepMinutes`, so that hours of downtime do not become one huge refresh, then the hours and the days that are whole.
  *
+ * A level above reads the one below it as its view, which makes rows of all events that are not refreshed yet, whatever the
+ * range: so while the first is behind, the others wait until a refresh of theirs is worth it.
+ *
  * Order matters. A refresh moves the aggregate's watermark to its end, and rows below the watermark are served from
  * what is materialized: nothing may be refreshed past a gap, nor past what is closed.
  *
@@ -15,8 +18,9 @@ export async function refreshClosed(
   refresh: Refresh,
   stepMinutes: number,
 ): Promise<boolean> {
-  let more = await refreshStep(client, refresh, stepMinutes);
-  for (const level of WHOLE_BUCKETS) more = (await refreshWhole(client, refresh, level)) || more;
+  const behind = await refreshStep(client, refresh, stepMinutes);
+  let more = behind;
+  for (const level of WHOLE_BUCKETS) more = (await refreshWhole(client, refresh, level, behind)) || more;
   return more;
 }
 
@@ -29,7 +33,7 @@ interface Level {
   below: string;
   refreshing: string;
   refreshed: string;
-  /** Buckets per refresh at most. */
+  /** Buckets per refresh at most, and at least while the level of windows is behind. */
   most: number;
 }
 
@@ -81,14 +85,20 @@ async function refreshStep(client: pg.Client, refresh: Refresh, stepMinutes: num
  *
  * @returns whether there may be more to do.
  */
-async function refreshWhole(client: pg.Client, refresh: Refresh, level: Level): Promise<boolean> {
+async function refreshWhole(
+  client: pg.Client,
+  refresh: Refresh,
+  level: Level,
+  behind: boolean,
+): Promise<boolean> {
   const { bucket, below, refreshing, refreshed, most } = level;
   const { rows } = await client.query<Range>(
     `update window_state set ${refreshing} = greatest(${refreshing}, step), updated_at = now()
      from (select least(date_bin('${bucket}', ${below}, 'epoch'::timestamptz),
                         ${refreshed} + ${most} * interval '${bucket}') as step from window_state) as next
-     where ${refreshed} < step
+     where ${refreshed} < step and (not $1 or ${refreshed} + ${most} * interval '${bucket}' <= step)
      returning ${refreshed}::text as from, step::text as to`,
+    [behind],
   );
   const step = rows[0];
   if (!step) return false;

@@ -52,11 +52,11 @@ describeEngine('late batches of somebody who listens to window.revised', () => {
       `select pg_terminate_backend(pid) from pg_stat_activity
        where datname = current_database() and application_name = 'tidemark ingest'`,
     );
-    // A few times each; all windows, or all events, for each window would be 8 × 250 × 1,000.
+    // A few times each, and by upkeep meanwhile; all windows, or all events, for each window would be 8 × 250 × 1,000.
     for (const table of ['late_window', 'event']) {
       const reads = async () => (await t.sql.query<{ n: number }>(READS, [[table]])).rows[0]!.n;
       await until(async () => (await reads()) >= BATCHES * WINDOWS, 30_000);
-      expect([table, (await reads()) < 20 * BATCHES * WINDOWS]).toEqual([table, true]);
+      expect([table, (await reads()) < 100 * BATCHES * WINDOWS]).toEqual([table, true]);
     }
   });
 });
