@@ -11,7 +11,6 @@ import { randomUsage } from '../support/randomCosts.ts';
 import type { Answer } from '../support/service.ts';
 import { type ClientEvent, randomEvent, randomFrom } from '../support/traffic.ts';
 import type { World } from '../support/world.ts';
-import { type BackfillPlan, TenantBackfills } from './backfills.ts';
 import { TenantCosts } from './costs.ts';
 import { expectMessages } from './messages.ts';
 import { TenantMeters } from './meters.ts';
@@ -57,7 +56,6 @@ class Tenant {
   readonly posted: ClientEvent[] = [];
   readonly meters: TenantMeters;
   readonly costs: TenantCosts;
-  readonly backfills: TenantBackfills;
   /** The events of the model, as costs see them. */
   usage: BruteEvent[] = [];
   /** Windows as they were last served while closed, by start and customer. */
@@ -81,7 +79,6 @@ class Tenant {
     this.polledThrough = polledThrough;
     this.meters = new TenantMeters(key, span);
     this.costs = new TenantCosts(key, span);
-    this.backfills = new TenantBackfills(id, this.model);
   }
 
   /** These are stored. */
@@ -98,8 +95,7 @@ class Tenant {
     this.countAnew();
   }
 
-  /** What the model has may have changed. */
-  countAnew(): void {
+  private countAnew(): void {
     const counted = [...this.model.events.values()];
     this.meters.model.replace(counted.map(meteredOf));
     this.usage = counted.map(usageOf);
@@ -176,7 +172,6 @@ export class Sequence {
   private unsureCorrections: UnsureCorrection[] = [];
   /** What the step at hand corrects. */
   private planned = new Map<Operation, Correction>();
-  private plannedBackfills = new Map<Operation, BackfillPlan>();
   private random = randomFrom(1);
 
   private constructor(world: World, tenants: Tenant[], base: number) {
@@ -216,7 +211,6 @@ export class Sequence {
       this.planCorrections(step);
       await Promise.all(step.map((operation) => this.perform(operation)));
       await this.world.settled();
-      await this.settleBackfills();
       await this.settleUnsure();
       await this.settleCorrections();
       await this.remember();
@@ -239,8 +233,6 @@ export class Sequence {
         return this.post(operation.instance, this.tenants[operation.tenant]!, operation.events);
       case 'correct':
         return this.correct(operation);
-      case 'backfill':
-        return this.backfill(operation);
       case 'read':
         return this.read(operation.instance, this.tenants[operation.tenant]!);
       case 'close': {
@@ -347,22 +339,11 @@ export class Sequence {
   /** Which events the step corrects, one call for a tenant: they are settled, and nothing else changes them in it. */
   private planCorrections(step: Step): void {
     this.planned = new Map();
-    this.plannedBackfills = new Map();
     for (const tenant of this.tenants) tenant.unsteady.clear();
-    const busy = new Set<Tenant>();
     for (const operation of step) {
-      if (operation.do !== 'correct' && operation.do !== 'backfill') continue;
+      if (operation.do !== 'correct') continue;
       const tenant = this.tenants[operation.tenant]!;
-      if (busy.has(tenant)) continue;
-      if (operation.do === 'backfill') {
-        const plan = this.planBackfill(operation, tenant, step);
-        if (plan === null) continue;
-        busy.add(tenant);
-        this.plannedBackfills.set(operation, plan);
-        for (const { eventId } of plan.unsteady) tenant.unsteady.add(eventId);
-        if (plan.kind !== 'stage') tenant.posted.push(...plan.unsteady);
-        continue;
-      }
+      if (tenant.unsteady.size > 0) continue;
       const random = randomFrom(operation.seed);
       const from = operation.kind === 'restore' ? tenant.model.voided : tenant.model.events;
       const ids = [...from.keys()].sort(() => random() - 0.5).slice(0, operation.events);
@@ -375,47 +356,9 @@ export class Sequence {
             }))
           : [];
       const reason = `correction ${++corrections}`;
-      busy.add(tenant);
       this.planned.set(operation, { kind: operation.kind, ids, versions, reason });
       for (const id of ids) tenant.unsteady.add(id);
       tenant.posted.push(...versions);
-    }
-  }
-
-  private planBackfill(
-    { kind, plans, replaces, ofCustomers, seed }: Operation & { do: 'backfill' },
-    tenant: Tenant,
-    step: Step,
-  ): BackfillPlan | null {
-    if (kind !== 'stage') {
-      const posting = step.some((other) => other.do === 'post' && this.tenants[other.tenant] === tenant);
-      return tenant.backfills.plan(kind, seed, posting);
-    }
-    const settled = [...tenant.model.events.values(), ...tenant.model.voided.values()];
-    const events = plans.map((plan) => {
-      const event = this.eventOf(plan);
-      const original = plan.repeats === null ? undefined : settled[plan.repeats % (settled.length || 1)];
-      return original ? { ...event, eventId: original.eventId } : event;
-    });
-    return tenant.backfills.planned(events, replaces, ofCustomers);
-  }
-
-  private async backfill(operation: Operation & { do: 'backfill' }): Promise<void> {
-    const plan = this.plannedBackfills.get(operation);
-    if (!plan) return;
-    await sleep(operation.afterMs);
-    const tenant = this.tenants[operation.tenant]!;
-    const instance = this.instance(operation.instance);
-    await tenant.backfills.perform(plan, (method, path, body) =>
-      instance.call(method, path, tenant.key, body),
-    );
-    tenant.countAnew();
-  }
-
-  private async settleBackfills(): Promise<void> {
-    for (const tenant of this.tenants) {
-      await tenant.backfills.settle(this.world.sql);
-      tenant.countAnew();
     }
   }
 

@@ -19,7 +19,6 @@ import { contentEncoding } from './readBody.ts';
 import { requestFacts } from './requestFacts.ts';
 import { alertRuleRoutes } from './routes/alertRules.ts';
 import { auditLogRoutes } from './routes/auditLog.ts';
-import { backfillRoutes } from './routes/backfills.ts';
 import { correctionRoutes } from './routes/corrections.ts';
 import { costRoutes } from './routes/costs.ts';
 import { counterRoutes } from './routes/counters.ts';
@@ -43,16 +42,7 @@ import type { Services } from './services.ts';
 
 /** Bodies of the administration; events have a limit of their own, see readBody.ts. */
 const MAX_SMALL_BODY_BYTES = 65_536;
-const ADMINISTRATION = [
-  'tenants',
-  'customers',
-  'keys',
-  'subscriptions',
-  'alert-rules',
-  'meters',
-  'prices',
-  'backfills',
-];
+const ADMINISTRATION = ['tenants', 'customers', 'keys', 'subscriptions', 'alert-rules', 'meters', 'prices'];
 /** Of those that take lists. */
 const MAX_BODY_BYTES: Partial<Record<string, number>> = { prices: 1_048_576 };
 
@@ -105,7 +95,6 @@ export function createApp(services: Services): App {
 
   eventRoutes(app, services);
   correctionRoutes(app, services);
-  backfillRoutes(app, services);
   recordRoutes(app, services);
   counterRoutes(app, services);
   windowRoutes(app, services);

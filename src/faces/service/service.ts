@@ -75,7 +75,6 @@ export async function createService(
     ...access,
     ...{ live: sums.live, delivery, ingest, rejectedEvents: intake.rejectedEvents, httpMetrics },
     corrections: intake.corrections,
-    backfills: intake.backfills,
     priceBooks: sums.priceBooks,
     otlpMetrics: new OtlpMetrics(registry),
     endpointCheck: own.endpointCheck ?? ((endpoint) => delivery.checkEndpoint(endpoint)),

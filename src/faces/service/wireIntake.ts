@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '../../ground/db/connections.ts';
-import { Backfills } from '../../intake/backfills/backfills.ts';
 import { Corrections } from '../../intake/corrections/corrections.ts';
 import { Ingest } from '../../intake/ingest/ingest.ts';
 import { RejectedEvents } from '../../intake/ingest/rejectedEvents.ts';
@@ -17,7 +16,6 @@ const SOURCES_STOP_MS = 2_000;
 export interface Intake {
   ingest: Ingest;
   corrections: Corrections;
-  backfills: Backfills;
   rejectedEvents: RejectedEvents;
   /** Begins to read queues. */
   start(): void;
@@ -59,7 +57,6 @@ export function wireIntake(ground: Ground, access: Access, sums: Sums, outbound:
   return {
     ingest,
     corrections,
-    backfills: new Backfills({ admin, reads, corrections }),
     rejectedEvents,
     start() {
       for (const source of sources) source.start();

@@ -1,12 +1,12 @@
 import type { Queryable } from '../../ground/db/queryable.ts';
 import { instant } from '../../ground/db/sqlParameters.ts';
+import { formatTimestamp } from '../../model/timestamp.ts';
 import type { UsageEvent } from '../../model/usageEvent.ts';
 import { EVENT_COLUMNS } from '../ingest/copyEncoding.ts';
-import { arraysOf, EVENTS_OF_ARRAYS } from './eventArrays.ts';
 import type { EventPlace } from './locateEvents.ts';
 
 /** All columns of an event, in an order of ours. */
-export const COLUMNS = [...EVENT_COLUMNS, 'received_at'].join(', ');
+const COLUMNS = [...EVENT_COLUMNS, 'received_at'].join(', ');
 /** Events so far apart (ms), or fewer, are taken out by one statement: of a packed chunk it unpacks all in between. */
 const RUN_GAP_MS = 1_000;
 const DAY_MICROS = 86_400_000_000;
@@ -54,16 +54,6 @@ export async function takeOut(
     taken += rowCount ?? 0;
   }
   if (taken < places.length) throw new EventsMoved('events have gone since they were found');
-  await numberTaken(db, tenantId);
-  await db.query(
-    `insert into uncounted_event (${COLUMNS}, state, version, correction_id)
-     select ${COLUMNS}, $1, version, $2 from moved_event where not counts`,
-    [state, correctionId],
-  );
-}
-
-/** Numbers the versions that have been taken out: each is the next one of its event. */
-export async function numberTaken(db: Queryable, tenantId: string): Promise<void> {
   await db.query(
     `update moved_event m set version = v.version
      from (
@@ -74,6 +64,11 @@ export async function numberTaken(db: Queryable, tenantId: string): Promise<void
      ) as v
      where m.ctid = v.place`,
     [tenantId],
+  );
+  await db.query(
+    `insert into uncounted_event (${COLUMNS}, state, version, correction_id)
+     select ${COLUMNS}, $1, version, $2 from moved_event where not counts`,
+    [state, correctionId],
   );
 }
 
@@ -96,21 +91,42 @@ export async function putBack(db: Queryable, tenantId: string, ids: readonly str
  * they were received.
  */
 export async function putInPlace(db: Queryable, events: readonly UsageEvent[]): Promise<void> {
+  const column = <Value>(of: (event: UsageEvent) => Value) => events.map(of);
   await db.query(
     `insert into moved_event (${COLUMNS}, counts, version)
      select ${EVENT_COLUMNS.map((name) => `${name === 'external_id' ? 'm' : 'n'}.${name}`).join(', ')},
        m.received_at, true, m.version + 1
-     from ${EVENTS_OF_ARRAYS} as n (${EVENT_COLUMNS.join(', ')})
+     from unnest(
+       $1::timestamptz[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
+       $9::float8[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::numeric[], $17::jsonb[]
+     ) as n (${EVENT_COLUMNS.join(', ')})
      -- Past its horizon an id may have been counted twice at one moment: one version takes the place of both.
      join (select distinct on (event_id) * from moved_event where not counts order by event_id, version desc) as m
        on m.event_id = n.event_id`,
-    arraysOf(events),
+    [
+      column(({ tsMicros }) => formatTimestamp(tsMicros)),
+      column(({ eventId }) => eventId),
+      column(({ tenantId }) => tenantId),
+      column(({ customerId }) => customerId),
+      column(({ eventType }) => eventType),
+      column(({ tokens }) => tokens),
+      column(({ inputTokens }) => inputTokens),
+      column(({ outputTokens }) => outputTokens),
+      column(({ latencyMs }) => latencyMs),
+      column(({ endpoint }) => endpoint),
+      column(({ model }) => model),
+      column(({ externalId }) => externalId),
+      column(({ sourceId }) => sourceId),
+      column(({ reference }) => reference),
+      column(({ unit }) => unit),
+      column(({ value }) => value),
+      column(({ metadata }) => metadata),
+    ],
   );
   await insertMoved(db);
 }
 
-/** Has those count that have been moved to count. */
-export async function insertMoved(db: Queryable): Promise<void> {
+async function insertMoved(db: Queryable): Promise<void> {
   await db.query(
     `insert into event (${COLUMNS}) select ${COLUMNS} from moved_event where counts order by ts`,
   );

@@ -21,7 +21,7 @@ export interface EventVersion {
 
 /** A correction of an event. */
 export interface EventCorrection extends CorrectionNote {
-  kind: 'void' | 'restore' | 'amend' | 'backfill' | 'revert';
+  kind: 'void' | 'restore' | 'amend';
   at: string;
 }
 

@@ -10,7 +10,7 @@ import type { CorrectionNote } from '../listing/listEvents.ts';
 import { requireKept } from '../retention/requireKept.ts';
 
 /** What made a revision: late events, or a correction. */
-export type RevisionCause = 'late' | 'void' | 'restore' | 'amend' | 'backfill' | 'revert';
+export type RevisionCause = 'late' | 'void' | 'restore' | 'amend';
 
 /** A revision of a window, and what it added to its sums. */
 export interface WindowRevision {

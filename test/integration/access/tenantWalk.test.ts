@@ -41,7 +41,6 @@ let otherSubscriptionId: string;
 let otherRuleId: string;
 let otherMeterId: string;
 let otherPriceId: string;
-let otherBackfillId: string;
 let ownSubscription: string;
 let otherDelivery: string;
 const statements: string[] = [];
@@ -59,9 +58,6 @@ function pairs({ name, path }: { name: string; path: string }): Pair[] {
   }
   if (name === 'id' && path.startsWith('/v1/prices'))
     return [{ foreign: otherPriceId, unknown: randomUUID() }];
-  if ((name === 'id' && path.startsWith('/v1/backfills')) || name === 'backfill') {
-    return [{ foreign: otherBackfillId, unknown: randomUUID() }];
-  }
   if (name === 'id' && path.startsWith('/v1/tenants')) return tenant;
   if (name === 'slug') {
     return [
@@ -131,15 +127,6 @@ const BODIES: Record<string, { body(id: string): unknown; pair(): Pair }[]> = {
       body: (id) => ({ reason: 'x', events: [{ ...anEvent(), tenantId: id }] }),
       pair: () => pairs({ name: 'tenantId', path: '' })[0]!,
     },
-  ],
-  createBackfill: [
-    {
-      body: (id) => ({ ...OTHER_RANGE, to: OTHER_RANGE.from, customers: [id], reason: 'x' }),
-      pair: () => pairs({ name: 'customerId', path: '' })[0]!,
-    },
-  ],
-  revertBackfill: [
-    { body: (id) => ({ reason: id }), pair: () => pairs({ name: 'customerId', path: '' })[0]! },
   ],
   postRecords: [
     {
@@ -224,8 +211,6 @@ const BODIES: Record<string, { body(id: string): unknown; pair(): Pair }[]> = {
 const otherEventId = randomUUID();
 /** Of events that this tenant does not post as its own. */
 const otherCorrectableId = randomUUID();
-/** That of a backfill of the other tenant. */
-const OTHER_RANGE = { from: '2020-01-01T00:00:00Z', to: '2020-01-02T00:00:00Z' };
 const OTHER_TEXT_ID = 'event-of-another-tenant';
 const otherTimestamp = new Date().toISOString();
 const otherRecordId = randomUUID();
@@ -287,8 +272,6 @@ describeEngine('a tenant on a walk', () => {
     otherMeterId = (await t.call('POST', '/v1/meters', { key: other.key, body: meter })).body.id;
     const price = { model: MARKER, provider: MARKER, currency: 'USD', unitPrices: { call: 1 } };
     otherPriceId = (await t.call('POST', '/v1/prices', { key: other.key, body: price })).body.data[0].id;
-    const backfill = { ...OTHER_RANGE, customers: [MARKER], reason: MARKER };
-    otherBackfillId = (await t.call('POST', '/v1/backfills', { key: other.key, body: backfill })).body.id;
     await t.call('POST', '/v1/prices', { key: own.key, body: { ...price, model: 'own', provider: 'own' } });
     // What a version of prices has is read once, and how ids are told apart.
     expect((await t.call('GET', '/v1/costs', { key: own.key })).status).toBe(200);
@@ -376,7 +359,7 @@ describeEngine('a tenant on a walk', () => {
       if (parameter === 'windowStart') return '2026-01-01T00:00:00Z';
       if (parameter === 'revision') return '1';
       if (path.startsWith('/v1/subscriptions') && !hasBody) return others[parameter]!;
-      return /^\/v1\/(keys|subscriptions|alert-rules|prices|backfills)/.test(path) ? randomUUID() : id;
+      return /^\/v1\/(keys|subscriptions|alert-rules|prices)/.test(path) ? randomUUID() : id;
     });
   };
   const bodyOf = (operation: Operation) =>

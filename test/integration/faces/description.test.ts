@@ -21,7 +21,6 @@ describeEngine('the description', () => {
   let subscriptionId: string;
   let deliveryId: string;
   let meters = 0;
-  let backfills = 0;
   beforeAll(async () => {
     t = await startTestService();
     const tenant = await t.tenant();
@@ -128,20 +127,6 @@ describeEngine('the description', () => {
           async () => {
             const body = { model: `model-${++meters}`, currency: 'USD', unitPrices: { call: 1 } };
             return (await t.call('POST', '/v1/prices', { key, body })).body.data[0].id;
-          },
-        ]),
-      ),
-      ...Object.fromEntries(
-        ['getBackfill', 'closeBackfill', 'revertBackfill', 'dropBackfill'].map((id) => [
-          id,
-          async () => {
-            const range = { from: '2026-01-01T00:00:00Z', to: '2026-01-02T00:00:00Z' };
-            const body = { ...range, customers: [`customer-${++backfills}`], reason: 'x' };
-            const made = (await t.call('POST', '/v1/backfills', { key, body })).body.id;
-            const event = anEvent({ timestamp: range.from, customerId: body.customers[0]! });
-            await t.call('POST', `/v1/events?backfill=${made}`, { key, body: event });
-            if (id === 'revertBackfill') await t.call('POST', `/v1/backfills/${made}/close`, { key });
-            return made;
           },
         ]),
       ),

@@ -82,43 +82,4 @@ describeEngine('an upgrade to corrections', () => {
     });
     expect(events.body.data).toEqual([{ eventId: afterwards.eventId, counts: true }]);
   }, 60_000);
-
-  it('backfills a day that the version before has stored, also under its ids, and reverts that', async () => {
-    await previous.client.query(`insert into tenant (id, name) values ($1, 'Old')`, [TENANT]);
-    const at = today - DAY + HOUR;
-    const event = (tokens: number) =>
-      anEvent({ timestamp: new Date(at).toISOString(), metadata: { tokens, model: 'a' } });
-    const [kept, replaced, fresh] = [event(1), event(20), event(300)];
-    await previous.write(TENANT, [kept, replaced]);
-    await previous.close(today);
-    await previous.pack();
-    const client = new pg.Client(database.url);
-    await client.connect();
-    await migrate(client).finally(() => client.end());
-    const t = await startServiceOn(database);
-    onTestFinished(async () => {
-      await t.service.close();
-      await t.sql.end();
-    });
-    const { key } = await createKey(t.sql, { tenantId: TENANT, scopes: ['ingest', 'read', 'correct'] });
-    const range = { from: new Date(today - DAY).toISOString(), to: new Date(today).toISOString() };
-    const tokens = async () => {
-      const path = `/v1/usage?granularity=1d&from=${range.from}&to=${range.to}`;
-      const { body } = await t.call('GET', path, { key });
-      return body.data.reduce((sum: number, point: { tokens: number }) => sum + point.tokens, 0);
-    };
-    const made = await t.call('POST', '/v1/backfills', {
-      key,
-      body: { ...range, replace: true, reason: 'x' },
-    });
-    const body = [fresh, { ...replaced, metadata: { tokens: 4_000, model: 'a' } }];
-    await t.call('POST', `/v1/events?backfill=${made.body.id}`, { key, body });
-    expect(await tokens()).toBe(21);
-    const closed = await t.call('POST', `/v1/backfills/${made.body.id}/close`, { key });
-    expect(closed.body).toMatchObject({ closed: { events: 2, replaced: 2, duplicates: 0 } });
-    expect(await tokens()).toBe(4_300);
-    const path = `/v1/backfills/${made.body.id}/revert`;
-    expect((await t.call('POST', path, { key, body: { reason: 'y' } })).status).toBe(200);
-    expect(await tokens()).toBe(21);
-  }, 60_000);
 });

@@ -3,8 +3,8 @@ import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type {
   CorrectedEvent,
+  CorrectionKind,
   CorrectionResult,
-  EventCorrectionKind,
 } from '../../../intake/corrections/correction.ts';
 import { NativeEvent, WHEN, When } from '../../../intake/events/nativeEvent.ts';
 import { parseEvents } from '../../../intake/events/parseEvents.ts';
@@ -126,7 +126,7 @@ const answers = {
   422: problemAnswer('An event is named twice, or cannot be like this: see errors; nothing was changed'),
 };
 
-const posts = (kind: EventCorrectionKind, summary: string, description: string) =>
+const posts = (kind: CorrectionKind, summary: string, description: string) =>
   createRoute({
     method: 'post',
     path: `/v1/events/${kind}`,
@@ -181,10 +181,7 @@ const VersionedEvent = z
     state,
     versions: z.array(z.object({ version: z.int(), state, event: StoredEvent })),
     corrections: z.array(
-      CorrectionNote.extend({
-        kind: z.enum(['void', 'restore', 'amend', 'backfill', 'revert']),
-        at: z.string(),
-      }),
+      CorrectionNote.extend({ kind: z.enum(['void', 'restore', 'amend']), at: z.string() }),
     ),
   })
   .openapi('VersionedEvent');
@@ -218,7 +215,7 @@ const WindowRevision = z
     customerId: z.string(),
     revision: z.int(),
     at: z.string(),
-    cause: z.enum(['late', 'void', 'restore', 'amend', 'backfill', 'revert']),
+    cause: z.enum(['late', 'void', 'restore', 'amend']),
     events: z.int().nullable().openapi({
       description:
         'Events that came, went or changed. null: written by an earlier version, which did not tell.',
