@@ -20,12 +20,6 @@ const NEEDS: Record<string, { scope: Scope; platform?: true }> = {
   voidEvents: { scope: 'correct' },
   restoreEvents: { scope: 'correct' },
   amendEvents: { scope: 'correct' },
-  createBackfill: { scope: 'correct' },
-  listBackfills: { scope: 'read' },
-  getBackfill: { scope: 'read' },
-  closeBackfill: { scope: 'correct' },
-  revertBackfill: { scope: 'correct' },
-  dropBackfill: { scope: 'correct' },
   getEvent: { scope: 'read' },
   listWindowRevisions: { scope: 'read' },
   listRevisionEvents: { scope: 'read' },
@@ -89,9 +83,7 @@ function valid(operation: Operation, tenantId: string): { path: string; options:
   const path = operation.path
     .replace(
       /\{(id|key|slug|eventId|customerId)\}/,
-      /^\/v1\/(keys|subscriptions|alert-rules|prices|backfills)/.test(operation.path)
-        ? randomUUID()
-        : 'somebody',
+      /^\/v1\/(keys|subscriptions|alert-rules|prices)/.test(operation.path) ? randomUUID() : 'somebody',
     )
     .replace('{windowStart}', '2026-01-01T00:00:00Z')
     .replace('{revision}', '1')
@@ -110,13 +102,6 @@ function valid(operation: Operation, tenantId: string): { path: string; options:
     voidEvents: { reason: 'x', ids: ['x'] },
     restoreEvents: { reason: 'x', ids: ['x'] },
     amendEvents: { reason: 'x', events: [anEvent()] },
-    createBackfill: {
-      from: '2026-01-01T00:00:00Z',
-      to: '2026-01-02T00:00:00Z',
-      customers: [randomUUID()],
-      reason: 'x',
-    },
-    revertBackfill: { reason: 'x' },
     createTenant: { id: randomUUID(), name: 'x' },
     createKey: { tenantId, scopes: ['read'] },
     rotateKey: { overlapSeconds: 60 },
@@ -353,7 +338,7 @@ describeEngine('who may', () => {
     await t.call('POST', '/increment', { key: other.key, body: { key: marker, value: 1 } });
     const gets = operations.filter(
       ({ id, method, path }) =>
-        method === 'GET' && !NEEDS[id]?.platform && !/(subscriptions|alert-rules|prices|backfills)\/\{/.test(path),
+        method === 'GET' && !NEEDS[id]?.platform && !/(subscriptions|alert-rules|prices)\/\{/.test(path),
     );
     for (const { path: template, parameters } of gets) {
       const path = template
