@@ -1,10 +1,10 @@
--- revision 1, 91d05294ed71
+-- revision 1, 3e25a472a337
 /*
  * Records windows that this transaction changed: one revision each, and what made it. A window is told by the places of
  * its tenant and customer, its number (of 30 seconds, since the epoch), and whether events with references are among what
- * moved in it; the last five are what was added to its sums, nothing where the version before gave them. Late events have no
- * cause. The row locks order the transactions that change a window. Corrections change open windows, too: what comes back
- * are those that are closed, of which somebody may want to hear.
+ * moved in it; the last six are how many events, and what was added to its sums: null where the version before gave
+ * them. Late events have no cause. The row locks order the transactions that change a window. Corrections change open
+ * windows, too: what comes back are those that are closed, of which somebody may want to hear.
  *
  * Each window is looked up once in what was recorded. Without statistics, all of them would look like a few, to be
  * compared each with each.

@@ -6,7 +6,7 @@ import { type AsOf, asOfCursor, readAsOf, readAsOfCursor } from '../../sums/asof
 import { requireKept } from '../../sums/retention/requireKept.ts';
 import { momentOf } from './range.ts';
 
-export const AS_OF =
+const AS_OF =
   'As it was at this moment, of what had come in and had been corrected by then. The answer tells in asOf the moment that is ' +
   'meant: this one, or the last at which windows closed. Not before single events are kept, and none of the range. See docs/corrections.md.';
 
