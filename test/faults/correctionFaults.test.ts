@@ -7,7 +7,7 @@ import { startTestService, type TestService } from '../support/service.ts';
 import { type ClientEvent, randomEvent, randomFrom } from '../support/traffic.ts';
 
 const HOUR = 3_600_000;
-const seed = Date.now() % 1_000_000;
+const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 const ROUNDS = 12;
 
 /** What `/v1/events/…` does to a session that ends in its middle, at any moment: all of it, once, or nothing. */

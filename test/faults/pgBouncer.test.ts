@@ -17,7 +17,7 @@ const POOL_SIZE = 4;
 const POOLED = { DATABASE_POOLER: 'transaction', WINDOW_GRACE_MS: '0', CLOSER_INTERVAL_MS: '100' };
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
-const seed = Date.now() % 1_000_000;
+const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 
 describeEngine(`behind PgBouncer in transaction mode (seed ${seed})`, () => {
   let database: TestDatabase;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { BARE } from '../../../test/support/exportedEvent.ts';
 import { identify, identifyAs } from '../../model/eventId.ts';
 import {
   EVENT_HEADER,
@@ -8,25 +9,6 @@ import {
 } from '../../outbound/exporting/eventLines.ts';
 import { toUsageEvent } from '../events/toUsageEvent.ts';
 
-const BARE: ExportedEvent = {
-  ts_micros: '1763719200000000',
-  received_micros: '1763719201000500',
-  event_id: '019aa3f2-7c1e-7b3a-9d55-3f1c2b4a5e60',
-  external_id: null,
-  customer_id: 'acme',
-  event_type: 'click',
-  endpoint: null,
-  model: null,
-  source_id: null,
-  reference: null,
-  unit: null,
-  value: null,
-  tokens: null,
-  input_tokens: null,
-  output_tokens: null,
-  latency_ms: null,
-  metadata: null,
-};
 const FULL: ExportedEvent = {
   ...BARE,
   ts_micros: '1763719200123456',

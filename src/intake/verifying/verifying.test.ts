@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { BARE } from '../../../test/support/exportedEvent.ts';
 import {
   EVENT_HEADER,
   type ExportedEvent,
@@ -15,25 +16,6 @@ import { exportedEvents } from './exportedEvents.ts';
 import { toldWindows } from './toldWindows.ts';
 import { type WindowOfEvents, windowsOfEvents } from './windowsOfEvents.ts';
 
-const BARE: ExportedEvent = {
-  ts_micros: '1763719200000000',
-  received_micros: '1763719201000500',
-  event_id: '019aa3f2-7c1e-7b3a-9d55-3f1c2b4a5e60',
-  external_id: null,
-  customer_id: 'acme',
-  event_type: 'click',
-  endpoint: null,
-  model: null,
-  source_id: null,
-  reference: null,
-  unit: null,
-  value: null,
-  tokens: null,
-  input_tokens: null,
-  output_tokens: null,
-  latency_ms: null,
-  metadata: null,
-};
 const FULL: ExportedEvent = {
   ...BARE,
   ts_micros: '1763719200123456',

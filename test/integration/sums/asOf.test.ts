@@ -20,7 +20,7 @@ import { anEvent, type ClientEvent, randomEvent, randomFrom } from '../../suppor
 const WINDOW = 30_000;
 const HOUR = 3_600_000;
 const DAY = 86_400_000;
-const seed = Date.now() % 1_000_000;
+const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 const iso = (ms: number) => new Date(ms).toISOString();
 
 describeEngine(`answers as of a moment (seed ${seed})`, () => {

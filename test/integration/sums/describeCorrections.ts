@@ -18,7 +18,7 @@ import { type ClientEvent, randomEvent, randomFrom } from '../../support/traffic
 
 const HOUR = 3_600_000;
 const DAY = 86_400_000;
-const seed = Date.now() % 1_000_000;
+const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 
 /** What was done to a window of a customer, as its history has to tell it. */
 interface Done {

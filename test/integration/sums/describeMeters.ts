@@ -19,7 +19,7 @@ import { randomFrom } from '../../support/traffic.ts';
 const MINUTE = 60_000;
 const HOUR = 3_600_000;
 const DAY = 86_400_000;
-const seed = Date.now() % 1_000_000;
+const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 
 /** Random batches on two instances, late and twice too, in rounds, each followed by many queries of every meter. */
 export function describeMeters(rounds: number, queries: number): void {

@@ -8,7 +8,7 @@ import { type ClientEvent, randomEvent, randomFrom } from '../../support/traffic
 
 const HOUR = 3_600_000;
 const DAY = 86_400_000;
-const seed = Date.now() % 1_000_000;
+const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 
 /** Random batches on two instances, late and twice too, in rounds, each followed by every summary there is. */
 export function describeSummaries(rounds: number): void {

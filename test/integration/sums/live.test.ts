@@ -7,7 +7,7 @@ import { startTestService, type TestService, until } from '../../support/service
 import { randomEvent, randomFrom } from '../../support/traffic.ts';
 
 const WINDOW = 30_000;
-const seed = Date.now() % 1_000_000;
+const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 
 /** Counters that take themselves for two minutes old, so that they answer for the windows at hand. */
 function agedCounters(store: 'redis' | 'memory', redisUrl: string): LiveCounters {
