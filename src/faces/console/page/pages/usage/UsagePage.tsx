@@ -59,7 +59,7 @@ const SAMPLE = {
   timestamp: new Date().toISOString(),
   customerId: 'customer-1',
   apiEndpoint: '/v1/chat',
-  tokens: 120,
+  metadata: { inputTokens: 100, outputTokens: 20 },
 };
 
 interface Answered {
