@@ -27,12 +27,9 @@ const Overview = z
         accepted: count('Events stored for the first time.'),
         duplicates: count('Events that had been stored before.'),
         rejected: count('Events not stored because something is wrong with them.'),
-        eventsPerSecond: z
-          .number()
-          .nullable()
-          .openapi({
-            description: 'Accepted since the sample before; null: nobody looks, so there is none.',
-          }),
+        eventsPerSecond: z.number().nullable().openapi({
+          description: 'Accepted since the sample before; null: nobody looks, so there is none.',
+        }),
         ingestMs: z.object({ p50: z.number(), p99: z.number() }).nullable().openapi({
           description:
             'From a request being queued to its commit, of the last ten samples, within 2.5 %; null: there was none, or nobody looks.',
