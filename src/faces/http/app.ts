@@ -30,6 +30,8 @@ import { keyRoutes } from './routes/keys.ts';
 import { liveRoutes } from './routes/live.ts';
 import { meterRoutes } from './routes/meters.ts';
 import { operationRoutes } from './routes/operations.ts';
+import { portalRoutes } from './routes/portal.ts';
+import { portalTokenRoutes } from './routes/portalTokens.ts';
 import { priceRoutes } from './routes/prices.ts';
 import { recordRoutes } from './routes/records.ts';
 import { sessionRoutes } from './routes/sessions.ts';
@@ -42,7 +44,16 @@ import type { Services } from './services.ts';
 
 /** Bodies of the administration; events have a limit of their own, see readBody.ts. */
 const MAX_SMALL_BODY_BYTES = 65_536;
-const ADMINISTRATION = ['tenants', 'customers', 'keys', 'subscriptions', 'alert-rules', 'meters', 'prices'];
+const ADMINISTRATION = [
+  'tenants',
+  'customers',
+  'keys',
+  'subscriptions',
+  'alert-rules',
+  'meters',
+  'prices',
+  'portal-tokens',
+];
 /** Of those that take lists. */
 const MAX_BODY_BYTES: Partial<Record<string, number>> = { prices: 1_048_576 };
 
@@ -108,6 +119,8 @@ export function createApp(services: Services): App {
   tenantRoutes(app, services);
   customerRoutes(app, services);
   keyRoutes(app, services);
+  portalTokenRoutes(app, services);
+  portalRoutes(app, services);
   subscriptionRoutes(app, services);
   alertRuleRoutes(app, services);
   auditLogRoutes(app, services);

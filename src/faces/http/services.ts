@@ -2,6 +2,7 @@ import type { BlockList } from 'node:net';
 import type { Registry } from 'prom-client';
 import type { RateLimiter } from '../../access/limits/rateLimiter.ts';
 import type { Authenticator } from '../../access/tenancy/authenticator.ts';
+import type { PortalAuthenticator } from '../../access/tenancy/portalAuthenticator.ts';
 import type { TenantDirectory } from '../../access/tenancy/tenantDirectory.ts';
 import type { Config } from '../../ground/config/loadConfig.ts';
 import type { CircuitBreaker } from '../../ground/db/circuitBreaker.ts';
@@ -43,6 +44,8 @@ export interface Services {
   /** Time zones, as the database has them. */
   zones: Pick<Zones, 'offsets' | 'rules'>;
   authenticator: Authenticator;
+  /** Of portal tokens. */
+  portalAuthenticator: PortalAuthenticator;
   /** Whose word on where a request comes from is taken. */
   trustedProxies: BlockList;
   registry: Registry;
