@@ -24,7 +24,9 @@ function isStale() {
   const sources = join(root, 'src');
   if (!existsSync(sources)) return false;
   const built = changedAt(buildInfo);
-  const files = readdirSync(sources, { recursive: true }).filter((name) => /(?<!\.test)\.ts$/.test(name));
+  const files = readdirSync(sources, { recursive: true }).filter((name) =>
+    /(?<!\.test)\.(tsx?|css)$/.test(name),
+  );
   return files.some((name) => changedAt(join(sources, name)) > built);
 }
 
@@ -33,11 +35,19 @@ function build() {
   const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
   if (!existsSync(compiler))
     fail('dist/ is missing or old, and there is no compiler: run npm ci, or npm run build');
-  const { status } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], {
-    cwd: root,
-    stdio: ['ignore', 2, 2], // standard output is for results
-  });
-  if (status !== 0) fail('the build has failed');
+  // What `npm run build` does.
+  const steps = [
+    [compiler, '-p', 'tsconfig.build.json'],
+    [compiler, '-p', 'src/faces/console/page/tsconfig.json'],
+    ['dist/faces/console/copyFiles.js'],
+  ];
+  for (const step of steps) {
+    const { status } = spawnSync(process.execPath, step, {
+      cwd: root,
+      stdio: ['ignore', 2, 2], // standard output is for results
+    });
+    if (status !== 0) fail('the build has failed');
+  }
   utimesSync(buildInfo, new Date(), new Date()); // the compiler leaves it alone where no text has changed
 }
 

@@ -56,13 +56,13 @@ export class Authenticator extends BearerAuthenticator<Caller> {
     const refusal = refuse(rows[0]);
     if (refusal) return refusal;
     const row = rows[0]!;
-    const caller = {
+    return {
       keyId: row.id,
       tenantId: row.tenant_id,
       scopes: new Set(row.scopes),
+      expiresAt: row.expires_at?.getTime() ?? null,
       limits: row.tenant_id === null ? null : limitsOf(row, this.limits),
     };
-    return { holder: caller, expiresAt: row.expires_at?.getTime() ?? null };
   }
 
   /** At most once per key and TTL; a failure costs the note and nothing else. */
@@ -82,7 +82,13 @@ interface KeyRow {
   events_per_second: number | null;
 }
 
-const PLATFORM: Caller = { keyId: null, tenantId: null, scopes: new Set(SCOPES), limits: null };
+const PLATFORM: Caller = {
+  keyId: null,
+  tenantId: null,
+  scopes: new Set(SCOPES),
+  expiresAt: null,
+  limits: null,
+};
 
 function refuse(row: KeyRow | undefined): Refusal | null {
   if (!row) return { refused: 'key_unknown', message: 'the key is not known' };

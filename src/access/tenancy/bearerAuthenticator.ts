@@ -22,15 +22,14 @@ export interface Refusal {
   message: string;
 }
 
-/** Whom a secret speaks for, and until when. */
-export interface Found<Holder> {
-  holder: Holder;
-  /** ms since the epoch; null: for ever. */
+/** Whom a secret speaks for. */
+export interface SecretHolder {
+  /** When the secret ends, in ms since the epoch; null: it has no end. */
   expiresAt: number | null;
 }
 
 /** What the database says of a secret. */
-export type Verdict<Holder> = Found<Holder> | Refusal;
+export type Verdict<Holder extends SecretHolder> = Holder | Refusal;
 
 export interface BearerOptions {
   db: Queryable;
@@ -39,7 +38,8 @@ export interface BearerOptions {
   waitMs: number;
 }
 
-interface Known<Holder> extends Found<Holder> {
+interface Known<Holder> {
+  holder: Holder;
   /** When the database was asked (performance.now()). */
   asked: number;
 }
@@ -58,7 +58,7 @@ interface Known<Holder> extends Found<Holder> {
  * What a header has been found to say is remembered for as long as its secret is believed, and no longer. Finding it
  * again takes no constant time either: a Map compares texts only where their hashes are equal, which Node seeds at random.
  */
-export abstract class BearerAuthenticator<Holder extends object> {
+export abstract class BearerAuthenticator<Holder extends SecretHolder> {
   protected readonly db: Queryable;
   private readonly wrongKeys: WrongKeys;
   private readonly known = new ExpiringCache<Known<Holder>>(TTL_MS);
@@ -131,7 +131,7 @@ export abstract class BearerAuthenticator<Holder extends object> {
     if (!('refused' in verdict)) {
       this.proven.set(proof, true);
       this.remember(header, cacheKey);
-      return verdict.holder;
+      return verdict;
     }
     throw new TidemarkError(verdict.refused, verdict.message);
   }
@@ -165,9 +165,11 @@ export abstract class BearerAuthenticator<Holder extends object> {
     if (refused) return this.counted(refused, address);
     return this.turns.take(async () => {
       if (!admitted) await wrongKeys.admit(address); // others of this address may have been wrong meanwhile
-      if (configured) return { holder: configured, expiresAt: null };
+      if (configured) return configured;
       const verdict =
-        stillValid(this.known.get(cacheKey)) ?? this.refused.get(cacheKey) ?? this.ask(hash, cacheKey);
+        stillValid(this.known.get(cacheKey))?.holder ??
+        this.refused.get(cacheKey) ??
+        this.ask(hash, cacheKey);
       return this.counted(await verdict, address); // before the next takes its turn
     });
   }
@@ -186,14 +188,18 @@ export abstract class BearerAuthenticator<Holder extends object> {
       if (current) this.refused.set(cacheKey, verdict, asked);
       return verdict;
     }
-    if (current) this.known.set(cacheKey, { ...verdict, asked }, asked);
-    this.noteUse(verdict.holder);
+    if (current) this.known.set(cacheKey, { holder: verdict, asked }, asked);
+    this.noteUse(verdict);
     return verdict;
   }
 }
 
-function stillValid<Holder>(known: Known<Holder> | undefined): Known<Holder> | undefined {
-  return known && (known.expiresAt === null || known.expiresAt > Date.now()) ? known : undefined;
+function stillValid<Holder extends SecretHolder>(
+  known: Known<Holder> | undefined,
+): Known<Holder> | undefined {
+  if (!known) return undefined;
+  const { expiresAt } = known.holder;
+  return expiresAt === null || expiresAt > Date.now() ? known : undefined;
 }
 
 function busy(): TidemarkError {

@@ -48,16 +48,16 @@ export class PortalAuthenticator extends BearerAuthenticator<PortalCaller> {
     const refusal = refuse(rows[0]);
     if (refusal) return refusal;
     const row = rows[0]!;
-    const caller = {
+    return {
       tokenId: row.id,
       tenantId: row.tenant_id,
       customerId: row.customer_id,
       meters: row.meters && new Set(row.meters),
       usage: row.usage,
       costs: row.costs,
+      expiresAt: row.expires_at.getTime(),
       limits: limitsOf(row, this.limits),
     };
-    return { holder: caller, expiresAt: row.expires_at.getTime() };
   }
 
   /** At most once per token and TTL; a failure costs the note and nothing else. */

@@ -12,6 +12,8 @@ export interface PortalCaller {
   /** Whether it may read its usage, and what that cost. */
   usage: boolean;
   costs: boolean;
+  /** When the token ends, in ms since the epoch. */
+  expiresAt: number;
   /** Of its tenant. */
   limits: TenantLimits;
 }

@@ -2,6 +2,7 @@ import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { TidemarkError } from '../../model/errors.ts';
+import { consoleRoutes } from '../console/consoleRoutes.ts';
 import type { App, AppEnv } from './appEnv.ts';
 import { clientRoutes, OUTSIDE_V1, speakAsClients } from './clients/clientRoutes.ts';
 import { invalidRequest } from './invalidRequest.ts';
@@ -128,6 +129,7 @@ export function createApp(services: Services): App {
   operationRoutes(app, services);
   clientRoutes(app, services);
   descriptionRoutes(app, services);
+  if (services.config.http.console) consoleRoutes(app, services);
   refuseOtherMethods(app);
   names = new OperationNames(app);
   app.plainPosts = plainPosts(services);

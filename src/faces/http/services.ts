@@ -4,6 +4,7 @@ import type { RateLimiter } from '../../access/limits/rateLimiter.ts';
 import type { Authenticator } from '../../access/tenancy/authenticator.ts';
 import type { PortalAuthenticator } from '../../access/tenancy/portalAuthenticator.ts';
 import type { TenantDirectory } from '../../access/tenancy/tenantDirectory.ts';
+import type { WrongKeys } from '../../access/tenancy/wrongKeys.ts';
 import type { Config } from '../../ground/config/loadConfig.ts';
 import type { CircuitBreaker } from '../../ground/db/circuitBreaker.ts';
 import type { Queryable } from '../../ground/db/queryable.ts';
@@ -17,6 +18,7 @@ import type { Delivery } from '../../outbound/delivery/delivery.ts';
 import type { EndpointCheck } from '../../outbound/delivery/endpointCheck.ts';
 import type { PriceBooks } from '../../sums/costs/reading/priceBooks.ts';
 import type { LiveCounters } from '../../sums/live/liveCounters.ts';
+import type { DemoCode } from '../console/demoCode.ts';
 import type { HttpMetrics } from './httpMetrics.ts';
 import type { OtlpMetrics } from './otlpMetrics.ts';
 
@@ -46,6 +48,9 @@ export interface Services {
   authenticator: Authenticator;
   /** Of portal tokens. */
   portalAuthenticator: PortalAuthenticator;
+  wrongKeys: WrongKeys;
+  /** Gives the demo key once; null: there is none to give. */
+  demoCode: DemoCode | null;
   /** Whose word on where a request comes from is taken. */
   trustedProxies: BlockList;
   registry: Registry;

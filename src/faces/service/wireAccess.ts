@@ -11,18 +11,21 @@ export interface Access {
   tenants: TenantDirectory;
   authenticator: Authenticator;
   portalAuthenticator: PortalAuthenticator;
+  wrongKeys: WrongKeys;
   limiter: RateLimiter;
 }
 
 export function wireAccess({ config, log, registry, lookups }: Ground): Access {
   const adminKeys = [config.adminKey, config.previousAdminKey].filter((key) => key !== undefined);
+  const wrongKeys = new WrongKeys(config.http.authFailuresPerMinute, registry);
   const common = {
     db: lookups,
-    wrongKeys: new WrongKeys(config.http.authFailuresPerMinute, registry),
+    wrongKeys,
     limits: config.limits,
     waitMs: config.database.connectTimeoutMs,
   };
   return {
+    wrongKeys,
     tenants: new TenantDirectory(lookups, config.limits),
     authenticator: new Authenticator({ ...common, adminKeys }),
     portalAuthenticator: new PortalAuthenticator(common),

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { commonVariables } from './common.ts';
 import type { databaseVariables } from './database.ts';
 import type { ingestVariables } from './ingest.ts';
-import { addresses, origins, type Variables, wholeNumber } from './values.ts';
+import { addresses, origins, truth, type Variables, wholeNumber } from './values.ts';
 
 export const httpVariables = {
   HOST: z.string().min(1).default('127.0.0.1'),
@@ -17,6 +17,7 @@ export const httpVariables = {
   HEADERS_TIMEOUT_MS: wholeNumber(100, 300_000).default(10_000),
   REQUEST_TIMEOUT_MS: wholeNumber(100, 300_000).default(15_000),
   CORS_ORIGINS: origins.optional(),
+  CONSOLE: truth.optional(),
   HSTS_SECONDS: wholeNumber(0, 63_072_000).default(0),
   DRAIN_TIMEOUT_MS: wholeNumber(100, 120_000).default(9_000),
   DRAIN_DELAY_MS: wholeNumber(0, 60_000).optional(),
@@ -56,6 +57,8 @@ export interface HttpConfig {
   limits: HttpLimits;
   /** Origins whose pages may call `/v1`, exactly as browsers send them; empty: none. */
   corsOrigins: readonly string[];
+  /** Whether there is a page at /console. */
+  console: boolean;
   /** What browsers are told to remember to come by TLS, in seconds; 0: nothing is said. */
   hstsSeconds: number;
   /** How long readiness answers 503 before the listener closes, in ms. */
@@ -85,6 +88,7 @@ export function httpConfig(e: Environment): HttpConfig {
       silenceMs: Math.max(e.READ_TIMEOUT_MS, e.INGEST_DEADLINE_MS) + SILENCE_MS,
     },
     corsOrigins: e.CORS_ORIGINS ?? [],
+    console: e.CONSOLE ?? e.TIDEMARK_PROFILE !== 'prod',
     hstsSeconds: e.HSTS_SECONDS,
     drainDelayMs: e.DRAIN_DELAY_MS ?? (e.TIDEMARK_PROFILE === 'prod' ? 3_000 : 0),
     drainTimeoutMs: e.DRAIN_TIMEOUT_MS,

@@ -38,6 +38,7 @@ describe('without any variable', () => {
           silenceMs: 45_000,
         },
         corsOrigins: [],
+        console: true,
         hstsSeconds: 0,
         drainDelayMs: 0,
         drainTimeoutMs: 9_000,
@@ -149,6 +150,12 @@ describe('profiles', () => {
     expect(loadConfig(prod).http.drainDelayMs).toBe(3_000);
     expect(loadConfig({ ...prod, DRAIN_DELAY_MS: '0' }).http.drainDelayMs).toBe(0);
     expect(loadConfig({ DRAIN_DELAY_MS: '70' }).http.drainDelayMs).toBe(70);
+  });
+
+  it('prod has no console, unless told otherwise', () => {
+    expect(loadConfig(prod).http.console).toBe(false);
+    expect(loadConfig({ ...prod, CONSOLE: 'true' }).http.console).toBe(true);
+    expect(loadConfig({ CONSOLE: 'false' }).http.console).toBe(false);
   });
 
   it('counts live in Redis where there is one, in memory only in one process', () => {
@@ -267,6 +274,7 @@ describe('bad values', () => {
   const bad: Record<string, string[]> = {
     TIDEMARK_PROFILE: ['production', 'DEV'],
     LOG_LEVEL: ['verbose'],
+    CONSOLE: ['yes', '1', 'TRUE'],
     DATABASE_URL: ['localhost', 'mysql://localhost/x', 'http://localhost'],
     REDIS_URL: ['localhost:6379', 'http://localhost'],
     SOURCE_REDIS_URL: ['localhost:6379', 'http://localhost'],

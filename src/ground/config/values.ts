@@ -11,6 +11,8 @@ export type Variables<Shape extends z.ZodRawShape> = z.infer<z.ZodObject<Shape>>
 
 export const wholeNumber = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
 
+export const truth = z.enum(['true', 'false']).transform((text) => text === 'true');
+
 export const postgresUrl = z.url({ protocol: /^postgres(ql)?$/ });
 export const redisUrl = z.url({ protocol: /^rediss?$/ });
 

@@ -1,0 +1,73 @@
+import { useEffect, useState } from 'preact/hooks';
+import { ask, type Problem, type Question } from './request.ts';
+
+export interface Answer<T> {
+  data: T | null;
+  /** Of the last try; data is then that of the last that succeeded. */
+  problem: Problem | null;
+  loading: boolean;
+  /** When data came. */
+  at: Date | null;
+  reload(): void;
+}
+
+interface State {
+  of: string;
+  data: unknown;
+  problem: Problem | null;
+  at: Date | null;
+}
+
+/**
+ * Asks, and asks again whenever the question is another one. While only its range moves, the last answer stays.
+ *
+ * @param question null: nothing to ask yet.
+ * @param everyMs how long after an answer to ask again; not while nobody looks.
+ */
+export function useAnswer<T>(
+  question: Question | null,
+  { everyMs }: { everyMs?: number | undefined } = {},
+): Answer<T> {
+  const asked = question && JSON.stringify(question);
+  const of = question ? JSON.stringify({ ...question, query: { ...question.query, from: 0, to: 0 } }) : '';
+  const [state, setState] = useState<State | null>(null);
+  const [loading, setLoading] = useState(true);
+  const [turn, setTurn] = useState(0);
+  useEffect(() => {
+    if (asked === null) return;
+    const stop = new AbortController();
+    let timer: ReturnType<typeof setTimeout>;
+    const { signal } = stop;
+    const run = async () => {
+      if (!document.hidden) {
+        setLoading(true);
+        try {
+          const data = await ask<T>(JSON.parse(asked), signal);
+          setState({ of, data, problem: null, at: new Date() });
+        } catch (error) {
+          if (signal.aborted) return;
+          const problem = error as Problem;
+          setState((last) =>
+            last?.of === of ? { ...last, problem } : { of, data: null, problem, at: null },
+          );
+        }
+        if (signal.aborted) return;
+        setLoading(false);
+      }
+      if (everyMs !== undefined || document.hidden) timer = setTimeout(run, everyMs ?? 1_000);
+    };
+    run();
+    return () => {
+      stop.abort();
+      clearTimeout(timer);
+    };
+  }, [asked, everyMs, turn]);
+  const { data, problem, at } = state?.of === of ? state : { data: null, problem: null, at: null };
+  return {
+    data: data as T | null,
+    problem,
+    at,
+    loading: asked !== null && (loading || state?.of !== of),
+    reload: () => setTurn((n) => n + 1),
+  };
+}

@@ -1,0 +1,49 @@
+const WHOLE = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
+const SOME = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 3 });
+const SHORT = new Intl.NumberFormat('en-US', { notation: 'compact', maximumSignificantDigits: 3 });
+
+/** For what is not known. */
+export const NOTHING = '–';
+
+/** All digits of a count, grouped: `12,345`. */
+export const whole = (n: number | null | undefined) => (n == null ? NOTHING : WHOLE.format(n));
+
+/** A count to three digits: `12.3K`. */
+export const short = (n: number | null | undefined) =>
+  n == null ? NOTHING : Math.abs(n) < 1_000 ? SOME.format(n) : SHORT.format(n);
+
+/** All digits of an exact decimal, grouped. It stays a text: as a number it could lose some. */
+export function decimal(text: string | null | undefined): string {
+  if (text == null) return NOTHING;
+  const [whole = '', fraction] = text.split('.');
+  const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ',');
+  return fraction === undefined ? grouped : `${grouped}.${fraction}`;
+}
+
+/** The exact sum of exact decimals. */
+export function sumOf(texts: readonly string[]): string {
+  const digits = Math.max(0, ...texts.map((text) => text.split('.')[1]?.length ?? 0));
+  let sum = 0n;
+  for (const text of texts) {
+    const [whole, fraction = ''] = text.split('.');
+    sum += BigInt(whole + fraction.padEnd(digits, '0'));
+  }
+  const all = String(sum < 0n ? -sum : sum).padStart(digits + 1, '0');
+  const fraction = all.slice(all.length - digits).replace(/0+$/, '');
+  return `${sum < 0n ? '-' : ''}${all.slice(0, all.length - digits)}${fraction === '' ? '' : `.${fraction}`}`;
+}
+
+/** A latency in ms. */
+export const latency = (ms: number | null | undefined) =>
+  ms == null ? NOTHING : ms < 1_000 ? `${SOME.format(ms)} ms` : `${SOME.format(ms / 1_000)} s`;
+
+/** A share in percent: `1.25 %`. */
+export const share = (part: number, of: number) =>
+  of === 0 ? NOTHING : `${SOME.format((100 * part) / of)} %`;
+
+/** How much more or less than before: `+4.2 %`; nothing where there was nothing. */
+export function change(now: number, before: number): string {
+  if (before === 0) return NOTHING;
+  const percent = (100 * (now - before)) / before;
+  return `${percent > 0 ? '+' : percent < 0 ? '−' : '±'}${SOME.format(Math.abs(percent))} %`;
+}

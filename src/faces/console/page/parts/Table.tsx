@@ -1,0 +1,66 @@
+import type { ComponentChildren } from 'preact';
+
+export interface Column<T> {
+  head: ComponentChildren;
+  cell(row: T): ComponentChildren;
+  /** A number: aligned to the right. */
+  num?: boolean;
+  /** Takes what room is left. */
+  wide?: boolean;
+}
+
+interface TableProps<T> {
+  /** What it is a table of, for who cannot see. */
+  label: string;
+  columns: Column<T>[];
+  rows: readonly T[];
+  id(row: T): string;
+  /** The row that the address names. */
+  current?: (row: T) => boolean;
+  /** Sums: a cell a column. */
+  foot?: ComponentChildren[];
+}
+
+/** Rows with heads, which scroll in their own region where they are wide. The first column is the row's head. */
+export function Table<T>({ label, columns, rows, id, current, foot }: TableProps<T>) {
+  const classOf = ({ num, wide }: Column<T>) => (num ? 'num' : wide ? 'wide' : undefined);
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keys
+    <section class="scroll" aria-label={label} tabIndex={0}>
+      <table>
+        <thead>
+          <tr>
+            {columns.map((column) => (
+              <th scope="col" class={classOf(column)}>
+                {column.head}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <tr key={id(row)} aria-current={current?.(row) ? 'true' : undefined}>
+              {columns.map((column, i) => {
+                const Cell = i === 0 ? 'th' : 'td';
+                return (
+                  <Cell scope={i === 0 ? 'row' : undefined} class={classOf(column)}>
+                    {column.cell(row)}
+                  </Cell>
+                );
+              })}
+            </tr>
+          ))}
+        </tbody>
+        {foot && (
+          <tfoot>
+            <tr>
+              {foot.map((cell, i) => (
+                <td class={classOf(columns[i]!)}>{cell}</td>
+              ))}
+            </tr>
+          </tfoot>
+        )}
+      </table>
+    </section>
+  );
+}
