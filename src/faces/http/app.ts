@@ -3,6 +3,7 @@ import type { Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { TidemarkError } from '../../model/errors.ts';
 import { consoleRoutes } from '../console/consoleRoutes.ts';
+import { embedRoute } from '../console/embedRoute.ts';
 import type { App, AppEnv } from './appEnv.ts';
 import { clientRoutes, OUTSIDE_V1, speakAsClients } from './clients/clientRoutes.ts';
 import { invalidRequest } from './invalidRequest.ts';
@@ -129,6 +130,7 @@ export function createApp(services: Services): App {
   operationRoutes(app, services);
   clientRoutes(app, services);
   descriptionRoutes(app, services);
+  embedRoute(app);
   if (services.config.http.console) consoleRoutes(app, services);
   refuseOtherMethods(app);
   names = new OperationNames(app);
