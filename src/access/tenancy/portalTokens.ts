@@ -10,6 +10,11 @@ import type { TenantContext } from './tenantContext.ts';
 export const PORTAL_TOKEN_STATES = ['active', 'expired', 'revoked'] as const;
 export type PortalTokenState = (typeof PORTAL_TOKEN_STATES)[number];
 
+/** How long a token lives, in s. */
+export const PORTAL_LIFE_S = { default: 3_600, min: 60, max: 30 * 86_400 };
+/** Meters that a token may name. */
+export const MOST_PORTAL_METERS = 100;
+
 /** A portal token without its secret. */
 export interface PortalToken {
   id: string;
@@ -60,7 +65,8 @@ export interface NewPortalToken {
   meters: string[] | null;
   usage: boolean;
   costs: boolean;
-  expiresInSeconds: number;
+  /** When it ends, if its key does not end before: a moment, or so many seconds from now. */
+  expires: { at: Date } | { inSeconds: number };
 }
 
 /**
@@ -80,14 +86,15 @@ export async function createPortalToken(
        insert into portal_token
          (id, tenant_id, secret_hash, customer_id, meters, usage, costs, key_id, expires_at)
        select $1, $2, $3, $4, $5, $6, $7, $8,
-              least(now() + $9 * interval '1 second', (select expires_at from api_key where id = $8))
+              least(coalesce($9::timestamptz, now() + $10 * interval '1 second'),
+                    (select expires_at from api_key where id = $8))
        returning *
      ), logged as (${writeEntries({
        from: 'made',
        action: 'portal_token.created',
        after: `jsonb_build_object('customerId', customer_id, 'meters', to_jsonb(meters), 'usage', usage,
          'costs', costs, 'expiresAt', iso8601(expires_at))`,
-       actor: '$10',
+       actor: '$11',
      })})
      select id, customer_id, meters, usage, costs, 'active' as state, key_id, expires_at as ends_at,
        last_used_at, revoked_at as ended_at, created_at from made`,
@@ -100,7 +107,8 @@ export async function createPortalToken(
       token.usage,
       token.costs,
       actor.keyId,
-      token.expiresInSeconds,
+      'at' in token.expires ? token.expires.at : null,
+      'at' in token.expires ? null : token.expires.inSeconds,
       JSON.stringify(actor),
     ],
   );

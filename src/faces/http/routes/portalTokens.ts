@@ -2,6 +2,8 @@ import { createRoute, z } from '@hono/zod-openapi';
 import {
   createPortalToken,
   listPortalTokens,
+  MOST_PORTAL_METERS,
+  PORTAL_LIFE_S,
   PORTAL_TOKEN_STATES,
   revokePortalTokens,
 } from '../../../access/tenancy/portalTokens.ts';
@@ -27,10 +29,6 @@ import {
 import type { Services } from '../services.ts';
 
 const tags = ['Portal'];
-/** How long a token lives, in s. */
-export const PORTAL_LIFE_S = { default: 3_600, min: 60, max: 30 * 86_400 };
-/** Meters that a token may name. */
-export const MOST_PORTAL_METERS = 100;
 
 const PortalToken = z
   .object({
@@ -143,7 +141,7 @@ export function portalTokenRoutes(app: App, services: Services): void {
     const slugs = meters === undefined ? null : [...new Set(meters)];
     const [missing] = slugs === null ? [] : await missingMeters(admin, context, slugs);
     if (missing !== undefined) throw unknownMeter(missing, meters!.indexOf(missing));
-    const wanted = { ...token, meters: slugs, usage, expiresInSeconds: expiresIn };
+    const wanted = { ...token, meters: slugs, usage, expires: { inSeconds: expiresIn } };
     return c.json(await createPortalToken(admin, context, wanted, actorOf(c, services)), 201);
   });
 
