@@ -45,6 +45,6 @@ table{border-collapse:collapse;width:100%;font-size:13px}
 th,td{padding:3px 8px;text-align:left;border-bottom:1px solid var(--tidemark-line,var(--_line));white-space:nowrap}
 th{font-weight:600}
 tbody th{font-weight:400}
-.number{text-align:right}
+td.number,th.number{text-align:right}
 @media (prefers-reduced-motion:no-preference){[aria-busy=true] svg{opacity:.6;transition:opacity .3s .3s}}
 `;

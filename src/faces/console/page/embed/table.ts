@@ -4,7 +4,10 @@ import type { TimeTexts } from './times.ts';
 
 /** All numbers, exact, as texts. @param label what they are of. */
 export function tableOf({ rows, columns, groupBy }: Figures, texts: TimeTexts, label: string): HTMLElement {
-  const head = ['From', ...groupBy, ...columns].map((name) => html('th', { scope: 'col' }, name));
+  const head = [
+    ...['From', ...groupBy].map((name) => html('th', { scope: 'col' }, name)),
+    ...columns.map((name) => html('th', { scope: 'col', class: 'number' }, name)),
+  ];
   const body = rows.map(({ start, groups, values }) =>
     html(
       'tr',
