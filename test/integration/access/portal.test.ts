@@ -34,7 +34,7 @@ describeEngine('portal tokens', () => {
     });
     const body = [
       ...Array.from({ length: 9 }, (_, i) =>
-        event('alice', i, i % 3 ? 'small' : 'large', `0.${i + 1}00000000000000000001`),
+        event('alice', i, i % 3 ? 'small' : 'large', `0.${i + 1}0000000000000001`),
       ),
       ...Array.from({ length: 5 }, (_, i) => event('bob', i, 'bob-model', '7.5')),
     ];
@@ -110,7 +110,7 @@ describeEngine('portal tokens', () => {
     );
     const [total] = (await read(token, `/meters/egress_gb?from=${from}`)).body.data;
     expect([total.value, total.events]).toEqual([rows[0].value, rows[0].calls]);
-    expect(rows[0].value).toBe('4.500000000000000000009');
+    expect(rows[0].value).toBe('4.50000000000000009');
     const days = (await read(token, `/usage?granularity=1d&from=${from}`)).body.data;
     expect(days.reduce((sum: number, { calls }: { calls: number }) => sum + calls, 0)).toBe(9);
     const bob = await make({ customerId: 'bob' });
