@@ -32,6 +32,7 @@ import { liveRoutes } from './routes/live.ts';
 import { meterRoutes } from './routes/meters.ts';
 import { operationRoutes } from './routes/operations.ts';
 import { priceRoutes } from './routes/prices.ts';
+import { rankingRoutes } from './routes/ranking.ts';
 import { recordRoutes } from './routes/records.ts';
 import { sessionRoutes } from './routes/sessions.ts';
 import { subscriptionRoutes } from './routes/subscriptions.ts';
@@ -101,6 +102,7 @@ export function createApp(services: Services): App {
   windowRoutes(app, services);
   summaryRoutes(app, services);
   usageRoutes(app, services);
+  rankingRoutes(app, services);
   sessionRoutes(app, services);
   meterRoutes(app, services);
   priceRoutes(app, services);
