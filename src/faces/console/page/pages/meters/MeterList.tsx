@@ -22,7 +22,7 @@ export function MeterList() {
   const session = useSession();
   const { get } = usePlace();
   const admin = session.may('admin');
-  const question = { path: '/v1/meters', query: { archived: get('archived') === '1' ? true : null, limit: 50 } };
+  const question = { path: '/v1/meters', query: { archived: get('show') === 'all' ? true : null, limit: 50 } };
   const pages = usePages<Meter>(question, { everyMs: 60_000 });
   const { rows, answer } = pages;
   // Hours up to now; the one that has not ended is shown as far as it has come.
@@ -54,7 +54,7 @@ export function MeterList() {
       sub="What you count, exact from the next read on."
       actions={
         <>
-          <Choice label="Show" name="archived" options={{ '': 'live ones', 1: 'archived too' }} />
+          <Choice label="Show" name="show" options={{ live: 'live ones', all: 'archived too' }} />
           {admin && <MakeLink />}
         </>
       }

@@ -248,7 +248,7 @@ function Paths({
       id={({ path }) => path}
       columns={[
         { head: 'In the last events', cell: ({ path }) => <code>{path}</code> },
-        { head: 'Such as', wide: true, cell: ({ example }) => <code>{JSON.stringify(example).slice(0, 60)}</code> },
+        { head: 'Such as', cell: ({ example }) => <code>{JSON.stringify(example).slice(0, 24)}</code> },
         {
           head: 'Use it',
           cell: ({ path, example }) => (

@@ -43,7 +43,7 @@ export const slugOf = ({ slug, eventType, aggregation, value }: Draft) =>
   slug ||
   nameOf(
     eventType,
-    ...(aggregation === 'count' ? [] : [...(aggregation === 'sum' ? [] : [aggregation]), lastName(value)]),
+    ...(aggregation === 'count' ? [] : [...(aggregation === 'sum' ? [] : [aggregation.slice(0, 6)]), lastName(value)]),
   );
 
 /** What the API takes for its definition. */

@@ -24,7 +24,7 @@ export function pathsOf(events: readonly SeenEvent[]): SeenPath[] {
   const found = new Map<string, SeenPath>();
   for (const event of events) {
     const named = NAMED.flatMap((name) => (event[name] === undefined ? [] : [[name, event[name]]]));
-    walk({ ...Object.fromEntries(named), ...event.metadata }, '$', 0, (path, example) => {
+    walk({ ...event.metadata, ...Object.fromEntries(named) }, '$', 0, (path, example) => {
       const seen = found.get(path);
       if (seen) seen.events++;
       else found.set(path, { path, example, events: 1 });
