@@ -18,8 +18,6 @@ const DAY_MS = 86_400_000;
 
 const Top = z
   .object({
-    from: z.string(),
-    to: z.string(),
     customers: z.int().openapi({ description: 'How many have anything in the range.' }),
     total: z.string().nullable().openapi({
       description:
@@ -84,8 +82,6 @@ export function rankingRoutes(app: App, services: Services): void {
     });
     const { customers, total, adds, names, data } = top;
     const answer = {
-      from: new Date(range.from).toISOString(),
-      to: new Date(range.to).toISOString(),
       customers,
       total: adds ? total : null,
       data: data.map((one) => ({
