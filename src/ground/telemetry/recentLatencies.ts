@@ -1,5 +1,5 @@
-/** Classes of durations, each 5 % wider than the one before: 256 of them reach from 50 µs to hours. */
-const CLASSES = 256;
+/** Classes of durations, each 5 % wider than the one before: 400 of them reach from 50 µs to hours. */
+const CLASSES = 400;
 const FIRST_MS = 0.05;
 const GROWTH = Math.log(1.05);
 

@@ -20,9 +20,11 @@ export interface Tally {
 
 /** Counts the events of this instance, tenant by tenant: for each request, not for each event. */
 export class Tallies {
-  readonly all = newTally();
+  readonly all = newTally(Date.now());
   private readonly byTenant = new Map<string, Tally>();
   private readonly capacity: number;
+  /** From when on whoever is not among them has had nothing, in ms since the epoch. */
+  private forgottenMs = this.all.sinceMs;
 
   constructor(capacity = MAX_TENANTS) {
     this.capacity = capacity;
@@ -62,7 +64,7 @@ export class Tallies {
   private ofTenant(tenantId: string): Tally {
     const known = this.byTenant.get(tenantId);
     if (known) return known;
-    const made = newTally();
+    const made = newTally(this.forgottenMs);
     this.byTenant.set(tenantId, made);
     if (this.byTenant.size > this.capacity) this.forgetOne(made);
     return made;
@@ -72,13 +74,14 @@ export class Tallies {
     for (const [tenantId, tally] of this.byTenant) {
       if (tally === made || tally.latencies !== null) continue;
       this.byTenant.delete(tenantId);
+      this.forgottenMs = Date.now();
       return;
     }
   }
 }
 
-function newTally(): Tally {
-  return { sinceMs: Date.now(), accepted: 0, duplicates: 0, rejected: 0, latencies: null };
+function newTally(sinceMs: number): Tally {
+  return { sinceMs, accepted: 0, duplicates: 0, rejected: 0, latencies: null };
 }
 
 function add(tally: Tally, accepted: number, duplicates: number, ms: number): void {
