@@ -5,6 +5,13 @@ import type { Visitor } from './support/visitor.ts';
 
 const HOUR = 3_600_000;
 
+interface Point {
+  dimensions: { region: string };
+  value: string;
+  events: number;
+  ignored: number;
+}
+
 describeConsole('meters in the console', (console) => {
   const egress = async (tenant: Tenant, bodies: { gb: unknown; customerId?: string; region?: string; at?: number }[]) => {
     const body = bodies.map(({ gb, customerId = 'acme', region = 'eu', at = 60_000 }) => ({
@@ -148,8 +155,8 @@ describeConsole('meters in the console', (console) => {
     expect(windows.map((cells) => cells.slice(1, 5))).toEqual(
       data
         .reverse()
-        .map(({ dimensions, value, events, ignored }: Record<string, never>) => [
-          (dimensions as { region: string }).region,
+        .map(({ dimensions, value, events, ignored }: Point) => [
+          dimensions.region,
           value,
           String(events),
           String(ignored),
