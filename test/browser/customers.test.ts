@@ -5,7 +5,8 @@ import { postTraffic } from './support/traffic.ts';
 import type { Visitor } from './support/visitor.ts';
 
 describeConsole('customers in the console', (console) => {
-  const rows = (table: string[][]) => table.slice(1).map((cells) => cells.map((cell) => cell.replaceAll(',', '')));
+  const rows = (table: string[][]) =>
+    table.slice(1).map((cells) => cells.map((cell) => cell.replaceAll(',', '')));
   const button = ({ page }: Visitor, name: string) => page.getByRole('button', { name, exact: true });
 
   it('shows who uses most, as the API and the database have it', async () => {
@@ -15,7 +16,11 @@ describeConsole('customers in the console', (console) => {
     await site.call('PATCH', '/v1/customers/customer-2', { key: tenant.key, body: { name: 'Second Ltd' } });
     const meter = { slug: 'calls', name: 'Calls made', eventType: 'api.request', aggregation: 'count' };
     await site.call('POST', '/v1/meters', { key: tenant.key, body: meter });
-    const price = { model: 'gpt-4o', currency: 'EUR', unitPrices: { input: '0.000000000001', output: '0.5' } };
+    const price = {
+      model: 'gpt-4o',
+      currency: 'EUR',
+      unitPrices: { input: '0.000000000001', output: '0.5' },
+    };
     await site.call('POST', '/v1/prices', { key: tenant.key, body: price });
     const visitor = await console.visit('/console/customers', { key: tenant.key });
     const { page } = visitor;
@@ -74,12 +79,20 @@ describeConsole('customers in the console', (console) => {
     const events = (await postTraffic(site, tenant)).filter(({ customerId }) => customerId === 'customer-3');
     const visited = [1, 2].map((n) => ({
       ...{ eventId: `visit-${n}`, customerId: 'customer-3', apiEndpoint: '/v1/chat', reference: 'visit / 7' },
-      ...{ timestamp: new Date(Date.now() - n * 60_000).toISOString(), value: '0.000000000000000001', tokens: 3 },
+      ...{
+        timestamp: new Date(Date.now() - n * 60_000).toISOString(),
+        value: '0.000000000000000001',
+        tokens: 3,
+      },
     }));
     await site.call('POST', '/v1/events', { key: tenant.key, body: visited });
     const meter = { slug: 'calls', name: 'Calls made', eventType: 'api.request', aggregation: 'count' };
     await site.call('POST', '/v1/meters', { key: tenant.key, body: meter });
-    const price = { model: 'gpt-4o', currency: 'EUR', unitPrices: { input: '0.000000000001', output: '0.5' } };
+    const price = {
+      model: 'gpt-4o',
+      currency: 'EUR',
+      unitPrices: { input: '0.000000000001', output: '0.5' },
+    };
     await site.call('POST', '/v1/prices', { key: tenant.key, body: price });
     const rule = { kind: 'usage', measure: 'calls', period: 'month', threshold: '150', name: 'Many calls' };
     await site.call('POST', '/v1/alert-rules', { key: tenant.key, body: rule });
@@ -88,13 +101,18 @@ describeConsole('customers in the console', (console) => {
     const { page } = visitor;
     await visitor.ready('customer-3');
     const plain = async (label: string) => (await visitor.stat(label)).replaceAll(',', '');
-    const tokens = events.reduce((sum, { metadata }) => sum + metadata.inputTokens + metadata.outputTokens, 6);
+    const tokens = events.reduce(
+      (sum, { metadata }) => sum + metadata.inputTokens + metadata.outputTokens,
+      6,
+    );
     expect([await plain('Calls'), await plain('Tokens'), await plain('Value')]).toEqual([
       String(events.length + 2),
       String(tokens),
       decimalSum([...events, ...visited].map(({ value }) => value)),
     ]);
-    const { data } = await site.call('GET', '/v1/costs?customerId=customer-3&granularity=1mo', { key: tenant.key });
+    const { data } = await site.call('GET', '/v1/costs?customerId=customer-3&granularity=1mo', {
+      key: tenant.key,
+    });
     const cost = decimalSum(data.map(({ costs }: { costs: { amount: string }[] }) => costs[0]!.amount));
     expect(await plain('Cost in EUR')).toBe(cost);
     const [{ count }] = await site.rows(
@@ -105,9 +123,13 @@ describeConsole('customers in the console', (console) => {
     await visitor.isAccessible();
     await visitor.fits();
 
-    const tab = (name: string) => page.getByRole('navigation', { name: 'Of the customer' }).getByRole('link', { name });
+    const tab = (name: string) =>
+      page.getByRole('navigation', { name: 'Of the customer' }).getByRole('link', { name });
     await tab('Meters').click();
-    await page.getByRole('cell', { name: String(count), exact: true }).first().waitFor();
+    await page
+      .getByRole('cell', { name: String(count), exact: true })
+      .first()
+      .waitFor();
     expect(rows(await visitor.table('Meters of the customer'))).toEqual([
       ['Calls made', 'number of events of api.request', String(count), String(count), '0'],
     ]);
@@ -122,7 +144,12 @@ describeConsole('customers in the console', (console) => {
     await tab('Alerts').click();
     await page.getByText('above', { exact: true }).waitFor();
     const [stands] = rows(await visitor.table('Where it stands'));
-    expect(stands!.slice(0, 4)).toEqual(['Many calls', 'calls of a customer per month', String(count), '150']);
+    expect(stands!.slice(0, 4)).toEqual([
+      'Many calls',
+      'calls of a customer per month',
+      String(count),
+      '150',
+    ]);
     await visitor.isAccessible();
     await visitor.fits();
     await page.goBack();

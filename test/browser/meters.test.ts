@@ -13,7 +13,10 @@ interface Point {
 }
 
 describeConsole('meters in the console', (console) => {
-  const egress = async (tenant: Tenant, bodies: { gb: unknown; customerId?: string; region?: string; at?: number }[]) => {
+  const egress = async (
+    tenant: Tenant,
+    bodies: { gb: unknown; customerId?: string; region?: string; at?: number }[],
+  ) => {
     const body = bodies.map(({ gb, customerId = 'acme', region = 'eu', at = 60_000 }) => ({
       eventId: crypto.randomUUID(),
       timestamp: new Date(Date.now() - at).toISOString(),
@@ -135,7 +138,9 @@ describeConsole('meters in the console', (console) => {
       { gb: 'none', region: 'us', at: 2 * HOUR },
     ]);
     await make(tenant);
-    const visitor = await console.visit('/console/meters/gb?zone=Asia%2FKathmandu&granularity=1h', { key: tenant.key });
+    const visitor = await console.visit('/console/meters/gb?zone=Asia%2FKathmandu&granularity=1h', {
+      key: tenant.key,
+    });
     const { page } = visitor;
     await visitor.ready('Gigabytes');
     expect(await visitor.stat('Value')).toBe('12,345,678,901,234,574.500000000000000001');
@@ -145,7 +150,8 @@ describeConsole('meters in the console', (console) => {
 
     await page.getByLabel('By', { exact: true }).selectOption('region');
     const asked = 'granularity=1h&timezone=Asia/Kathmandu';
-    const grouped = (table: string[][]) => table.slice(1).map((cells) => cells.map((cell) => cell.replaceAll(',', '')));
+    const grouped = (table: string[][]) =>
+      table.slice(1).map((cells) => cells.map((cell) => cell.replaceAll(',', '')));
     expect(grouped(await visitor.table('By region'))).toEqual([
       ['eu', '12345678901234567.000000000000000001', '1', '0'],
       ['us', '7.5', '3', '1'],
@@ -213,7 +219,9 @@ describeConsole('meters in the console', (console) => {
     await button(visitor, 'Archive it').click();
     await visitor.ready('Meters');
     await page.getByText('There is no meter yet.').waitFor();
-    expect((await site.rows('select archived_at from meter where tenant_id = $1', [tenant.id]))[0].archived_at).not.toBeNull();
+    expect(
+      (await site.rows('select archived_at from meter where tenant_id = $1', [tenant.id]))[0].archived_at,
+    ).not.toBeNull();
   });
 
   it('says what is wrong with a definition, and that a slug is taken', async () => {
@@ -242,6 +250,10 @@ describeConsole('meters in the console', (console) => {
     await page.getByLabel('Slug').press('Enter');
     await visitor.ready('most_of_us');
     const made = await site.call('GET', '/v1/meters/most_of_us', { key: tenant.key });
-    expect(made).toMatchObject({ aggregation: 'max', value: '$.gb', filter: [{ path: '$.region', equals: 'us' }] });
+    expect(made).toMatchObject({
+      aggregation: 'max',
+      value: '$.gb',
+      filter: [{ path: '$.region', equals: 'us' }],
+    });
   });
 });

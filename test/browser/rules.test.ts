@@ -50,7 +50,10 @@ describeConsole('alert rules in the console', (console) => {
     await page.getByRole('link', { name: 'Quota' }).first().click();
     await visitor.ready('Quota');
     expect([await visitor.stat('Above'), await visitor.stat('Near')]).toEqual(['1', '2']);
-    const shown = rows(await visitor.table('Customers and the threshold')).map(([name, has]) => [name, has!.replace(',', '')]);
+    const shown = rows(await visitor.table('Customers and the threshold')).map(([name, has]) => [
+      name,
+      has!.replace(',', ''),
+    ]);
     const { data } = await site.call('GET', `/v1/alert-rules/${rule.id}/customers`, { key: tenant.key });
     expect(shown).toEqual(
       data.map(({ customerId, name, value }: Record<string, string | null>) => [
@@ -93,7 +96,10 @@ describeConsole('alert rules in the console', (console) => {
     const tenant = await site.tenant();
     const meter = { slug: 'gb', name: 'Gigabytes', eventType: 'egress', aggregation: 'sum', value: '$.gb' };
     await site.call('POST', '/v1/meters', { key: tenant.key, body: meter });
-    await site.call('POST', '/v1/meters', { key: tenant.key, body: { ...meter, slug: 'mean', name: 'Mean', aggregation: 'avg' } });
+    await site.call('POST', '/v1/meters', {
+      key: tenant.key,
+      body: { ...meter, slug: 'mean', name: 'Mean', aggregation: 'avg' },
+    });
     const visitor = await console.visit('/console/rules', { key: tenant.key });
     const { page } = visitor;
     await visitor.ready('Rules');
@@ -104,7 +110,13 @@ describeConsole('alert rules in the console', (console) => {
     await visitor.fits();
     const compare = dialog.getByLabel('Compare', { exact: true });
     await compare.locator('option', { hasText: 'Gigabytes' }).waitFor({ state: 'attached' });
-    expect(await compare.locator('option').allInnerTexts()).toEqual(['tokens', 'calls', 'value', 'cost', 'Gigabytes']);
+    expect(await compare.locator('option').allInnerTexts()).toEqual([
+      'tokens',
+      'calls',
+      'value',
+      'cost',
+      'Gigabytes',
+    ]);
     await compare.selectOption('Gigabytes');
     await dialog.getByLabel('In each').selectOption('day');
     await dialog.getByLabel('Threshold').fill('0.000000000000000001');
@@ -145,7 +157,14 @@ describeConsole('alert rules in the console', (console) => {
         name: 'Any egress',
         customers: ['acme', 'zeta'],
       },
-      { kind: 'usage', measure: 'cost', currency: 'EUR', period: 'month', threshold: '12.5', customers: null },
+      {
+        kind: 'usage',
+        measure: 'cost',
+        currency: 'EUR',
+        period: 'month',
+        threshold: '12.5',
+        customers: null,
+      },
       { kind: 'event', field: 'latencyMs', threshold: '5000', eventType: 'egress' },
     ]);
   });

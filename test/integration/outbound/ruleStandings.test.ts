@@ -34,7 +34,9 @@ describeEngine('where customers stand with a rule', () => {
   const make = async (rule: object) =>
     (await t.call('POST', '/v1/alert-rules', { key, body: { kind: 'usage', period: 'day', ...rule } })).body;
   const standings = (id: string, query: Record<string, string> = {}) =>
-    t.call('GET', `/v1/alert-rules/${id}/customers?${new URLSearchParams({ at: iso(noon), ...query })}`, { key });
+    t.call('GET', `/v1/alert-rules/${id}/customers?${new URLSearchParams({ at: iso(noon), ...query })}`, {
+      key,
+    });
 
   it('is what they have in the period that holds the moment', async () => {
     const rule = await make({ measure: 'tokens', threshold: 1_000 });
@@ -116,7 +118,10 @@ describeEngine('where customers stand with a rule', () => {
     const rule = { kind: 'event', field: 'tokens', threshold: 1 };
     const { id } = (await t.call('POST', '/v1/alert-rules', { key, body: rule })).body;
     const refused = await standings(id);
-    expect([refused.status, refused.body.errors]).toMatchObject([400, [{ pointer: '/id', code: 'not_allowed' }]]);
+    expect([refused.status, refused.body.errors]).toMatchObject([
+      400,
+      [{ pointer: '/id', code: 'not_allowed' }],
+    ]);
     const other = await t.tenant();
     const foreign = await t.call('GET', `/v1/alert-rules/${id}/customers`, { key: other.key });
     expect([foreign.status, foreign.body.code]).toEqual([404, 'not_found']);

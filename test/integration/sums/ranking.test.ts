@@ -17,11 +17,11 @@ interface Had {
 }
 
 /** By brute force: what each customer has, the greatest first. */
-function ranked(events: ClientEvent[], valueOf: (event: ClientEvent) => string): Had[] {
+function ranked(events: ClientEvent[], hadOf: (event: ClientEvent) => string): Had[] {
   const byCustomer = new Map<string, string[]>();
   for (const event of events) {
     const values = byCustomer.get(event.customerId) ?? [];
-    byCustomer.set(event.customerId, [...values, valueOf(event)]);
+    byCustomer.set(event.customerId, [...values, hadOf(event)]);
   }
   return [...byCustomer]
     .map(([customerId, values]) => ({ customerId, value: decimalSum(values) }))
@@ -71,12 +71,12 @@ describeEngine('customers, the greatest first', () => {
     ['calls', callsOf],
     ['tokens', (event: ClientEvent) => String(tokensOf(event))],
     ['value', (event: ClientEvent) => signed(event)],
-  ])('by %s', async (measure, valueOf) => {
+  ])('by %s', async (measure, hadOf) => {
     for (const [since, until] of [
       [from, to],
       [from + 17 * MINUTE + 123, to - 71 * MINUTE - 7],
     ] as const) {
-      const expected = ranked(within(since, until), valueOf);
+      const expected = ranked(within(since, until), hadOf);
       const { body } = await top({ measure }, [since, until]);
       expect(body.data.map(({ customerId, value }: Had) => ({ customerId, value }))).toEqual(expected);
       expect(body).toMatchObject({

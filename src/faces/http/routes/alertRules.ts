@@ -217,11 +217,9 @@ const Standings = z
         customerId: z.string(),
         name: z.string().nullable(),
         value: z.string().openapi({ description: 'What is compared with the threshold. Exact decimal.' }),
-        told: z
-          .boolean()
-          .openapi({
-            description: 'Whether usage.threshold was written, in this period and of this threshold.',
-          }),
+        told: z.boolean().openapi({
+          description: 'Whether usage.threshold was written, in this period and of this threshold.',
+        }),
       }),
     ),
   })

@@ -4,7 +4,7 @@ import { usePlace } from '../../address/place.ts';
 import { type Range, useRange } from '../../address/range.ts';
 import { ask } from '../../api/request.ts';
 import { useAnswer } from '../../api/useAnswer.ts';
-import { useEach } from '../../api/useEach.ts';
+import { eachOf, useEach } from '../../api/useEach.ts';
 import { decimal, latency, short, sumOf, whole } from '../../format/numbers.ts';
 import { bucketOf, lengthOf, minuteOf, spanMs, stamp } from '../../format/times.ts';
 import { Choice } from '../../parts/Choice.tsx';
@@ -192,13 +192,10 @@ function Meters({ id, range }: { id: string; range: Range }) {
   const answer = useAnswer<{ data: Meter[] }>(question);
   const meters = answer.data?.data ?? [];
   const numbers = useEach<{ data: MeterPoint[] }>(
-    Object.fromEntries(
-      meters.map(({ slug }) => [
-        slug,
-        { path: `/v1/meters/${slug}/query`, query: { ...range.params, customerId: id } },
-      ]),
-    ),
-    range.params.to,
+    eachOf(meters, ({ slug }) => [
+      slug,
+      { path: `/v1/meters/${slug}/query`, query: { ...range.params, customerId: id } },
+    ]),
   );
   return (
     <View title="Meters, over the range" question={question} answer={answer}>
@@ -263,11 +260,13 @@ function Sessions({ id, range }: { id: string; range: Range }) {
     query: { ...range.params, customerId: id, limit: LOOKED_THROUGH },
   };
   const answer = useAnswer<{ data: { reference?: string }[]; nextCursor: string | null }>(question);
-  const named = (answer.data?.data ?? []).flatMap(({ reference }) => (reference === undefined ? [] : [reference]));
+  const named = (answer.data?.data ?? []).flatMap(({ reference }) =>
+    reference === undefined ? [] : [reference],
+  );
   const ids = [...new Set(named)].slice(0, 50);
   const totals = useEach<SessionTotals>(
-    Object.fromEntries(ids.map((one) => [one, { path: `/v1/sessions/${encodeURIComponent(one)}` }])),
-    range.params.to,
+    eachOf(ids, (one) => [one, { path: `/v1/sessions/${encodeURIComponent(one)}` }]),
+    answer.at,
   );
   const rows = ids.flatMap((one) => totals.get(one) ?? []);
   return (
@@ -275,8 +274,8 @@ function Sessions({ id, range }: { id: string; range: Range }) {
       {({ nextCursor }) =>
         ids.length === 0 ? (
           <Empty>
-            None of its {nextCursor === null ? '' : `last ${whole(LOOKED_THROUGH)} `}events in this range has a{' '}
-            <code>sessionId</code> or a <code>reference</code>.
+            None of its {nextCursor === null ? '' : `last ${whole(LOOKED_THROUGH)} `}events in this range has
+            a <code>sessionId</code> or a <code>reference</code>.
           </Empty>
         ) : (
           <>
@@ -303,8 +302,8 @@ function Sessions({ id, range }: { id: string; range: Range }) {
               ]}
             />
             <p class="muted">
-              Those that its {nextCursor === null ? '' : `last ${whole(LOOKED_THROUGH)} `}events in this range name, each
-              over all time.
+              Those that its {nextCursor === null ? '' : `last ${whole(LOOKED_THROUGH)} `}events in this range
+              name, each over all time.
             </p>
           </>
         )
@@ -315,15 +314,16 @@ function Sessions({ id, range }: { id: string; range: Range }) {
 
 function Alerts({ id }: { id: string }) {
   const question = { path: '/v1/alert-rules', query: { limit: 1_000 } };
-  const answer = useAnswer<{ data: Rule[] }>(question, { everyMs: 30_000 });
+  const answer = useAnswer<{ data: Rule[] }>(question, { everyMs: 60_000 });
   const rules = (answer.data?.data ?? []).filter(
     ({ kind, customers }) => kind === 'usage' && (customers === null || customers.includes(id)),
   );
   const standings = useEach<Standings>(
-    Object.fromEntries(
-      rules.map((rule) => [rule.id, { path: `/v1/alert-rules/${rule.id}/customers`, query: { customerId: id } }]),
-    ),
-    String(answer.at?.getTime()),
+    eachOf(rules, (rule) => [
+      rule.id,
+      { path: `/v1/alert-rules/${rule.id}/customers`, query: { customerId: id } },
+    ]),
+    answer.at,
   );
   return (
     <View title="Where it stands with rules, now" question={question} answer={answer}>
@@ -343,7 +343,11 @@ function Alerts({ id }: { id: string }) {
                 cell: (rule) => <Link to={['rules', rule.id]}>{rule.name ?? ruleText(rule)}</Link>,
               },
               { head: 'Compares', cell: (rule) => ruleText(rule), wide: true },
-              { head: 'Has', num: true, cell: (rule) => decimal(standings.get(rule.id) && valueIn(standings, rule)) },
+              {
+                head: 'Has',
+                num: true,
+                cell: (rule) => decimal(standings.get(rule.id) && valueIn(standings, rule)),
+              },
               { head: 'Threshold', num: true, cell: ({ threshold }) => decimal(threshold) },
               {
                 head: 'Of it',
@@ -369,7 +373,8 @@ function Alerts({ id }: { id: string }) {
   );
 }
 
-const valueIn = (standings: ReadonlyMap<string, Standings>, { id }: Rule) => standings.get(id)?.data[0]?.value ?? '0';
+const valueIn = (standings: ReadonlyMap<string, Standings>, { id }: Rule) =>
+  standings.get(id)?.data[0]?.value ?? '0';
 
 interface NamingProps {
   customer: Customer;

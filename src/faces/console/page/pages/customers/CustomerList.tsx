@@ -94,7 +94,9 @@ function TopConsumers({ params }: { params: { from: string; to: string } }) {
   const options = {
     ...MEASURES,
     ...Object.fromEntries(currencies.map((currency) => [`cost ${currency}`, `cost in ${currency}`])),
-    ...Object.fromEntries((meters.data?.data ?? []).map(({ slug, name }) => [`meter ${slug}`, `meter ${name}`])),
+    ...Object.fromEntries(
+      (meters.data?.data ?? []).map(({ slug, name }) => [`meter ${slug}`, `meter ${name}`]),
+    ),
   };
   return (
     <>
@@ -124,7 +126,11 @@ function TopConsumers({ params }: { params: { from: string; to: string } }) {
                       </>
                     ),
                   },
-                  { head: options[by as keyof typeof options] ?? by, num: true, cell: ({ value }) => decimal(value) },
+                  {
+                    head: options[by as keyof typeof options] ?? by,
+                    num: true,
+                    cell: ({ value }) => decimal(value),
+                  },
                   {
                     head: 'Of all',
                     num: true,
@@ -139,7 +145,9 @@ function TopConsumers({ params }: { params: { from: string; to: string } }) {
                 {...(total !== null && { foot: ['All', decimal(total), '', ''] })}
               />
               <p class="muted">
-                {data.length < customers ? `The first ${whole(data.length)} of ${whole(customers)}` : whole(customers)}{' '}
+                {data.length < customers
+                  ? `The first ${whole(data.length)} of ${whole(customers)}`
+                  : whole(customers)}{' '}
                 customers.
               </p>
             </>

@@ -22,19 +22,17 @@ import { type Column, Table } from '../../parts/Table.tsx';
 import { toast } from '../../parts/Toast.tsx';
 import { View } from '../../parts/View.tsx';
 import { useSession } from '../../session/session.tsx';
-import { bucketStart, bucketsOf, fitting, type Granularity } from '../usage/buckets.ts';
-import { adds, conditionText, described, type Meter, type MeterPoint, reasonsText, STATE_TONE } from './meter.ts';
+import { bucketStart, bucketsOf, fitting, GRANULARITIES, type Granularity } from '../usage/buckets.ts';
+import {
+  adds,
+  conditionText,
+  described,
+  type Meter,
+  type MeterPoint,
+  reasonsText,
+  STATE_TONE,
+} from './meter.ts';
 
-const GRANULARITIES = {
-  '': 'fitting',
-  '30s': '30 s',
-  '1m': '1 min',
-  '5m': '5 min',
-  '15m': '15 min',
-  '1h': 'hours',
-  '1d': 'days',
-  '1mo': 'months',
-};
 /** What is chosen for events that have no value of a dimension. */
 const NONE = '(none)';
 const LIMIT = 10_000;
@@ -188,7 +186,11 @@ function Numbers({ meter, range }: { meter: Meter; range: Range }) {
         <Choice
           label="By"
           name="by"
-          options={{ '': 'nothing', customer: 'customer', ...Object.fromEntries(names.map((name) => [name, name])) }}
+          options={{
+            '': 'nothing',
+            customer: 'customer',
+            ...Object.fromEntries(names.map((name) => [name, name])),
+          }}
         />
         <Choice label="in" name="granularity" options={GRANULARITIES} />
         <Filter label="Customer" name="customerId" />
@@ -217,7 +219,13 @@ function Numbers({ meter, range }: { meter: Meter; range: Range }) {
         actions={<Download name={`${meter.slug}.csv`} question={series} />}
       >
         {(data) => (
-          <Chart {...{ meter, by, granularity, zone }} page={data} from={from} to={range.to} groups={groups} />
+          <Chart
+            {...{ meter, by, granularity, zone }}
+            page={data}
+            from={from}
+            to={range.to}
+            groups={groups}
+          />
         )}
       </View>
       {by !== '' && (
@@ -279,7 +287,12 @@ function Chart({ meter, by, granularity, zone, page, from, to, groups }: ChartPr
   const { data } = page;
   if (data.length === 0) {
     const { eventType } = meter;
-    const body = { eventId: 'one-more', timestamp: new Date().toISOString(), customerId: 'customer-1', eventType };
+    const body = {
+      eventId: 'one-more',
+      timestamp: new Date().toISOString(),
+      customerId: 'customer-1',
+      eventType,
+    };
     return (
       <Empty question={{ method: 'POST', path: '/v1/events', body }}>
         Nothing is counted in this range. Events of type <code>{eventType}</code> are:
@@ -289,7 +302,12 @@ function Chart({ meter, by, granularity, zone, page, from, to, groups }: ChartPr
   const times = bucketsOf(from, to, granularity, zone);
   const at = new Map(times.map((ms, i) => [ms, i]));
   const sums = ['sum', 'count', 'uniqueCount'].includes(meter.aggregation);
-  const drawn = by === '' ? [meter.name] : inOrder(groups.data?.data ?? []).slice(0, DRAWN).map((row) => nameOf(row, by));
+  const drawn =
+    by === ''
+      ? [meter.name]
+      : inOrder(groups.data?.data ?? [])
+          .slice(0, DRAWN)
+          .map((row) => nameOf(row, by));
   const series = drawn.map((label) => ({ label, values: times.map((): number | null => (sums ? 0 : null)) }));
   for (const point of data) {
     const line = series[by === '' ? 0 : drawn.indexOf(nameOf(point, by))];
@@ -300,7 +318,9 @@ function Chart({ meter, by, granularity, zone, page, from, to, groups }: ChartPr
   return (
     <>
       {page.nextCursor !== null && (
-        <p class="warn">More than {whole(LIMIT)} rows: these are the first. Take a coarser granularity, or a filter.</p>
+        <p class="warn">
+          More than {whole(LIMIT)} rows: these are the first. Take a coarser granularity, or a filter.
+        </p>
       )}
       {series.length > 0 && (
         <LineChart
@@ -314,7 +334,11 @@ function Chart({ meter, by, granularity, zone, page, from, to, groups }: ChartPr
           }
         />
       )}
-      {more > 0 && <p class="muted">The first {DRAWN} are drawn; {whole(more)} more are in the tables.</p>}
+      {more > 0 && (
+        <p class="muted">
+          The first {DRAWN} are drawn; {whole(more)} more are in the tables.
+        </p>
+      )}
       <Table
         label={`${meter.name} by window`}
         rows={data.slice(-ROWS).reverse()}
@@ -366,8 +390,8 @@ function Archive({ meter: { slug, name }, onClose }: { meter: Meter; onClose(): 
   return (
     <Confirm title={`Archive ${name}?`} action="Archive it" danger onConfirm={archive} onClose={onClose}>
       <p>
-        It counts and answers no more, at once and for good, and <code>{slug}</code> is free for another meter. Events
-        stay: a meter that is made again counts them again.
+        It counts and answers no more, at once and for good, and <code>{slug}</code> is free for another
+        meter. Events stay: a meter that is made again counts them again.
       </p>
     </Confirm>
   );
@@ -384,7 +408,12 @@ function Rename({ meter, onClose, onDone }: { meter: Meter; onClose(): void; onD
   return (
     <Confirm title={`Rename ${meter.name}`} action="Save" onConfirm={save} onClose={onClose}>
       <Field label="Name">
-        <input required maxLength={256} value={name} onInput={({ currentTarget }) => setName(currentTarget.value)} />
+        <input
+          required
+          maxLength={256}
+          value={name}
+          onInput={({ currentTarget }) => setName(currentTarget.value)}
+        />
       </Field>
       <Field label="Description">
         <textarea

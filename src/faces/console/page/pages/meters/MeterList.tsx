@@ -1,5 +1,6 @@
 import { Link } from '../../address/Link.tsx';
-import { useEach } from '../../api/useEach.ts';
+import { usePlace } from '../../address/place.ts';
+import { eachOf, useEach } from '../../api/useEach.ts';
 import { usePages } from '../../api/usePages.ts';
 import { NOTHING, share, whole } from '../../format/numbers.ts';
 import { Badge } from '../../parts/Badge.tsx';
@@ -11,7 +12,6 @@ import { Sparkline } from '../../parts/Sparkline.tsx';
 import { Table } from '../../parts/Table.tsx';
 import { View } from '../../parts/View.tsx';
 import { useSession } from '../../session/session.tsx';
-import { usePlace } from '../../address/place.ts';
 import { described, type Meter, type MeterPoint, reasonsText } from './meter.ts';
 
 const DAY_MS = 86_400_000;
@@ -22,29 +22,26 @@ export function MeterList() {
   const session = useSession();
   const { get } = usePlace();
   const admin = session.may('admin');
-  const question = { path: '/v1/meters', query: { archived: get('show') === 'all' ? true : null, limit: 50 } };
-  const pages = usePages<Meter>(question, { everyMs: 60_000 });
+  const question = {
+    path: '/v1/meters',
+    query: { archived: get('show') === 'all' ? true : null, limit: 50 },
+  };
+  const pages = usePages<Meter>(question, { everyMs: 120_000 });
   const { rows, answer } = pages;
   // Hours up to now; the one that has not ended is shown as far as it has come.
   const to = Math.ceil((answer.at?.getTime() ?? Date.now()) / HOUR_MS) * HOUR_MS;
   const live = rows.filter(({ archivedAt }) => archivedAt === null);
-  const turn = String(answer.at?.getTime());
   const days = useEach<{ data: MeterPoint[] }>(
-    Object.fromEntries(
-      live.map(({ slug }) => [
-        slug,
-        {
-          path: `/v1/meters/${slug}/query`,
-          query: { granularity: '1h', from: iso(to - DAY_MS), to: iso(to) },
-        },
-      ]),
-    ),
-    turn,
+    eachOf(live, ({ slug }) => [
+      slug,
+      { path: `/v1/meters/${slug}/query`, query: { granularity: '1h', from: iso(to - DAY_MS), to: iso(to) } },
+    ]),
+    answer.at,
   );
   const ignoring = live.filter(({ slug }) => days.get(slug)?.data.some(({ ignored }) => ignored > 0));
   const whys = useEach<Meter>(
-    Object.fromEntries(ignoring.map(({ slug }) => [slug, { path: `/v1/meters/${slug}` }])),
-    turn,
+    eachOf(ignoring, ({ slug }) => [slug, { path: `/v1/meters/${slug}` }]),
+    answer.at,
   );
   const sum = (slug: string, of: 'events' | 'ignored') =>
     days.get(slug)?.data.reduce((total, point) => total + point[of], 0) ?? null;
@@ -55,7 +52,7 @@ export function MeterList() {
       actions={
         <>
           <Choice label="Show" name="show" options={{ live: 'live ones', all: 'archived too' }} />
-          {admin && <MakeLink />}
+          {admin && rows.length > 0 && <MakeLink />}
         </>
       }
     >
@@ -96,7 +93,10 @@ export function MeterList() {
                       const [events, ignored] = [sum(slug, 'events'), sum(slug, 'ignored')];
                       if (!events || ignored === null) return NOTHING;
                       return (
-                        <span class={ignored > 0 ? 'warn' : undefined} title={reasonsText(whys.get(slug)?.ignored)}>
+                        <span
+                          class={ignored > 0 ? 'warn' : undefined}
+                          title={reasonsText(whys.get(slug)?.ignored)}
+                        >
                           {share(ignored, events)}
                         </span>
                       );
@@ -133,7 +133,8 @@ function MakeLink() {
 /** Its hours. */
 function Day({ meter, points, to }: { meter: Meter; points: MeterPoint[] | undefined; to: number }) {
   if (points === undefined) return null;
-  const empty = meter.aggregation === 'sum' || meter.aggregation === 'count' || meter.aggregation === 'uniqueCount';
+  const empty =
+    meter.aggregation === 'sum' || meter.aggregation === 'count' || meter.aggregation === 'uniqueCount';
   const values: (number | null)[] = Array(24).fill(empty ? 0 : null);
   for (const { windowStart, value } of points) {
     const at = 23 - Math.floor((to - 1 - Date.parse(windowStart)) / HOUR_MS);

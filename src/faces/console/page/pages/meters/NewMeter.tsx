@@ -219,7 +219,10 @@ function Types({ counted, current, known, onPick, onSent }: TypesProps) {
   if (!known) return null;
   return (
     <Empty question={{ ...question, body: [body[0]] }}>
-      <p>No event has come in the last 7 days.</p>
+      <p>
+        No event has come in the last 7 days. Examples are events like any other: they count, until they are
+        void.
+      </p>
       {session.may('ingest') && (
         <button type="button" disabled={busy} onClick={sendThem}>
           {busy ? 'Sending …' : `Send ${EXAMPLES} examples`}
@@ -251,6 +254,7 @@ function Paths({
         { head: 'Such as', cell: ({ example }) => <code>{JSON.stringify(example).slice(0, 24)}</code> },
         {
           head: 'Use it',
+          wide: true,
           cell: ({ path, example }) => (
             <>
               <button
@@ -260,7 +264,9 @@ function Paths({
                 onClick={() =>
                   change({
                     value: path,
-                    aggregation: aggregation !== 'count' ? aggregation : isNumber(example) ? 'sum' : 'uniqueCount',
+                    dimensions: dimensions.filter((one) => one.path !== path),
+                    aggregation:
+                      aggregation !== 'count' ? aggregation : isNumber(example) ? 'sum' : 'uniqueCount',
                   })
                 }
               >
@@ -269,6 +275,7 @@ function Paths({
               <button
                 type="button"
                 class="quiet"
+                disabled={draft.value === path}
                 aria-pressed={dimensions.some((one) => one.path === path)}
                 onClick={() =>
                   change({
@@ -284,7 +291,9 @@ function Paths({
                 type="button"
                 class="quiet"
                 onClick={() =>
-                  change({ filter: [...filter, { path, operator: 'equals', value: JSON.stringify(example) }] })
+                  change({
+                    filter: [...filter, { path, operator: 'equals', value: JSON.stringify(example) }],
+                  })
                 }
               >
                 only this

@@ -63,9 +63,16 @@ export function Preview({
                 { head: `Time`, cell: ({ timestamp }) => stamp(timestamp, zone) },
                 { head: 'Customer', cell: ({ customerId }) => customerId },
                 ...names.map(
-                  (name): Column<Result> => ({ head: name, cell: ({ dimensions }) => dimensions?.[name] ?? '' }),
+                  (name): Column<Result> => ({
+                    head: name,
+                    cell: ({ dimensions }) => dimensions?.[name] ?? '',
+                  }),
                 ),
-                { head: 'Value', num: true, cell: (one) => (one.value === undefined ? '' : decimal(one.value)) },
+                {
+                  head: 'Value',
+                  num: true,
+                  cell: (one) => (one.value === undefined ? '' : decimal(one.value)),
+                },
                 {
                   head: 'Verdict',
                   wide: true,

@@ -43,11 +43,16 @@ export const slugOf = ({ slug, eventType, aggregation, value }: Draft) =>
   slug ||
   nameOf(
     eventType,
-    ...(aggregation === 'count' ? [] : [...(aggregation === 'sum' ? [] : [aggregation.slice(0, 6)]), lastName(value)]),
+    ...(aggregation === 'count'
+      ? []
+      : [...(aggregation === 'sum' ? [] : [aggregation.slice(0, 6)]), lastName(value)]),
   );
 
 /** What the API takes for its definition. */
-export function definitionOf({ eventType, aggregation, value, dimensions, filter, eventFrom }: Draft, zone: string) {
+export function definitionOf(
+  { eventType, aggregation, value, dimensions, filter, eventFrom }: Draft,
+  zone: string,
+) {
   const named = dimensions.filter(({ name, path }) => name !== '' && path !== '');
   const conditions = filter.filter(({ path }) => path !== '');
   return {

@@ -95,4 +95,8 @@ export const reasonsText = (counts: Record<string, number> = {}) =>
     .map(([reason, n]) => `${n} ${reasonText(reason)}`)
     .join(', ');
 
-export const STATE_TONE: Record<MeterPoint['state'], Tone> = { open: 'info', closed: 'plain', revised: 'warn' };
+export const STATE_TONE: Record<MeterPoint['state'], Tone> = {
+  open: 'info',
+  closed: 'plain',
+  revised: 'warn',
+};

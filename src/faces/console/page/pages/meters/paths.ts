@@ -49,7 +49,8 @@ function walk(
 
 /** Whether a meter reads it as a number. */
 export const isNumber = (value: unknown) =>
-  typeof value === 'number' || (typeof value === 'string' && /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(value));
+  typeof value === 'number' ||
+  (typeof value === 'string' && /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(value));
 
 /** A name that a slug, or a dimension, can have, made of texts: `egress_gb`. */
 export const nameOf = (...texts: string[]) =>

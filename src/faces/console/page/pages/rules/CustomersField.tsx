@@ -1,7 +1,11 @@
 import { Field } from '../../parts/Field.tsx';
 
 /** Ids, one a line. */
-export const listOf = (text: string) => text.split('\n').map((line) => line.trim()).filter(Boolean);
+export const listOf = (text: string) =>
+  text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean);
 
 export function Customers({ value, onValue }: { value: string; onValue(value: string): void }) {
   return (

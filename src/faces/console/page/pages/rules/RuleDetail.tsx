@@ -34,7 +34,7 @@ export function RuleDetail({ id }: { id: string }) {
     path: `${path}/customers`,
     query: { at: place.get('at'), customerId: place.get('customerId'), limit: LIMIT },
   };
-  const answer = useAnswer<Standings>(usage ? question : null, { everyMs: 15_000 });
+  const answer = useAnswer<Standings>(usage ? question : null, { everyMs: 30_000 });
   const shown = rule.data;
   const pause = async (active: boolean) => {
     try {
@@ -82,8 +82,9 @@ export function RuleDetail({ id }: { id: string }) {
           {({ customers, eventType }) => (
             <Empty>
               It looks at each event by itself{eventType && ` of type ${eventType}`}
-              {customers && `, of ${customers.join(', ')}`}, and tells <code>alert.triggered</code> of each that is above:
-              nothing adds up. What was told is among the <Link to="deliveries">deliveries</Link>.
+              {customers && `, of ${customers.join(', ')}`}, and tells <code>alert.triggered</code> of each
+              that is above: nothing adds up. What was told is among the{' '}
+              <Link to="deliveries">deliveries</Link>.
             </Empty>
           )}
         </View>
@@ -101,8 +102,8 @@ export function RuleDetail({ id }: { id: string }) {
           }}
         >
           <p>
-            “{shown.name ?? ruleText(shown)}” tells of nobody any more, and whom it has told of is forgotten: the same rule
-            made again tells of them again.
+            “{shown.name ?? ruleText(shown)}” tells of nobody any more, and whom it has told of is forgotten:
+            the same rule made again tells of them again.
           </p>
         </Confirm>
       )}
@@ -120,7 +121,13 @@ export function RuleDetail({ id }: { id: string }) {
   );
 }
 
-function Standing({ data: { rule, periodStart, periodEnd, customers, above, data }, zone }: { data: Standings; zone: string }) {
+function Standing({
+  data: { rule, periodStart, periodEnd, customers, above, data },
+  zone,
+}: {
+  data: Standings;
+  zone: string;
+}) {
   const place = usePlace();
   const near = data.filter(({ value }) => standingOf(value, rule.threshold).text === 'near').length;
   const earlier = new Date(Date.parse(periodStart) - 1).toISOString();
@@ -142,7 +149,12 @@ function Standing({ data: { rule, periodStart, periodEnd, customers, above, data
       </div>
       <Stats>
         <Stat label="Threshold" value={decimal(rule.threshold)} />
-        <Stat label="Above" value={whole(above)} tone={above > 0 ? 'bad' : 'plain'} sub={`of ${whole(customers)} customers`} />
+        <Stat
+          label="Above"
+          value={whole(above)}
+          tone={above > 0 ? 'bad' : 'plain'}
+          sub={`of ${whole(customers)} customers`}
+        />
         <Stat label="Near" value={whole(near)} tone={near > 0 ? 'warn' : 'plain'} sub="at 80 % or more" />
       </Stats>
       {data.length === 0 ? (
@@ -181,7 +193,9 @@ function Change({ rule, onClose, onDone }: { rule: Rule; onClose(): void; onDone
   };
   return (
     <Confirm title="Change the rule" action="Save" onConfirm={save} onClose={onClose}>
-      <p class="muted">Another threshold is another crossing: whoever is above is told of again, with its next event.</p>
+      <p class="muted">
+        Another threshold is another crossing: whoever is above is told of again, with its next event.
+      </p>
       <Field label="Name">
         <input maxLength={256} value={name} onInput={({ currentTarget }) => setName(currentTarget.value)} />
       </Field>

@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import { Link } from '../../address/Link.tsx';
 import { useAnswer } from '../../api/useAnswer.ts';
-import { useEach } from '../../api/useEach.ts';
+import { eachOf, useEach } from '../../api/useEach.ts';
 import { usePages } from '../../api/usePages.ts';
 import { decimal, NOTHING, whole } from '../../format/numbers.ts';
 import { Badge } from '../../parts/Badge.tsx';
@@ -23,18 +23,17 @@ const LISTENS: Record<Rule['kind'], string> = { event: 'alert.triggered', usage:
 export function RuleList() {
   const [making, setMaking] = useState(false);
   const question = { path: '/v1/alert-rules', query: { limit: 100 } };
-  const pages = usePages<Rule>(question, { everyMs: 30_000 });
+  const pages = usePages<Rule>(question, { everyMs: 60_000 });
   const { rows, answer } = pages;
   const subscriptions = useAnswer<{ data: { active: boolean; messageTypes: string[] }[] }>({
     path: '/v1/subscriptions',
     query: { limit: 1_000 },
   });
-  const asked = Object.fromEntries(
-    rows
-      .filter(({ kind, active }) => kind === 'usage' && active)
-      .map(({ id }) => [id, { path: `/v1/alert-rules/${id}/customers`, query: { limit: LOOKED_AT } }]),
+  const asked = eachOf(
+    rows.filter(({ kind, active }) => kind === 'usage' && active),
+    ({ id }) => [id, { path: `/v1/alert-rules/${id}/customers`, query: { limit: LOOKED_AT } }],
   );
-  const standings = useEach<Standings>(asked, String(answer.at?.getTime()));
+  const standings = useEach<Standings>(asked, answer.at);
   const near = [...standings.values()].flatMap(({ rule, data }) =>
     data.filter(({ value }) => standingOf(value, rule.threshold).near).map((one) => ({ rule, ...one })),
   );
@@ -59,7 +58,7 @@ export function RuleList() {
         </p>
       )}
       {rows.length > 0 && (
-        <View title="Near the threshold, or above it" at={answer.at}>
+        <View title="Near the threshold, or above it" at={answer.at} question={Object.values(asked)[0]}>
           {near.length === 0 ? (
             <Empty>No customer is at 80 % of a threshold or more in the period of now.</Empty>
           ) : (
@@ -88,8 +87,8 @@ export function RuleList() {
           rows.length === 0 ? (
             <Empty question={{ method: 'POST', path: '/v1/alert-rules', body: SAMPLE }}>
               <p>
-                There is no rule yet. One tells of each event that is above a threshold, or of each customer whose sum in
-                an hour, a day or a month is.
+                There is no rule yet. One tells of each event that is above a threshold, or of each customer
+                whose sum in an hour, a day or a month is.
               </p>
               {make}
             </Empty>
@@ -117,7 +116,10 @@ export function RuleList() {
                   {
                     head: 'Of',
                     cell: ({ customers, eventType }) =>
-                      [customers ? `${customers.length} customers` : 'all customers', eventType && `type ${eventType}`]
+                      [
+                        customers ? `${customers.length} customers` : 'all customers',
+                        eventType && `type ${eventType}`,
+                      ]
                         .filter(Boolean)
                         .join(', '),
                   },

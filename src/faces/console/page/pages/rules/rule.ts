@@ -37,7 +37,12 @@ export interface Standings {
 const NEAR = 0.8;
 
 /** What is compared: `tokens`, `cost in USD`, `egress_gb`. */
-export const comparedOf = ({ field, measure, meter, currency }: Pick<Rule, 'field' | 'measure' | 'meter' | 'currency'>) =>
+export const comparedOf = ({
+  field,
+  measure,
+  meter,
+  currency,
+}: Pick<Rule, 'field' | 'measure' | 'meter' | 'currency'>) =>
   meter ?? `${field ?? measure}${currency ? ` in ${currency}` : ''}`;
 
 /** What a rule says, but for the threshold: `tokens of a customer per month`. */
@@ -47,7 +52,10 @@ export const ruleText = (rule: Rule) =>
     : `${comparedOf(rule)} of a customer per ${rule.period}`;
 
 /** Where a value stands: to the last digit above or not; whether it is near is an estimate. */
-export function standingOf(value: string, threshold: string): { text: string; tone: Tone; near: boolean; part: number } {
+export function standingOf(
+  value: string,
+  threshold: string,
+): { text: string; tone: Tone; near: boolean; part: number } {
   const of = Number(threshold);
   const part = of > 0 ? Number(value) / of : 0;
   if (exceeds(value, threshold)) return { text: 'above', tone: 'bad', near: true, part };
