@@ -133,7 +133,8 @@ export class Visitor {
   /** Closes the window, and fails where something has gone wrong in it. */
   async close(): Promise<void> {
     await this.context.close();
-    expect(this.faults.filter((fault) => !this.allowed.some((pattern) => pattern.test(fault)))).toEqual([]);
+    const faults = this.faults.splice(0);
+    expect(faults.filter((fault) => !this.allowed.some((pattern) => pattern.test(fault)))).toEqual([]);
   }
 }
 
