@@ -39,6 +39,27 @@ const PICTURES: Picture[] = [
     path: `usage?tenant=${TENANT}&by=model&granularity=1h&compare=1`,
     also: ['dark', 'narrow'],
   },
+  { page: 'meters', path: `meters?tenant=${TENANT}` },
+  {
+    page: 'new-meter',
+    path: `meters?tenant=${TENANT}&new=1`,
+    also: ['dark', 'narrow'],
+    until: async (page) => {
+      await page.getByRole('button', { name: 'api.request' }).click();
+      const row = (path: string) => page.getByRole('row', { name: path });
+      await row('$.outputTokens').getByRole('button', { name: 'measure' }).click();
+      await row('$.model').getByRole('button', { name: 'group by' }).click();
+      await page.getByRole('columnheader', { name: 'model' }).waitFor();
+    },
+  },
+  {
+    page: 'rules',
+    path: `rules?tenant=${TENANT}`,
+    also: ['dark', 'narrow'],
+    until: (page) => page.waitForTimeout(3_000),
+  },
+  { page: 'customers', path: `customers?tenant=${TENANT}&by=tokens`, also: ['dark', 'narrow'] },
+  { page: 'customer', path: `customers/customer-01?tenant=${TENANT}` },
 ];
 
 const executable = findChromium();

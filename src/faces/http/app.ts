@@ -36,6 +36,7 @@ import { operationRoutes } from './routes/operations.ts';
 import { portalRoutes } from './routes/portal.ts';
 import { portalTokenRoutes } from './routes/portalTokens.ts';
 import { priceRoutes } from './routes/prices.ts';
+import { rankingRoutes } from './routes/ranking.ts';
 import { recordRoutes } from './routes/records.ts';
 import { sessionRoutes } from './routes/sessions.ts';
 import { subscriptionRoutes } from './routes/subscriptions.ts';
@@ -114,6 +115,7 @@ export function createApp(services: Services): App {
   windowRoutes(app, services);
   summaryRoutes(app, services);
   usageRoutes(app, services);
+  rankingRoutes(app, services);
   sessionRoutes(app, services);
   meterRoutes(app, services);
   priceRoutes(app, services);

@@ -76,7 +76,7 @@ export function LineChart(props: LineChartProps) {
             label: one.label,
             stroke: colourOf(place, one.before ? '--muted' : `--c${i % 8}`),
             width: 1.5,
-            points: { size: 4 },
+            points: { size: 4, ...(bars && !one.before && { show: false }) },
             ...(one.before && { dash: [4, 4] }),
             ...(bars && !one.before && BARS && { paths: BARS, fill: `${colourOf(place, `--c${i % 8}`)}` }),
           })),
