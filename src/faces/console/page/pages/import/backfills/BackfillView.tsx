@@ -120,7 +120,7 @@ function Preview({ of, id }: { of: NonNullable<ShownBackfill['preview']>; id: st
     );
   }
   const pair =
-    (value: (of: Change['before']) => ComponentChildren) => (row: Pick<Change, 'before' | 'after'>) => (
+    (value: (of: Change['before']) => ComponentChildren) => (row: Change) => (
       <>
         <span class="muted">{value(row.before)} →</span> {value(row.after)}
       </>
