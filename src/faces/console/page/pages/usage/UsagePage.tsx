@@ -59,7 +59,7 @@ const SAMPLE = {
   timestamp: new Date().toISOString(),
   customerId: 'customer-1',
   apiEndpoint: '/v1/chat',
-  tokens: 120,
+  metadata: { inputTokens: 100, outputTokens: 20 },
 };
 
 interface Answered {
@@ -184,6 +184,9 @@ function Explored(props: ExploredProps) {
     );
   }
   const fields = groups.map((group) => FIELDS[group]!);
+  const named = groups.map((group) =>
+    group === 'eventType' ? 'Event type' : group[0]!.toUpperCase() + group.slice(1),
+  );
   const all = groupsOf(points, fields, measure);
   const times = bucketsOf(range.from, range.to, granularity, zone);
   const series = seriesOf(all, times, measure, fields.length > 0);
@@ -208,34 +211,39 @@ function Explored(props: ExploredProps) {
         label={`${measure.text} over time`}
         {...{ times, series, zone, format }}
         bars={measure.adds && series.length === 1}
+        tabled={fields.length === 0 && before === null}
         onRange={(from, to) => place.set({ range: null, from: from.toISOString(), to: to.toISOString() })}
       />
       {fields.length > 0 && measure.adds && (
-        <Table
-          label="Totals by group"
-          rows={all}
-          id={({ name }) => name}
-          columns={[
-            { head: groups.join(' · '), cell: ({ name }) => name, wide: true },
-            { head: 'Calls', num: true, cell: ({ points }) => whole(totalsOf(points).calls) },
-            costs
-              ? {
-                  head: 'Cost',
-                  num: true,
-                  cell: ({ points }) => decimal(sumOf(points.map(({ amount }) => amount))),
-                }
-              : { head: 'Tokens', num: true, cell: ({ points }) => whole(totalsOf(points).tokens) },
-          ]}
-        />
+        <>
+          <h3>In all</h3>
+          <Table
+            label="Totals by group"
+            rows={all}
+            id={({ name }) => name}
+            columns={[
+              { head: named.join(' · '), cell: ({ name }) => name, wide: true },
+              { head: 'Calls', num: true, cell: ({ points }) => whole(totalsOf(points).calls) },
+              costs
+                ? {
+                    head: 'Cost',
+                    num: true,
+                    cell: ({ points }) => decimal(sumOf(points.map(({ amount }) => amount))),
+                  }
+                : { head: 'Tokens', num: true, cell: ({ points }) => whole(totalsOf(points).tokens) },
+            ]}
+          />
+        </>
       )}
+      <h3>By time</h3>
       <Table
-        label={`${measure.text} by bucket`}
+        label={`${measure.text} by time`}
         rows={points.slice(0, ROWS)}
         id={(point) => [point.bucket, point.currency, ...fields.map((field) => point[field])].join(' ')}
         columns={[
           { head: 'From', cell: ({ bucket }) => bucketOf(bucket, granularity, zone) },
           ...fields.map((field, i) => ({
-            head: groups[i],
+            head: named[i],
             cell: (point: Point) => String(point[field] ?? '(none)'),
           })),
           ...(costs ? COSTS : USAGE),
