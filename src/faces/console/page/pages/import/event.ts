@@ -10,6 +10,7 @@ const FORMULA = /^'+(?:[=+@\t\r\n\uFF1D\uFF0B\uFF20\uFF0D]|-(?![\d.]+$))/;
 const NUMBER = /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?$/;
 const JSON_NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
 const DECIMAL = /^[+-]?(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,4}))?$/;
+const NUL = 'must not contain NUL or unpaired surrogates';
 const pointerTo = (name: string) => `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
 
 /**
@@ -44,18 +45,25 @@ export function eventMaker(mapping: Mapping, prefix: string): (row: Row) => Verd
         (target.in === 'metadata' || target.name === 'metadata' ? '/metadata' : '') +
         (target.name === 'metadata' ? '' : pointerTo(target.name));
       const fault = (code: string, message: string) => faults.push({ pointer, code, message });
+      if (text.includes('\0')) fault('text_invalid', NUL);
       const into = target.in === 'event' ? event : metadata;
       if (target.kind !== 'json') return into.set(target.name, checked(target, text, fault));
       const members = membersOf(text, header[columns.indexOf(target.name)]!, fault);
       if (members === null) return;
       if (target.in === 'metadata') metadata.set(target.name, text);
-      else for (const [name, value] of members) if (!metadata.has(name)) metadata.set(name, value);
+      else for (const [name, value] of new Map(members)) if (!metadata.has(name)) metadata.set(name, value);
     };
     for (const [target, at] of mapped) {
       const cell = cellAt(at);
       if (cell !== '') set(target, target.kind === 'time' ? timeFrom(cell, timeFormat) : cell);
     }
-    for (const at of kept) if (cellAt(at) !== '') metadata.set(header[at]!, JSON.stringify(cellAt(at)));
+    for (const at of kept) {
+      const [name, cell] = [header[at]!, cellAt(at)];
+      if (cell !== '') metadata.set(name, JSON.stringify(cell));
+      if (cell.includes('\0')) {
+        faults.push({ pointer: `/metadata${pointerTo(name)}`, code: 'text_invalid', message: NUL });
+      }
+    }
     for (const target of fixed) {
       if (!(target.in === 'event' ? event : metadata).has(target.name)) set(target, constants[target.name]!);
     }
@@ -70,10 +78,6 @@ export function eventMaker(mapping: Mapping, prefix: string): (row: Row) => Verd
       !/^"\+?(?=[\d.]*[1-9])/.test(event.get('value') ?? '')
     ) {
       faults.push({ pointer: '/value', code: 'value_not_positive', message: 'must be above 0' });
-    }
-    if ([...mapped.map(([, at]) => at), ...kept].some((at) => row.values![at]!.includes('\0'))) {
-      const message = 'must not contain NUL or unpaired surrogates';
-      faults.push({ pointer: '', code: 'text_invalid', message });
     }
     if (faults.length > 0) return { faults };
     if (!event.has('eventId')) event.set('eventId', JSON.stringify(rowId(prefix, row.line, row.text)));

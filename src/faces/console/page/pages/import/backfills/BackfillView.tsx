@@ -119,12 +119,11 @@ function Preview({ of, id }: { of: NonNullable<ShownBackfill['preview']>; id: st
       </Empty>
     );
   }
-  const pair =
-    (value: (of: Change['before']) => ComponentChildren) => (row: Change) => (
-      <>
-        <span class="muted">{value(row.before)} →</span> {value(row.after)}
-      </>
-    );
+  const pair = (value: (of: Change['before']) => ComponentChildren) => (row: Change) => (
+    <>
+      <span class="muted">{value(row.before)} →</span> {value(row.after)}
+    </>
+  );
   return (
     <>
       <h3>What closing it would change</h3>
