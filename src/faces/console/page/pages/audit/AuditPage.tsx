@@ -1,6 +1,11 @@
+import { Link } from '../../address/Link.tsx';
+import { usePlace } from '../../address/place.ts';
 import { useRange } from '../../address/range.ts';
 import { usePages } from '../../api/usePages.ts';
 import { Empty } from '../../parts/Empty.tsx';
+import { Facts } from '../../parts/Facts.tsx';
+import { Id } from '../../parts/Id.tsx';
+import { Json } from '../../parts/Json.tsx';
 import { Page } from '../../parts/Page.tsx';
 import { Pager } from '../../parts/Pager.tsx';
 import { RangePicker } from '../../parts/RangePicker.tsx';
@@ -25,12 +30,14 @@ interface Entry {
 /** Who has changed what. */
 export default function AuditPage() {
   const { caller, tenantId } = useSession();
+  const place = usePlace();
   const range = useRange('30d');
   const question = {
     path: '/v1/audit-log',
     query: { tenantId: caller.platform ? tenantId : null, ...range.params, limit: 100 },
   };
   const pages = usePages<Entry>(question);
+  const chosen = pages.rows.find(({ id }) => id === place.get('entry'));
   return (
     <Page
       title="Audit"
@@ -47,17 +54,24 @@ export default function AuditPage() {
                 label="Changes"
                 rows={pages.rows}
                 id={({ id }) => id}
+                current={(one) => one === chosen}
                 columns={[
-                  { head: 'At', cell: ({ at }) => <When at={at} /> },
+                  {
+                    head: 'At',
+                    cell: ({ at, id }) => (
+                      <Link to="audit" params={{ entry: id }}>
+                        <When at={at} />
+                      </Link>
+                    ),
+                  },
                   { head: 'Action', cell: ({ action }) => action },
                   ...(caller.platform
                     ? [{ head: 'Tenant', cell: (one: Entry) => one.tenantId ?? 'the platform' }]
                     : []),
-                  { head: 'What', cell: ({ target }) => <code>{target}</code> },
+                  { head: 'What', cell: ({ target }) => <Id id={target} /> },
                   { head: 'Change', cell: ({ changes }) => <Change {...changes} />, wide: true },
-                  { head: 'By', cell: ({ actor }) => actorOf(actor) },
+                  { head: 'By', cell: ({ actor }) => <Actor {...actor} /> },
                   { head: 'From', cell: ({ clientAddress }) => clientAddress },
-                  { head: 'Request', cell: ({ requestId }) => <code>{requestId}</code> },
                 ]}
               />
               <Pager pages={pages} />
@@ -65,23 +79,26 @@ export default function AuditPage() {
           )
         }
       </View>
+      {chosen && <Details of={chosen} />}
     </Page>
   );
 }
 
-function actorOf({ kind, keyId }: Entry['actor']) {
-  if (kind === 'key') return <code>{keyId}</code>;
-  return kind === 'admin_key' ? 'ADMIN_KEY' : 'a command';
+function Actor({ kind, keyId }: Entry['actor']) {
+  if (kind === 'key') return <Id id={keyId} />;
+  return <>{kind === 'admin_key' ? 'ADMIN_KEY' : 'a command'}</>;
 }
 
 /** Each member that is another one than before. */
 function Change({ before, after }: Entry['changes']) {
   const changed = Object.entries(after).filter(([name, value]) => text(value) !== text(before?.[name]));
   return (
-    <ul>
+    <ul class="row">
       {changed.map(([name, value]) => (
         <li>
-          {name}: {before !== null && <span class="muted">{text(before[name])} → </span>}
+          <span class="muted">
+            {name} {before !== null && `${text(before[name])} →`}
+          </span>{' '}
           {text(value)}
         </li>
       ))}
@@ -89,4 +106,24 @@ function Change({ before, after }: Entry['changes']) {
   );
 }
 
-const text = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value ?? null));
+function text(value: unknown): string {
+  if (Array.isArray(value)) return value.map(text).join(', ');
+  return typeof value === 'string' ? value : JSON.stringify(value ?? null);
+}
+
+function Details({ of: { action, target, actor, requestId, clientAddress, changes } }: { of: Entry }) {
+  return (
+    <View title="Change">
+      <Facts
+        facts={{
+          Action: action,
+          What: <code>{target}</code>,
+          By: actor.keyId === null ? <Actor {...actor} /> : <code>{actor.keyId}</code>,
+          From: clientAddress ?? undefined,
+          Request: requestId === null ? undefined : <code>{requestId}</code>,
+        }}
+      />
+      <Json label="Before and after" value={changes} />
+    </View>
+  );
+}

@@ -142,11 +142,12 @@ export function SubscriptionPage({ id }: { id: string }) {
               Messages: of.messageTypes.join(', ') + (of.digest ? ', with digests' : ''),
               Customers: of.customers?.join(', ') ?? 'all',
               Description: of.description ?? undefined,
-              Secrets: of.previousSecretUntil !== null && (
-                <>
-                  the one before signs too, until <When at={of.previousSecretUntil} />
-                </>
-              ),
+              Secrets:
+                of.previousSecretUntil === null ? undefined : (
+                  <>
+                    the one before signs too, until <When at={of.previousSecretUntil} />
+                  </>
+                ),
               Since: <When at={of.createdAt} />,
               Id: <code>{of.id}</code>,
             }}

@@ -91,7 +91,7 @@ export function Outcome({ progress, run, opened: { file, delimiter }, mapping }:
         <div class="note">
           <p class="warn">
             {tooOld > 0
-              ? `${whole(tooOld)} rows are older than the service accepts`
+              ? `${whole(tooOld)} ${tooOld === 1 ? 'row is' : 'rows are'} older than the service accepts`
               : `Some rows are older than ${HORIZON_DAYS} days, which the service refuses unless it is set otherwise`}
             . Where the database is, this reads them, of any age, under the same ids:
           </p>

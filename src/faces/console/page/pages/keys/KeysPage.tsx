@@ -11,6 +11,7 @@ import { Badge } from '../../parts/Badge.tsx';
 import { Checks } from '../../parts/Checks.tsx';
 import { Empty } from '../../parts/Empty.tsx';
 import { Field } from '../../parts/Field.tsx';
+import { Id } from '../../parts/Id.tsx';
 import { Page } from '../../parts/Page.tsx';
 import { Pager } from '../../parts/Pager.tsx';
 import { Secret } from '../../parts/Secret.tsx';
@@ -115,7 +116,7 @@ function ApiKeys({ tabs }: { tabs: ComponentChildren }) {
                     head: 'Key',
                     cell: ({ id }) => (
                       <>
-                        <code>{id}</code> {id === caller.id && <Badge tone="info">yours</Badge>}
+                        <Id id={id} /> {id === caller.id && <Badge tone="info">yours</Badge>}
                       </>
                     ),
                   },
@@ -127,7 +128,7 @@ function ApiKeys({ tabs }: { tabs: ComponentChildren }) {
                         },
                       ]
                     : []),
-                  { head: 'Scopes', cell: ({ scopes }) => scopes.join(', ') },
+                  { head: 'Scopes', cell: ({ scopes }) => scopes.join(', '), wide: true },
                   { head: 'State', cell: (key) => <KeyState of={key} /> },
                   { head: 'Last used', cell: ({ lastUsedAt }) => <When at={lastUsedAt} /> },
                   { head: 'Ends', cell: ({ expiresAt }) => <When at={expiresAt} /> },

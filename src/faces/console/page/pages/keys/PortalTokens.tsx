@@ -10,6 +10,7 @@ import { Choice } from '../../parts/Choice.tsx';
 import { Empty } from '../../parts/Empty.tsx';
 import { Field } from '../../parts/Field.tsx';
 import { Filter } from '../../parts/Filter.tsx';
+import { Id } from '../../parts/Id.tsx';
 import { Page } from '../../parts/Page.tsx';
 import { Pager } from '../../parts/Pager.tsx';
 import { Secret } from '../../parts/Secret.tsx';
@@ -105,7 +106,7 @@ export function PortalTokens({ tabs }: { tabs: ComponentChildren }) {
                 rows={pages.rows}
                 id={({ id }) => id}
                 columns={[
-                  { head: 'Token', cell: ({ id }) => <code>{id}</code> },
+                  { head: 'Token', cell: ({ id }) => <Id id={id} /> },
                   { head: 'Customer', cell: ({ customerId }) => customerId },
                   { head: 'Meters', cell: ({ meters }) => meters?.join(', ') ?? 'all', wide: true },
                   {
