@@ -51,7 +51,7 @@ export default function AuditPage() {
           ) : (
             <>
               <Table
-                label="Changes"
+                label="Changes, newest first"
                 rows={pages.rows}
                 id={({ id }) => id}
                 current={(one) => one === chosen}

@@ -54,7 +54,7 @@ function Subscriptions() {
           ) : (
             <>
               <Table
-                label="Subscriptions"
+                label="All subscriptions"
                 rows={pages.rows}
                 id={({ id }) => id}
                 columns={[

@@ -181,7 +181,7 @@ export function SubscriptionPage({ id }: { id: string }) {
           ) : (
             <>
               <Table
-                label="Deliveries"
+                label="Deliveries, newest first"
                 rows={pages.rows}
                 id={({ id }) => id}
                 current={({ id }) => id === chosen}

@@ -102,7 +102,7 @@ export function PortalTokens({ tabs }: { tabs: ComponentChildren }) {
           ) : (
             <>
               <Table
-                label="Portal tokens"
+                label="Tokens"
                 rows={pages.rows}
                 id={({ id }) => id}
                 columns={[

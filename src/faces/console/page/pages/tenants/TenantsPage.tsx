@@ -72,7 +72,7 @@ export default function TenantsPage() {
           ) : (
             <>
               <Table
-                label="Tenants"
+                label="Tenants by id"
                 rows={pages.rows}
                 id={({ id }) => id}
                 columns={[

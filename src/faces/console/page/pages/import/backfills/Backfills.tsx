@@ -93,7 +93,7 @@ export function Backfills() {
           ) : (
             <>
               <Table
-                label="Backfills"
+                label="All backfills"
                 rows={pages.rows}
                 id={({ id }) => id}
                 current={({ id }) => id === chosen}
