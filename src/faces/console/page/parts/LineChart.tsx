@@ -58,7 +58,7 @@ export function LineChart(props: LineChartProps) {
         width: place.clientWidth,
         height,
         legend: { show: false },
-        padding: [8, 12, 0, 0],
+        padding: [8, 22, 0, 0],
         cursor: { drag: { x: true, setScale: false }, y: false, points: { size: 6 } },
         tzDate: (s) => uPlot.tzDate(new Date(s * 1_000), zone),
         scales: { y: { range: (_, min, max) => [Math.min(0, min), max > 0 ? max * 1.08 : 1] } },
