@@ -33,6 +33,7 @@ import { meterRoutes } from './routes/meters.ts';
 import { operationRoutes } from './routes/operations.ts';
 import { priceRoutes } from './routes/prices.ts';
 import { recordRoutes } from './routes/records.ts';
+import { revisionCountRoutes } from './routes/revisionCounts.ts';
 import { sessionRoutes } from './routes/sessions.ts';
 import { subscriptionRoutes } from './routes/subscriptions.ts';
 import { summaryRoutes } from './routes/summaries.ts';
@@ -96,6 +97,7 @@ export function createApp(services: Services): App {
 
   eventRoutes(app, services);
   correctionRoutes(app, services);
+  revisionCountRoutes(app, services);
   recordRoutes(app, services);
   counterRoutes(app, services);
   windowRoutes(app, services);
