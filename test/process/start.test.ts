@@ -125,9 +125,12 @@ async function listening(program: Program): Promise<string> {
   return address!;
 }
 
+/** API, docs, console, demo key, admin key, database. */
+type Lines = [string, string, string, string, string, string];
+
 describe('npm start on a machine with nothing but Node', () => {
   const welcome =
-    /Tidemark is ready \(([\d.]+) s\)\n\n {2}API {7}(\S+)\n {2}Docs {6}(\S+)\n {2}Demo key {2}(\S+) .*\n {2}Admin key (\S+)\n {2}Database {2}psql "(\S+)"\n/;
+    /Tidemark is ready \(([\d.]+) s\)\n\n {2}API {7}(\S+)\n {2}Docs {6}(\S+)\n {2}Console {3}(\S+) .*\n {2}Demo key {2}(\S+) .*\n {2}Admin key (\S+)\n {2}Database {2}psql "(\S+)"\n/;
 
   it('is ready in seconds, prints what works, and keeps everything between runs', async () => {
     const folder = await newFolder();
@@ -140,8 +143,17 @@ describe('npm start on a machine with nothing but Node', () => {
     const first = start(env);
     const printed = await first.says(welcome, READY_MS);
     expect(Date.now() - began).toBeLessThan(READY_MS);
-    const [, api, docs, demoKey, adminKey, url] = printed as [string, string, string, string, string, string];
+    const [, api, docs, page, demoKey, adminKey, url] = printed as [string, ...Lines];
+    // What it waits for, as it begins.
+    expect(first.stdout()).toMatch(
+      /^ {2}Starting the local database in \S+data …\n(.*\n)*? {2}Making the schema, or bringing it up to date …\n/,
+    );
     expect((await call(docs, 'GET', '', null)).status).toBe(200);
+    const { origin, pathname, searchParams } = new URL(page);
+    expect([origin, pathname]).toEqual([api, '/console']);
+    const exchange = () => call(api, 'POST', '/console/code', null, { code: searchParams.get('code') });
+    expect((await exchange()).body).toEqual({ key: demoKey });
+    expect(await exchange()).toMatchObject({ status: 410, body: { code: 'code_spent' } });
     expect((await call(api, 'GET', '/healthz', null)).body).toEqual({ status: 'ok' });
     expect((await call(api, 'GET', '/readyz', null)).body).toMatchObject({ status: 'ready', live: 'ok' });
     expect((await call(api, 'POST', '/v1/events', demoKey, anEvent())).body).toEqual({
@@ -178,8 +190,15 @@ describe('npm start on a machine with nothing but Node', () => {
     // Again, with a Redis that is not there.
     const again = start({ ...env, REDIS_URL: `redis://127.0.0.1:${await freePort()}` });
     const reprinted = await again.says(welcome, READY_MS);
-    expect(reprinted.slice(3)).toEqual(printed.slice(3));
+    expect(reprinted.slice(4)).toEqual(printed.slice(4));
     const address = reprinted[1]!;
+    // The code of another start is none.
+    expect(reprinted[3]).not.toContain(searchParams.get('code'));
+    const code = searchParams.get('code');
+    expect(await call(address, 'POST', '/console/code', null, { code })).toMatchObject({
+      status: 401,
+      body: { code: 'code_unknown' },
+    });
     expect((await call(address, 'GET', '/v1/customers', demoKey)).body.data).toEqual(customers);
     expect((await call(address, 'GET', '/v1/alert-rules', demoKey)).body.data).toEqual(rules.slice(1));
     expect((await call(address, 'GET', '/v1/events', demoKey)).body.data).toHaveLength(1);
@@ -209,11 +228,11 @@ describe('npm start on a machine with nothing but Node', () => {
   }, 60_000);
 });
 
-/** Not a word but one line that says why, for the operator. */
+/** Not a word, but what it had begun, and one line that says why, for the operator. */
 function expectOneLine(program: Program, pattern: RegExp): void {
   expect(program.stderr().trimEnd()).toMatch(pattern);
   expect(program.stderr()).toMatch(/^tidemark: [^\n]+\n$/);
-  expect(program.stdout()).toBe('');
+  expect(program.stdout().replaceAll(/^ {2}\w.* …\n/gm, '')).toBe('');
 }
 
 describe('a start that cannot succeed ends with one line and exit code 1', () => {

@@ -185,8 +185,6 @@ export class Authenticator {
 }
 
 interface KnownCaller extends Caller {
-  /** ms since the epoch. */
-  expiresAt: number | null;
   /** When the database was asked (performance.now()). */
   asked: number;
 }
@@ -206,7 +204,7 @@ interface KeyRow {
   events_per_second: number | null;
 }
 
-const PLATFORM: Caller = { keyId: null, tenantId: null, scopes: new Set(SCOPES), limits: null };
+const PLATFORM: Caller = { keyId: null, tenantId: null, scopes: new Set(SCOPES), expiresAt: null, limits: null };
 
 function busy(): TidemarkError {
   return new TidemarkError('database_unavailable', 'the key could not be looked up in time', {

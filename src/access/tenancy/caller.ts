@@ -12,6 +12,8 @@ export interface Caller {
   keyId: string | null;
   tenantId: string | null;
   scopes: ReadonlySet<Scope>;
+  /** When its key ends, in ms since the epoch; null: it has no end. */
+  expiresAt: number | null;
   /** Of its tenant; null for a platform key. */
   limits: TenantLimits | null;
 }

@@ -1,14 +1,18 @@
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { BlockList } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { OpenAPIHono } from '@hono/zod-openapi';
+import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { WrongKeys } from '../../access/tenancy/wrongKeys.ts';
 import { TidemarkError } from '../../model/errors.ts';
 import type { App, AppEnv } from '../http/appEnv.ts';
 import { problem } from '../http/problem.ts';
 import { consoleRoutes } from './consoleRoutes.ts';
+import { DemoCode } from './demoCode.ts';
 
 /** A page in small, as the compiler leaves one. */
 const FILES = {
@@ -36,11 +40,15 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-function appOn(place: string): App {
+let code: DemoCode;
+
+function appOn(place: string, perMinute = 100): App {
   const made: App = new OpenAPIHono<AppEnv>();
   made.onError((error, c) => problem(c, error as TidemarkError));
   made.notFound((c) => problem(c, new TidemarkError('not_found', 'nothing here')));
-  consoleRoutes(made, place);
+  code = new DemoCode('tm_demo');
+  const wrongKeys = new WrongKeys(perMinute, new Registry());
+  consoleRoutes(made, { demoCode: code, wrongKeys, trustedProxies: new BlockList() }, place);
   return made;
 }
 
@@ -166,4 +174,58 @@ it('says how it is compiled where it has not been, and is there once it has', as
   await mkdir(empty);
   await writeFile(join(empty, 'main.js'), '1;');
   expect((await get('/console/now')).status).toBe(200);
+});
+
+describe('the code of a start', () => {
+  const exchange = (body: unknown, type = 'application/json') =>
+    app.request('/console/code', {
+      method: 'POST',
+      headers: { 'content-type': type },
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+    });
+  const refusedWith = async (answer: Response): Promise<[status: number, code: string]> => {
+    const { code } = (await answer.json()) as { code: string };
+    return [answer.status, code];
+  };
+
+  it('is exchanged for the demo key, once', async () => {
+    app = appOn(folder);
+    expect(await refusedWith(await exchange({ code: `${code.code}x` }))).toEqual([401, 'code_unknown']);
+    const answer = await exchange({ code: code.code });
+    expect([answer.status, answer.headers.get('cache-control')]).toEqual([200, 'no-store']);
+    expect(await answer.json()).toEqual({ key: 'tm_demo' });
+    expect(await refusedWith(await exchange({ code: code.code }))).toEqual([410, 'code_spent']);
+  });
+
+  it('is asked for as JSON, with nothing else in it', async () => {
+    app = appOn(folder);
+    for (const body of [
+      {},
+      { code: '' },
+      { code: 1 },
+      { code: 'x', more: 1 },
+      [],
+      null,
+      { code: 'x'.repeat(257) },
+    ])
+      expect(await refusedWith(await exchange(body))).toEqual([400, 'invalid_request']);
+    expect(await refusedWith(await exchange('{'))).toEqual([400, 'invalid_json']);
+    expect(await refusedWith(await exchange({ code: code.code }, 'text/plain'))).toEqual([
+      415,
+      'unsupported_media_type',
+    ]);
+    expect((await exchange({ code: code.code })).status).toBe(200);
+  });
+
+  it('slows down who guesses', async () => {
+    app = appOn(folder, 2);
+    const answers: string[] = [];
+    for (let i = 0; i < 5; i++) answers.push((await refusedWith(await exchange({ code: `wrong${i}` })))[1]);
+    // The third is let through in turn, as a wrong key is.
+    expect(answers).toEqual([
+      ...['code_unknown', 'code_unknown', 'code_unknown'],
+      ...['too_many_requests', 'too_many_requests'],
+    ]);
+    expect(await refusedWith(await exchange({ code: code.code }))).toEqual([429, 'too_many_requests']);
+  });
 });

@@ -3,7 +3,9 @@ import type { Context } from 'hono';
 import { TidemarkError } from '../../model/errors.ts';
 import type { App, AppEnv } from '../http/appEnv.ts';
 import { requestHeader } from '../http/nodeHttp.ts';
+import type { Services } from '../http/services.ts';
 import { type Asset, asset, readAssets } from './assets.ts';
+import { codeRoute } from './codeRoute.ts';
 import { CONSOLE_POLICY, consolePage } from './consolePage.ts';
 import { moduleGraph } from './moduleGraph.ts';
 
@@ -15,11 +17,16 @@ const HTML = 'text/html; charset=utf-8';
 const REVALIDATED = { 'Cache-Control': 'no-cache', Vary: 'Accept-Encoding' };
 
 /**
- * The console: one document for every page of it, and the files that it loads, all from memory.
+ * The console: one document for every page of it, and the files that it loads, all from memory; and `POST /console/code`.
  *
  * @param folder of the compiled page; read now, or with the first request after it has been built.
  */
-export function consoleRoutes(app: App, folder = COMPILED): void {
+export function consoleRoutes(
+  app: App,
+  services: Pick<Services, 'demoCode' | 'wrongKeys' | 'trustedProxies'>,
+  folder = COMPILED,
+): void {
+  codeRoute(app, services);
   let site = openSite(folder);
   const requireSite = () => {
     site ??= openSite(folder);
@@ -33,15 +40,17 @@ export function consoleRoutes(app: App, folder = COMPILED): void {
     return file === undefined ? c.notFound() : answer(c, file);
   });
   const page = (c: Context<AppEnv>) => {
-    const document = requireSite().page(c.req.path.split('/')[2] ?? '');
+    const [, , name = ''] = c.req.path.split('/');
+    if (name === 'assets') return c.notFound();
+    const document = requireSite().page(name);
     c.header('Content-Security-Policy', CONSOLE_POLICY);
     return answer(c, document);
   };
   app.get('/console', page);
   app.get('/console/', page);
   // A page's name is one of small letters; what else is asked for below /console is there or not by itself.
-  app.get('/console/:page{(?!assets$)[a-z]+}', page);
-  app.get('/console/:page{(?!assets/)[a-z]+}/:rest{.*}', page);
+  app.get('/console/:page{[a-z]+}', page);
+  app.get('/console/:page{[a-z]+}/:rest{.*}', page);
 }
 
 interface Site {

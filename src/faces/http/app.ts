@@ -118,7 +118,7 @@ export function createApp(services: Services): App {
   operationRoutes(app, services);
   clientRoutes(app, services);
   descriptionRoutes(app, services);
-  if (services.config.http.console) consoleRoutes(app);
+  if (services.config.http.console) consoleRoutes(app, services);
   refuseOtherMethods(app);
   names = new OperationNames(app);
   app.plainPosts = plainPosts(services);

@@ -3,6 +3,7 @@ import type { Registry } from 'prom-client';
 import type { RateLimiter } from '../../access/limits/rateLimiter.ts';
 import type { Authenticator } from '../../access/tenancy/authenticator.ts';
 import type { TenantDirectory } from '../../access/tenancy/tenantDirectory.ts';
+import type { WrongKeys } from '../../access/tenancy/wrongKeys.ts';
 import type { Config } from '../../ground/config/loadConfig.ts';
 import type { CircuitBreaker } from '../../ground/db/circuitBreaker.ts';
 import type { Queryable } from '../../ground/db/queryable.ts';
@@ -16,6 +17,7 @@ import type { Delivery } from '../../outbound/delivery/delivery.ts';
 import type { EndpointCheck } from '../../outbound/delivery/endpointCheck.ts';
 import type { PriceBooks } from '../../sums/costs/reading/priceBooks.ts';
 import type { LiveCounters } from '../../sums/live/liveCounters.ts';
+import type { DemoCode } from '../console/demoCode.ts';
 import type { HttpMetrics } from './httpMetrics.ts';
 import type { OtlpMetrics } from './otlpMetrics.ts';
 
@@ -43,6 +45,9 @@ export interface Services {
   /** Time zones, as the database has them. */
   zones: Pick<Zones, 'offsets' | 'rules'>;
   authenticator: Authenticator;
+  wrongKeys: WrongKeys;
+  /** Gives the demo key once; null: there is none to give. */
+  demoCode: DemoCode | null;
   /** Whose word on where a request comes from is taken. */
   trustedProxies: BlockList;
   registry: Registry;

@@ -7,6 +7,7 @@ import { type LocalDatabase, startLocalDatabase } from '../../ground/local/local
 import { createLogger, type Logger } from '../../ground/telemetry/logger.ts';
 import { startTracing } from '../../ground/telemetry/startTracing.ts';
 import { StartupError } from '../../model/errors.ts';
+import { DemoCode } from '../console/demoCode.ts';
 import { listen, requireFreePort } from '../http/server.ts';
 import { makeFirstTenant } from '../seeds/makeFirstTenant.ts';
 import { readSeeds, type SeedTenant } from '../seeds/readSeeds.ts';
@@ -21,24 +22,28 @@ async function main(): Promise<void> {
   const seeds = config.profile === 'dev' ? await readSeeds() : null; // before anything is written
   const { file } = config.meters;
   const meters = file === undefined ? undefined : await readMetersFile(file);
+  if (config.database.url === undefined)
+    announce(config, `Starting the local database in ${config.dataDir} …`);
   const local =
     config.database.url === undefined ? await startLocalDatabase(config, (line) => log.warn(line)) : null;
   try {
     await requireFreePort(config.http.host, config.http.port); // after the lock, which says more of a second start
     const url = config.database.url ?? local!.url;
+    announce(config, 'Making the schema, or bringing it up to date …');
     await prepareDatabase(url, config.database, log);
     const demo = seeds && (await makeDemo(config, url, seeds.firstStart, log));
     if (file !== undefined) await applyMetersFile(config, meters, url, log);
     const adminKey = config.adminKey ?? demo?.keyring.adminKey;
     const tracing = await startTracing(config.telemetry, log);
-    const service = await createService({ ...config, adminKey }, url, log, { tracing });
+    const demoCode = demo && config.http.console ? new DemoCode(demo.keyring.demoKey) : undefined;
+    const service = await createService({ ...config, adminKey }, url, log, { tracing, demoCode });
     const stop = stopSignal(local); // before anybody can know that we listen
     const { host, port, limits } = config.http;
     const server = await listen(service.app, host, port, limits, service.onRefused).catch(async (error) => {
       await service.close();
       throw error;
     });
-    if (demo) welcome(config, server.address, url, demo, performance.now() - started);
+    if (demo) welcome(config, server.address, url, { ...demo, demoCode }, performance.now() - started);
     else log.info({ address: server.address }, 'listening');
     service.onListening();
 
@@ -97,14 +102,26 @@ function stopSignal(local: LocalDatabase | null): Promise<string> {
   });
 }
 
-function welcome(config: Config, address: string, url: string, demo: Demo, ms: number): void {
-  const { keyring, tenantId } = demo;
+/** Says in `dev` what takes seconds, as it begins: a first start is silent for long otherwise. */
+function announce(config: Config, what: string): void {
+  if (config.profile === 'dev') process.stdout.write(`  ${what}\n`);
+}
+
+function welcome(
+  config: Config,
+  address: string,
+  url: string,
+  demo: Demo & { demoCode: DemoCode | undefined },
+  ms: number,
+): void {
+  const { keyring, tenantId, demoCode } = demo;
   const lines = [
     '',
     `  Tidemark is ready (${(ms / 1_000).toFixed(1)} s)`,
     '',
     `  API       ${address}`,
     `  Docs      ${address}/docs`,
+    ...(demoCode ? [`  Console   ${address}/console?code=${demoCode.code}   (once, within 15 minutes)`] : []),
     `  Demo key  ${keyring.demoKey}   (tenant "${tenantId}")`,
     `  Admin key ${config.adminKey === undefined ? keyring.adminKey : 'from ADMIN_KEY'}`,
     `  Database  psql "${url}"`,

@@ -8,6 +8,7 @@ import type { ErrorCode } from '../../model/errors.ts';
 import type { EndpointCheck } from '../../outbound/delivery/endpointCheck.ts';
 import type { Resolve } from '../../outbound/delivery/webhook/guardedLookup.ts';
 import type { LiveCounters } from '../../sums/live/liveCounters.ts';
+import type { DemoCode } from '../console/demoCode.ts';
 import { createApp } from '../http/app.ts';
 import type { App } from '../http/appEnv.ts';
 import { HttpMetrics } from '../http/httpMetrics.ts';
@@ -45,6 +46,7 @@ export interface OwnParts {
   endpointCheck?: EndpointCheck | undefined;
   resolve?: Resolve;
   tracing?: Tracing;
+  demoCode?: DemoCode | undefined;
 }
 
 /**
@@ -77,6 +79,7 @@ export async function createService(
     corrections: intake.corrections,
     priceBooks: sums.priceBooks,
     otlpMetrics: new OtlpMetrics(registry),
+    demoCode: own.demoCode ?? null,
     endpointCheck: own.endpointCheck ?? ((endpoint) => delivery.checkEndpoint(endpoint)),
     trustedProxies: blockList(config.http.trustedProxies),
     accepting: () => accepting,

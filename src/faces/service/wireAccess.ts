@@ -9,17 +9,20 @@ import type { Ground } from './wireGround.ts';
 export interface Access {
   tenants: TenantDirectory;
   authenticator: Authenticator;
+  wrongKeys: WrongKeys;
   limiter: RateLimiter;
 }
 
 export function wireAccess({ config, log, registry, lookups }: Ground): Access {
   const adminKeys = [config.adminKey, config.previousAdminKey].filter((key) => key !== undefined);
+  const wrongKeys = new WrongKeys(config.http.authFailuresPerMinute, registry);
   return {
+    wrongKeys,
     tenants: new TenantDirectory(lookups, config.limits),
     authenticator: new Authenticator({
       db: lookups,
       adminKeys,
-      wrongKeys: new WrongKeys(config.http.authFailuresPerMinute, registry),
+      wrongKeys,
       limits: config.limits,
       waitMs: config.database.connectTimeoutMs,
     }),

@@ -13,7 +13,7 @@ import { ADMIN_KEY, type CallOptions, startTestService, type TestService } from 
 import { anEvent } from '../../support/traffic.ts';
 
 /** What each route asks of a key. A route that is added must be entered here. */
-const NEEDS: Record<string, { scope: Scope; platform?: true }> = {
+const NEEDS: Record<string, { scope: Scope | 'any'; platform?: true }> = {
   postEvents: { scope: 'ingest' },
   postRecords: { scope: 'ingest' },
   incrementCounter: { scope: 'ingest' },
@@ -41,6 +41,7 @@ const NEEDS: Record<string, { scope: Scope; platform?: true }> = {
   updateTenant: { scope: 'admin', platform: true },
   createKey: { scope: 'admin' },
   listKeys: { scope: 'admin' },
+  describeKey: { scope: 'any' },
   revokeKey: { scope: 'admin' },
   rotateKey: { scope: 'admin' },
   listAuditLog: { scope: 'admin' },
@@ -232,7 +233,7 @@ describeEngine('who may', () => {
       }
       const expected = Object.entries(NEEDS)
         .filter(([, { platform }]) => owner === null || !platform)
-        .map(([route, { scope }]) => [route, [scope]]);
+        .map(([route, { scope }]) => [route, scope === 'any' ? [...SCOPES] : [scope]]);
       expect(allowed).toEqual(Object.fromEntries(expected));
     }
   });

@@ -60,6 +60,16 @@ const NewKey = Key.extend({
   key: z.string().openapi({ description: 'The secret: shown here, never again.' }),
 }).openapi('NewKey');
 
+const OwnKey = z
+  .object({
+    id: z.uuid().nullable().openapi({ description: 'null: ADMIN_KEY.' }),
+    tenantId: z.string().nullable().openapi({ description: 'null: a platform key.' }),
+    scopes: z.array(z.enum(SCOPES)),
+    expiresAt: z.string().nullable(),
+    platform: z.boolean().openapi({ description: 'Whether it is for all tenants.' }),
+  })
+  .openapi('OwnKey');
+
 const params = z.object({ id: z.uuid() });
 
 const postKey = createRoute({
@@ -98,6 +108,18 @@ const getKeys = createRoute({
   security,
   request: { query: z.strictObject({ tenantId: id.optional(), ...pageQuery(100, 1_000) }) },
   responses: { 200: jsonPage(Key, 'KeyPage', 'Keys'), ...failures },
+});
+
+const getOwnKey = createRoute({
+  method: 'get',
+  path: '/v1/keys/self',
+  operationId: 'describeKey',
+  tags: ['Administration'],
+  summary: 'What the key of this request may do',
+  description: 'Whose it is, its scopes and its end; any key may ask, whatever its scopes.',
+  security,
+  request: { query: z.strictObject({}) },
+  responses: { 200: json(OwnKey, 'The key'), ...failures },
 });
 
 const deleteKey = createRoute({
@@ -170,6 +192,20 @@ export function keyRoutes(app: App, services: Services): void {
   app.openapi(getKeys, async (c) => {
     const { tenantId, ...page } = c.req.valid('query');
     return c.json(await listKeys(admin, administeredTenant(c.get('caller'), tenantId), page), 200);
+  });
+
+  app.openapi(getOwnKey, (c) => {
+    const { keyId, tenantId, scopes, expiresAt } = c.get('caller');
+    return c.json(
+      {
+        id: keyId,
+        tenantId,
+        scopes: SCOPES.filter((scope) => scopes.has(scope)),
+        expiresAt: expiresAt === null ? null : new Date(expiresAt).toISOString(),
+        platform: tenantId === null,
+      },
+      200,
+    );
   });
 
   app.openapi(deleteKey, async (c) => {

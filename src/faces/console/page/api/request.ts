@@ -46,7 +46,8 @@ export const actingFor = () => (platform ? new URLSearchParams(location.search).
 /** Path and query, without what is not given. */
 export function addressOf({ path, query = {} }: Question): string {
   const given = Object.entries(query).filter(([, value]) => value != null && value !== '');
-  const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
+  const all = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
+  const text = all.replaceAll('%3A', ':').replaceAll('%2C', ','); // which need not be hidden, and are read by people
   return text === '' ? path : `${path}?${text}`;
 }
 

@@ -67,7 +67,7 @@ export const toLocal = (date: Date, zone: string) => minuteOf(date, zone).replac
 
 /** The instant at which clocks of the zone show this; of two, as clocks are set back, the first. */
 export function fromLocal(text: string, zone: string): Date {
-  const shown = Date.parse(`${text.slice(0, 16)}:00Z`);
+  const shown = Date.parse(`${text.slice(0, 19).padEnd(19, ':00')}Z`);
   const ahead = (at: number) => Date.parse(`${stamp(at, zone).replace(' ', 'T')}Z`) - at;
   const candidates = [shown - UNITS.d!, shown + UNITS.d!].map((near) => shown - ahead(near));
   return new Date(candidates.find((at) => at + ahead(at) === shown) ?? candidates[1]!);

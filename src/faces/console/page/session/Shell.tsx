@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact';
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { Link } from '../address/Link.tsx';
 import { usePlace } from '../address/place.ts';
 import { useAnswer } from '../api/useAnswer.ts';
@@ -20,6 +20,7 @@ export function Shell({
 }) {
   const session = useSession();
   const [open, setOpen] = useState(false);
+  useEffect(() => setOpen(false), [current]);
   const allowed = PAGES.filter((page) => page.allows(session));
   const groups = [...new Set(allowed.map(({ group }) => group))];
   return (
@@ -40,7 +41,7 @@ export function Shell({
         >
           Menu
         </button>
-        <div class="row">
+        <div class={open ? 'row open' : 'row'}>
           {session.caller.platform ? <TenantPicker /> : <b class="tenant">{session.tenantId}</b>}
           <ZonePicker />
           <ThemePicker />
@@ -49,8 +50,7 @@ export function Shell({
           </button>
         </div>
       </header>
-      {/* biome-ignore lint/a11y/useKeyWithClickEvents: links are clicked by keys too */}
-      <nav id="pages" aria-label="Pages" class={open ? 'open' : undefined} onClick={() => setOpen(false)}>
+      <nav id="pages" aria-label="Pages" class={open ? 'open' : undefined}>
         {groups.map((group) => (
           <section aria-label={group}>
             <h2>{group}</h2>
