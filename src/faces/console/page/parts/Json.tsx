@@ -1,9 +1,11 @@
+import { writeJson } from '../format/json.ts';
+
 /** A document as it came, indented. */
 export function Json({ label, value }: { label: string; value: unknown }) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keys
     <section class="scroll" aria-label={label} tabIndex={0}>
-      <pre>{JSON.stringify(value, null, 2)}</pre>
+      <pre>{writeJson(value)}</pre>
     </section>
   );
 }
