@@ -7,6 +7,7 @@ const integration = [
   'test/oracle/**/*.test.ts',
   'test/hostile/**/*.test.ts',
   'test/reliability/**/*.test.ts',
+  'test/browser/**/*.test.ts',
 ];
 /** Tests in which the rollup engine has no part: they run once. */
 const services = [
@@ -20,6 +21,7 @@ const services = [
   'test/integration/intake/{timeForms,validation}.test.ts',
   'test/integration/outbound/{alertRules,delivery,endpoints,receiverInDocs,secretRotation,subscriptions}.test.ts',
   'test/integration/outbound/unknownRules.test.ts',
+  'test/browser/{shell,size}.test.ts',
   'test/faults/{databaseAway,deliveryKills,limitsRedis,otlpAway,queueAway,redisFaults}.test.ts',
 ];
 /** Those that take longest, which would otherwise be left for the end, one worker idle. */

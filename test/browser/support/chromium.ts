@@ -39,5 +39,8 @@ function runs(path: string): boolean {
 /** @param executablePath what `findChromium` has found. */
 export function launch(executablePath: string): Promise<Browser> {
   // Containers have neither a sandbox for it nor much shared memory.
-  return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'] });
+  return chromium.launch({
+    executablePath,
+    args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'],
+  });
 }

@@ -21,14 +21,18 @@ export interface Console {
  *
  * @param env further settings of the service.
  */
-export function describeConsole(name: string, tests: (console: Console) => void, env: Record<string, string> = {}): void {
+export function describeConsole(
+  name: string,
+  tests: (console: Console) => void,
+  env: Record<string, string> = {},
+): void {
   describe.skipIf(executable === null)('in a browser', () => {
     describeEngine(name, () => {
       let browser: Browser;
       let open: Visitor[] = [];
       const told = {
         visit: async (path: string, visit?: Visit) => {
-          const visitor = await Visitor.open(browser, told.site, path, visit);
+          const visitor = await Visitor.open(browser, visit?.of ?? told.site, path, visit);
           open.push(visitor);
           return visitor;
         },

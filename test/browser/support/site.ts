@@ -49,7 +49,12 @@ export class Site {
   /** Starts the service, at its address. */
   async start(): Promise<void> {
     this.program = runProgram(['serve'], this.env);
-    await this.program.says(/"address"/, START_MS);
+    await this.program.says(/"address"|Tidemark is ready/, START_MS);
+  }
+
+  /** What the service has printed since it started. */
+  said(): string {
+    return this.program?.stdout() ?? '';
   }
 
   /** Stops the service as an operator does; its page loses it. */
@@ -73,8 +78,12 @@ export class Site {
    * @returns the body.
    * @throws unless it is a success.
    */
-  // biome-ignore lint/suspicious/noExplicitAny: whatever the service says; the tests look into it
-  async call(method: string, path: string, { key = ADMIN_KEY, body, headers = {} }: CallOptions = {}): Promise<any> {
+  async call(
+    method: string,
+    path: string,
+    { key = ADMIN_KEY, body, headers = {} }: CallOptions = {},
+    // biome-ignore lint/suspicious/noExplicitAny: whatever the service says; the tests look into it
+  ): Promise<any> {
     const answer = await fetch(this.address + path, {
       method,
       headers: {

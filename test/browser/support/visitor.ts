@@ -15,6 +15,8 @@ export interface Visit {
   height?: number;
   scheme?: 'light' | 'dark';
   zone?: string;
+  /** Default: that of the file. */
+  of?: Site;
 }
 
 /** A browser's window on the console, which notes everything that goes wrong in it. */
@@ -78,7 +80,9 @@ export class Visitor {
 
   /** The figure with this name: its value as it is read. */
   async stat(label: string): Promise<string> {
-    const shown = this.page.locator('.stat', { has: this.page.locator('dt', { hasText: new RegExp(`^${label}$`) }) });
+    const shown = this.page.locator('.stat', {
+      has: this.page.locator('dt', { hasText: new RegExp(`^${label}$`) }),
+    });
     return (await shown.locator('dd > b').innerText()).trim();
   }
 
@@ -98,10 +102,15 @@ export class Visitor {
       await this.page.emulateMedia({ colorScheme: scheme });
       await this.page.evaluate(AXE);
       const found = await this.page.evaluate(async () => {
-        const { axe } = window as unknown as { axe: { run(options: object): Promise<{ violations: Violation[] }> } };
+        const { axe } = window as unknown as {
+          axe: { run(options: object): Promise<{ violations: Violation[] }> };
+        };
         const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
         const { violations } = await axe.run({ runOnly: { type: 'tag', values: tags } });
-        return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html.slice(0, 200)).join(' | ')}`);
+        return violations.map(
+          ({ id, help, nodes }) =>
+            `${id}: ${help}: ${nodes.map(({ html }) => html.slice(0, 200)).join(' | ')}`,
+        );
       });
       expect([scheme, ...found]).toEqual([scheme]);
     }
@@ -113,7 +122,9 @@ export class Visitor {
     const { width, height } = this.page.viewportSize()!;
     for (const narrow of [width, 380]) {
       await this.page.setViewportSize({ width: narrow, height });
-      const over = await this.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      const over = await this.page.evaluate(
+        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+      );
       expect([narrow, over]).toEqual([narrow, 0]);
     }
     await this.page.setViewportSize({ width, height });
