@@ -9,6 +9,6 @@ export const parseExact = (text: string): unknown =>
     ),
   );
 
-/** As JSON.stringify, indented, with the numbers of `parseExact` as they were written. */
-export const writeJson = (value: unknown): string =>
-  (JSON.stringify(value, null, 2) ?? '').replace(/"\\u0000([^"]*)"/g, '$1');
+/** As JSON.stringify, indented unless it is told otherwise, with the numbers of `parseExact` as they were written. */
+export const writeJson = (value: unknown, indent = 2): string =>
+  (JSON.stringify(value, null, indent) ?? '').replace(/"\\u0000([^"]*)"/g, '$1');

@@ -14,7 +14,7 @@ export const Cause = ({ cause }: { cause: string }) => (
   <Badge tone={TONES[cause] ?? 'plain'}>{cause.replaceAll('_', ' ')}</Badge>
 );
 
-/** A reason and whose it is; nothing of what nobody did. */
+/** A reason, and whose it is. */
 export const Why = ({ note }: { note: Note | undefined }) =>
   note ? (
     <>
@@ -23,6 +23,4 @@ export const Why = ({ note }: { note: Note | undefined }) =>
         {note.actor.keyId === null ? note.actor.kind : `key ${note.actor.keyId.slice(0, 8)}`}
       </small>
     </>
-  ) : (
-    <small>came in after the window had closed</small>
-  );
+  ) : null;

@@ -59,7 +59,7 @@ export function Correct({ kind, event, onDone, onClose }: CorrectProps) {
     body:
       kind === 'amend'
         ? // As it was written: numbers keep all their digits.
-          `{"reason":${JSON.stringify(reason)},"events":[${text}]}`
+          `{"reason":${JSON.stringify(reason)},"events":[${version ? writeJson(version, 0) : text}]}`
         : { reason, events: [{ eventId, timestamp }] },
   };
   const confirm = async () => {

@@ -145,5 +145,5 @@ const tokensOf = ({ tokens }: Record<string, unknown>) =>
 /** How long after it had happened it came in. */
 function delayOf({ timestamp, receivedAt }: Event): string {
   const ms = Date.parse(receivedAt) - Date.parse(timestamp);
-  return ms < 0 ? `${lengthOf(-ms)} ahead` : `after ${lengthOf(ms)}`;
+  return ms < 0 ? `${lengthOf(-ms)} ahead` : `${lengthOf(ms)} later`;
 }

@@ -94,7 +94,7 @@ export function Changes(props: ChangesProps) {
                         </a>
                       ),
                     },
-                    { head: 'Of', cell: ({ timestamp }) => at(timestamp) },
+                    { head: 'Time', cell: ({ timestamp }) => at(timestamp) },
                     { head: 'Customer', cell: (row) => row.customerId },
                     { head: 'Cause', cell: ({ cause }) => <Cause cause={cause} /> },
                     {
@@ -104,7 +104,7 @@ export function Changes(props: ChangesProps) {
                       ),
                     },
                     { head: 'Since', cell: (row) => at(row.at) },
-                    ...SUMS.map(([name, head]) => ({
+                    ...SUMS.filter(([name]) => !name.endsWith('putTokens')).map(([name, head]) => ({
                       head,
                       num: true,
                       cell: (row: Change) => <Signed value={row.difference[name]} />,
@@ -112,8 +112,7 @@ export function Changes(props: ChangesProps) {
                     {
                       head: 'Why',
                       wide: true,
-                      cell: ({ correction, cause }) =>
-                        cause === 'in_time' ? <small>came in in time</small> : <Why note={correction} />,
+                      cell: ({ correction }) => <Why note={correction} />,
                     },
                   ]}
                 />

@@ -40,7 +40,7 @@ export function OneWindow({ start, customerId }: { start: string; customerId: st
   const question = { path: '/v1/windows', query: { ...range, digest: true } };
   const answer = useAnswer<Listed>(question, { everyMs: 10_000 });
   const window = answer.data?.data[0];
-  const asOf = place.get('asOf');
+  const [asOf, rev] = [place.get('asOf'), place.get('rev')];
   return (
     <Page
       title="Window"
@@ -61,6 +61,7 @@ export function OneWindow({ start, customerId }: { start: string; customerId: st
         {() => (window ? <Now window={window} /> : <Empty>There is no such window: it has no events.</Empty>)}
       </View>
       {window && <History {...{ window, start, customerId }} />}
+      {window && rev !== null && <RevisionEvents {...{ start, customerId, revision: rev }} />}
       {window && <Then {...{ window, range, asOf }} />}
       {window && asOf !== null && (
         <Changes
@@ -77,11 +78,11 @@ export function OneWindow({ start, customerId }: { start: string; customerId: st
 
 function Now({ window }: { window: Window }) {
   const sums = sumsOf(window);
-  const { digest, digestUnavailable } = window;
+  const { digest, digestUnavailable, revision } = window;
   return (
     <>
       <Stats>
-        <Stat label="State" value={<State window={window} />} />
+        <Stat label="State" value={window.state} sub={revision > 0 && `revision ${revision}`} />
         {SUMS.map(([name, label]) => {
           const value = sums[name];
           return <Stat label={label} value={typeof value === 'number' ? whole(value) : decimal(value)} />;
@@ -185,7 +186,6 @@ function History({ window, start, customerId }: HistoryProps) {
               ]}
             />
             {pages.more && <Pager pages={pages} />}
-            {chosen !== null && <RevisionEvents {...{ start, customerId, revision: chosen }} />}
           </>
         );
       }}
@@ -205,7 +205,7 @@ function RevisionEvents({ start, customerId, revision }: RevisionEventsProps) {
   const question = { path: `/v1/${path.map(encodeURIComponent).join('/')}` };
   const pages = usePages<{ eventId: string; counts: boolean }>(question);
   return (
-    <View title={`Events of revision ${revision}`} question={question} answer={pages.answer} class="inner">
+    <View title={`Events of revision ${revision}`} question={question} answer={pages.answer}>
       {() => (
         <>
           <Table
@@ -245,7 +245,6 @@ function Then({ window, range, asOf }: ThenProps) {
   const question = { path: '/v1/windows', query: { ...range, asOf } };
   const answer = useAnswer<Listed>(asOf === null ? null : question);
   const then = answer.data?.data[0];
-  const nothing = answer.data !== null && !then;
   const rows = linesOf(window, then);
   return (
     <View
@@ -266,22 +265,19 @@ function Then({ window, range, asOf }: ThenProps) {
         id={({ name }) => name}
         columns={[
           { head: 'Sum', cell: ({ name }) => name, wide: true },
-          ...(asOf === null
+          ...(answer.data === null
+            ? []
+            : [{ head: 'Then', num: true, cell: ({ before }: Line) => whole(before) }]),
+          { head: 'Now', num: true, cell: ({ now }) => whole(now) },
+          ...(answer.data === null
             ? []
             : [
                 {
-                  head: 'Then',
-                  num: true,
-                  cell: ({ before }: Line) => whole(before ?? (nothing ? 0 : null)),
-                },
-                {
                   head: 'Difference',
                   num: true,
-                  cell: ({ now, before }: Line) =>
-                    answer.data && <Signed value={(now ?? 0) - (before ?? 0)} />,
+                  cell: ({ now, before }: Line) => <Signed value={now - before} />,
                 },
               ]),
-          { head: 'Now', num: true, cell: ({ now }) => whole(now ?? (then ? 0 : null)) },
         ]}
       />
     </View>
@@ -290,31 +286,30 @@ function Then({ window, range, asOf }: ThenProps) {
 
 interface Line {
   name: string;
-  now: number | null;
-  before: number | null;
+  now: number;
+  before: number;
 }
+
+const SHARES = [
+  ['Endpoint', 'byEndpoint'],
+  ['Model', 'byModel'],
+] as const;
 
 /** What can be counted of two states of a window, line by line. */
 function linesOf(now: Window, then: Window | undefined): Line[] {
   const [a, b] = [now.aggregations, then?.aggregations];
   const lines: Line[] = [
-    { name: 'Calls', now: a.totalCalls, before: b?.totalCalls ?? null },
-    { name: 'Tokens', now: a.totalTokens, before: b?.totalTokens ?? null },
-    { name: 'Input tokens', now: a.totalInputTokens, before: b?.totalInputTokens ?? null },
-    { name: 'Output tokens', now: a.totalOutputTokens, before: b?.totalOutputTokens ?? null },
+    { name: 'Calls', now: a.totalCalls, before: b?.totalCalls ?? 0 },
+    { name: 'Tokens', now: a.totalTokens, before: b?.totalTokens ?? 0 },
+    { name: 'Input tokens', now: a.totalInputTokens, before: b?.totalInputTokens ?? 0 },
+    { name: 'Output tokens', now: a.totalOutputTokens, before: b?.totalOutputTokens ?? 0 },
   ];
-  for (const [title, by] of [
-    ['Endpoint', 'byEndpoint'],
-    ['Model', 'byModel'],
-  ] as const) {
+  for (const [title, by] of SHARES) {
     for (const name of new Set([...Object.keys(a[by]), ...Object.keys(b?.[by] ?? {})])) {
-      const [one, other] = [a[by][name], b?.[by][name]];
-      lines.push({ name: `${title} ${name}: calls`, now: one?.calls ?? null, before: other?.calls ?? null });
-      lines.push({
-        name: `${title} ${name}: tokens`,
-        now: one?.tokens ?? null,
-        before: other?.tokens ?? null,
-      });
+      for (const sum of ['calls', 'tokens'] as const) {
+        const [one, other] = [a[by][name]?.[sum] ?? 0, b?.[by][name]?.[sum] ?? 0];
+        lines.push({ name: `${title} ${name}: ${sum}`, now: one, before: other });
+      }
     }
   }
   return lines;
