@@ -79,12 +79,12 @@ export function Strip({ range, customerId }: { range: Range; customerId: string 
           />
           <div class="ends">
             <span>{minuteOf(from, zone)}</span>
-            <span>
-              Each {granularity}: the stronger, the more revisions; hollow: not closed yet. Press one to look
-              closer.
-            </span>
             <span>{minuteOf(to, zone)}</span>
           </div>
+          <small>
+            Each {granularity}: the stronger, the more revisions; hollow: not closed yet. Press one to look
+            closer.
+          </small>
         </div>
       </>
     );
