@@ -204,7 +204,13 @@ interface KeyRow {
   events_per_second: number | null;
 }
 
-const PLATFORM: Caller = { keyId: null, tenantId: null, scopes: new Set(SCOPES), expiresAt: null, limits: null };
+const PLATFORM: Caller = {
+  keyId: null,
+  tenantId: null,
+  scopes: new Set(SCOPES),
+  expiresAt: null,
+  limits: null,
+};
 
 function busy(): TidemarkError {
   return new TidemarkError('database_unavailable', 'the key could not be looked up in time', {

@@ -29,6 +29,7 @@ import { descriptionRoutes } from './routes/description.ts';
 import { eventRoutes } from './routes/events.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { liveRoutes } from './routes/live.ts';
+import { liveViewRoutes } from './routes/liveView.ts';
 import { meterRoutes } from './routes/meters.ts';
 import { operationRoutes } from './routes/operations.ts';
 import { priceRoutes } from './routes/prices.ts';
@@ -108,6 +109,7 @@ export function createApp(services: Services): App {
   priceRoutes(app, services);
   costRoutes(app, services);
   liveRoutes(app, services);
+  liveViewRoutes(app, services);
   tenantRoutes(app, services);
   customerRoutes(app, services);
   keyRoutes(app, services);

@@ -27,7 +27,7 @@ const HARMLESS = [
   ...['type', 'closedAfter', 'onInvalid', 'prefer', 'content-encoding', 'accept'],
   ...['windowStart', 'revision', 'timestamp'],
   ...['meters', 'archived', 'without', 'cost', 'at', 'superseded', 'currency', 'priceVersion'],
-  ...['digest', 'asOf', 'since', 'until'],
+  ...['digest', 'asOf', 'since', 'until', 'last-event-id'],
 ];
 
 const MARKER = 'marker-of-another-tenant';

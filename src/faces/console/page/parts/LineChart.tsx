@@ -63,7 +63,7 @@ export function LineChart(props: LineChartProps) {
         tzDate: (s) => uPlot.tzDate(new Date(s * 1_000), zone),
         scales: { y: { range: (_, min, max) => [Math.min(0, min), max > 0 ? max * 1.08 : 1] } },
         axes: [
-          { ...axis, values: (_, splits) => timesOf(splits, zone), size: 36 },
+          { ...axis, values: (_, splits) => timesOf(splits, zone), incrs: STEPS_S, space: 70, size: 36 },
           {
             ...axis,
             values: (_, splits) => splits.map((value) => latest.current.format?.(value) ?? short(value)),
@@ -158,6 +158,11 @@ export function LineChart(props: LineChartProps) {
   );
 }
 
+/** Between times below the axis, in s: what a clock shows, and no parts of a second. */
+const STEPS_S = [
+  ...[1, 5, 10, 15, 30, 60, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200],
+  ...[1, 2, 3, 5, 7, 10, 15, 30, 60, 90, 180, 365].map((days) => days * 86_400),
+];
 const BARS = uPlot.paths.bars?.({ size: [0.7, 40], align: 1 });
 
 /** The colour that a custom property stands for now. */
