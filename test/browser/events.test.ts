@@ -278,7 +278,7 @@ describeConsole('the events of the console', (console) => {
     ]);
     expect(last[8]).toBe(`−13.5 ${window.digest.value}`);
     await page.getByRole('link', { name: `Events of revision ${window.revision}` }).click();
-    expect(await visitor.table(`Events of revision ${window.revision}`)).toEqual([
+    expect(await visitor.table('Events of the revision')).toEqual([
       ['Event', 'From then on'],
       ['twice', 'counts no more'],
     ]);

@@ -68,7 +68,7 @@ describeConsole('the windows of the console', (console) => {
     const visitor = await console.visit(`/console/windows?${fixed}`, { key: tenant.key });
     const { page } = visitor;
     await visitor.ready('Windows');
-    const listed = async () => (await visitor.table('Windows')).slice(1);
+    const listed = async () => (await visitor.table('Windows of the range')).slice(1);
     // biome-ignore lint/suspicious/noExplicitAny: as served
     const row = ({ windowStart, customerId, state, revision, aggregations: sums }: any) => [
       windowStart.slice(0, 19).replace('T', ' '),
@@ -113,7 +113,7 @@ describeConsole('the windows of the console', (console) => {
     await visitor.ready('Windows');
     const { data } = await site.call('GET', `/v1/windows/history?${fixed}`, { key: tenant.key });
     const signed = (n: number) => (n > 0 ? `+${n}` : n < 0 ? `−${-n}` : '±0');
-    const rows = (await visitor.table('Revisions')).slice(1);
+    const rows = (await visitor.table('Revisions of the range')).slice(1);
     expect(rows.map((row) => [row[1], row[2], row[3], row[6], row[7]])).toEqual(
       // biome-ignore lint/suspicious/noExplicitAny: as served
       data.map((one: any) => [
@@ -131,7 +131,7 @@ describeConsole('the windows of the console', (console) => {
         .first()
         .waitFor();
     }
-    const all = (await visitor.table('Revisions')).slice(1);
+    const all = (await visitor.table('Revisions of the range')).slice(1);
     const amended = all.find((row) => row[3] === 'amend')!;
     const [stored] = await site.rows(
       `select trim_scale(value)::text as value from window_revision where tenant_id = $1 and cause = 'amend'`,
@@ -195,7 +195,7 @@ describeConsole('the windows of the console', (console) => {
     await expect.poll(changes, { timeout: 90_000, interval: 1_000 }).toBe(2);
     await page.reload();
     await visitor.ready('Window');
-    const versions = await visitor.table('Events that make the difference');
+    const versions = await visitor.table('Events changed');
     expect(versions.slice(1).map((row) => [row[3], row[4]])).toEqual([
       ['amend', 'no more'],
       ['amend', 'now'],

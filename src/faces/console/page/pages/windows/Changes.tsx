@@ -81,7 +81,7 @@ export function Changes(props: ChangesProps) {
             ) : (
               <>
                 <Table
-                  label={title}
+                  label="Events changed"
                   rows={pages.rows}
                   id={(row) => `${row.eventId} ${row.version} ${row.timestamp}`}
                   columns={[

@@ -209,7 +209,7 @@ function RevisionEvents({ start, customerId, revision }: RevisionEventsProps) {
       {() => (
         <>
           <Table
-            label={`Events of revision ${revision}`}
+            label="Events of the revision"
             rows={pages.rows}
             id={({ eventId, counts }) => `${eventId} ${counts}`}
             columns={[

@@ -83,7 +83,7 @@ function Windows({ range: { params, zone }, customerId, onMore }: ListProps) {
         ) : (
           <>
             <Table
-              label="Windows"
+              label="Windows of the range"
               rows={pages.rows}
               id={(row) => `${row.windowStart} ${row.customerId}`}
               columns={[
@@ -123,7 +123,7 @@ function Revisions({ range: { params, zone }, customerId, onMore }: ListProps) {
         ) : (
           <>
             <Table
-              label="Revisions"
+              label="Revisions of the range"
               rows={pages.rows}
               id={(row) => `${row.windowStart} ${row.customerId} ${row.revision}`}
               columns={[
