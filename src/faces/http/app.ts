@@ -38,6 +38,7 @@ import { portalTokenRoutes } from './routes/portalTokens.ts';
 import { priceRoutes } from './routes/prices.ts';
 import { rankingRoutes } from './routes/ranking.ts';
 import { recordRoutes } from './routes/records.ts';
+import { revisionCountRoutes } from './routes/revisionCounts.ts';
 import { sessionRoutes } from './routes/sessions.ts';
 import { subscriptionRoutes } from './routes/subscriptions.ts';
 import { summaryRoutes } from './routes/summaries.ts';
@@ -110,6 +111,7 @@ export function createApp(services: Services): App {
 
   eventRoutes(app, services);
   correctionRoutes(app, services);
+  revisionCountRoutes(app, services);
   recordRoutes(app, services);
   counterRoutes(app, services);
   windowRoutes(app, services);

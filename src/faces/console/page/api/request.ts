@@ -1,9 +1,13 @@
+import { parseExact } from '../format/json.ts';
+
 export interface Question {
   method?: string;
   path: string;
   query?: Record<string, string | number | boolean | null | undefined>;
   body?: unknown;
   headers?: Record<string, string>;
+  /** For what is shown as it was sent: its numbers keep all their digits (parseExact). */
+  exact?: boolean;
 }
 
 /** What the service refused, or could not answer (status 0: it was not reached). */
@@ -98,5 +102,5 @@ export async function ask<T>(question: Question, signal?: AbortSignal): Promise<
   const answer = await send(question, signal);
   const text = await answer.text();
   const json = answer.headers.get('Content-Type')?.includes('json');
-  return (text === '' ? undefined : json ? JSON.parse(text) : text) as T;
+  return (text === '' ? undefined : !json ? text : question.exact ? parseExact(text) : JSON.parse(text)) as T;
 }

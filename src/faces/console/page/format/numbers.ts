@@ -53,3 +53,14 @@ export function change(now: number, before: number): string {
   const percent = (100 * (now - before)) / before;
   return `${percent > 0 ? '+' : percent < 0 ? '−' : '±'}${SOME.format(Math.abs(percent))} %`;
 }
+
+/** What was added, with its sign: `+3`, `−1.5`, `±0`. Of an exact decimal all digits. */
+export function signed(difference: number | string): string {
+  const text = String(difference);
+  if (/^-?0(\.0*)?$/.test(text)) return '±0';
+  return text.startsWith('-') ? `−${decimal(text.slice(1))}` : `+${decimal(text)}`;
+}
+
+/** An exact decimal with the other sign. */
+export const negated = (text: string) =>
+  text.startsWith('-') ? text.slice(1) : /^0(\.0*)?$/.test(text) ? text : `-${text}`;
