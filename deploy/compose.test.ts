@@ -229,7 +229,7 @@ describe('the proxy', () => {
     const locations = [...nginx.matchAll(/location ([^@{]+) \{\s*([^}]*)\}/g)];
     const open = locations.filter(([, , body]) => body!.includes('proxy_pass')).map(([, path]) => path);
     expect(open).toEqual([
-      ...['/v1/', '= /v1/events', '= /increment', '= /openapi.json', '/docs'],
+      ...['/v1/', '= /v1/events', '= /increment', '= /openapi.json', '/docs', '/console'],
       '~ ^/(healthz|readyz)$',
     ]);
   });

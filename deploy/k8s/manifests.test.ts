@@ -204,7 +204,7 @@ describe.skipIf(!kustomize).each(['base', 'prod'] as const)('%s, built', (name) 
   it('shows the world the API, and neither metrics nor probes', () => {
     const { rules } = one('Ingress').spec;
     const paths = rules.flatMap(({ http }: Manifest) => http.paths.map(({ path }: Manifest) => path));
-    expect(paths).toEqual(['/v1', '/increment', '/openapi.json', '/docs']);
+    expect(paths).toEqual(['/v1', '/increment', '/openapi.json', '/docs', '/console']);
     for (const { http } of rules) {
       for (const { backend } of http.paths) {
         expect(backend.service).toEqual({ name: one('Service').metadata.name, port: { name: 'http' } });

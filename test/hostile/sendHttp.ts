@@ -32,14 +32,21 @@ function sendOnce(agent: Agent, address: string, sent: HttpRequest, timeoutMs: n
     const headers = { ...sent.headers, ...length };
     const outgoing = request({ agent, hostname, port, method, path, headers }, (incoming) => {
       const chunks: Buffer[] = [];
-      incoming.on('data', (chunk) => chunks.push(chunk));
-      incoming.on('error', reject);
-      incoming.on('end', () => {
+      const done = () => {
         clearTimeout(timer);
         const answered = incoming.headers as Record<string, string>;
         const bytes = Buffer.concat(chunks);
         resolve({ status: incoming.statusCode!, headers: answered, body: bytes.toString(), bytes });
+      };
+      const hasEnd = incoming.headers['content-type'] !== 'text/event-stream';
+      incoming.on('data', (chunk) => {
+        chunks.push(chunk);
+        if (hasEnd) return;
+        done();
+        incoming.destroy();
       });
+      incoming.on('error', reject);
+      incoming.on('end', done);
     });
     const timer = setTimeout(() => outgoing.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
     outgoing.on('error', (error: NodeJS.ErrnoException) => {

@@ -97,7 +97,7 @@ where tenant_id = 'tenant-1' and reference = 'order-7' and ts >= ':day' and ts <
   },
   {
     index: 'window_revision_pkey',
-    serves: '`GET /v1/windows/history`',
+    serves: '`GET /v1/windows/history`, `/v1/windows/history/counts`',
   },
 
   // Rollups

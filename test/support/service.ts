@@ -100,7 +100,7 @@ export async function startServiceOn(
       },
       ...(body !== undefined && { body: (raw ? body : JSON.stringify(body)) as string }),
     });
-    const text = await response.text();
+    const text = await (isEventStream(response) ? firstChunk(response) : response.text());
     const isJson = /json/.test(response.headers.get('content-type') ?? '');
     return { status: response.status, body: isJson ? JSON.parse(text) : text, headers: response.headers };
   };
@@ -123,6 +123,18 @@ export async function startServiceOn(
       await database.drop();
     },
   };
+}
+
+function isEventStream({ headers }: Response): boolean {
+  return headers.get('content-type') === 'text/event-stream';
+}
+
+/** What a stream without an end begins with. */
+async function firstChunk({ body }: Response): Promise<string> {
+  const reader = body!.getReader();
+  const { value } = await reader.read();
+  await reader.cancel();
+  return new TextDecoder().decode(value);
 }
 
 /** Runs `work` while the rows that `lock` selects for update are held, until `waiters` statements wait for them. */

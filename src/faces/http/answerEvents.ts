@@ -64,8 +64,9 @@ export async function storeEvents(
   options: Omit<ReceiveOptions, 'since' | 'onLimited' | 'onFaults'>,
 ): Promise<IngestAnswer | QueuedAnswer> {
   const caller = c.get('caller');
-  const onFaults = (faults: EventFault[], tenantId: string | null) => {
+  const onFaults = (faults: EventFault[], ofTenant: string | null) => {
     const { keyId } = caller;
+    const tenantId = ofTenant ?? c.get('tenantId') ?? caller.tenantId;
     services.rejectedEvents.count('http', faults, { requestId: c.get('requestId'), tenantId, keyId });
   };
   return receiveEvents(services, caller, requestedTenant(c), body, {
@@ -78,7 +79,7 @@ export async function storeEvents(
     onFaults,
   }).catch((error: unknown) => {
     const faults = databaseFaults(error);
-    if (faults) onFaults(faults, c.get('tenantId') ?? caller.tenantId);
+    if (faults) onFaults(faults, null);
     throw error;
   });
 }

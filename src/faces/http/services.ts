@@ -19,6 +19,7 @@ import type { EndpointCheck } from '../../outbound/delivery/endpointCheck.ts';
 import type { PriceBooks } from '../../sums/costs/reading/priceBooks.ts';
 import type { LiveCounters } from '../../sums/live/liveCounters.ts';
 import type { DemoCode } from '../console/demoCode.ts';
+import type { LiveView } from '../live/liveView.ts';
 import type { HttpMetrics } from './httpMetrics.ts';
 import type { OtlpMetrics } from './otlpMetrics.ts';
 
@@ -40,6 +41,8 @@ export interface Services {
   delivery: Pick<Delivery, 'send'>;
   limiter: RateLimiter;
   live: LiveCounters;
+  /** How things stand, as it moves. */
+  liveView: Pick<LiveView, 'overview' | 'open'>;
   /** Prices, as reads of costs go by them. */
   priceBooks: PriceBooks;
   tenants: TenantDirectory;

@@ -1,4 +1,5 @@
 import type { Config } from '../../ground/config/loadConfig.ts';
+import { createPool } from '../../ground/db/connections.ts';
 import { blockList } from '../../ground/networks.ts';
 import type { Logger } from '../../ground/telemetry/logger.ts';
 import { NO_TRACING, type Tracing } from '../../ground/telemetry/tracing.ts';
@@ -13,11 +14,15 @@ import { createApp } from '../http/app.ts';
 import type { App } from '../http/appEnv.ts';
 import { HttpMetrics } from '../http/httpMetrics.ts';
 import { OtlpMetrics } from '../http/otlpMetrics.ts';
+import { LiveView } from '../live/liveView.ts';
 import { wireAccess } from './wireAccess.ts';
 import { wireGround } from './wireGround.ts';
 import { wireIntake } from './wireIntake.ts';
 import { wireOutbound } from './wireOutbound.ts';
 import { wireSums } from './wireSums.ts';
+
+/** One: its statements come one after the other. */
+const LIVE_POOL_SIZE = 1;
 
 export interface Service {
   app: App;
@@ -72,11 +77,22 @@ export async function createService(
 
   let accepting = true;
   const httpMetrics = new HttpMetrics(registry, () => accepting && !breaker.open);
+  const liveReads = createPool(ground.settings('live'), LIVE_POOL_SIZE, log);
+  const liveView = new LiveView({
+    config: config.liveView,
+    tallies: intake.tallies,
+    waitingRows: (scope) => ingest.waitingRows(scope),
+    db: liveReads,
+    isAway: () => breaker.open,
+    registry,
+    log,
+  });
   const app = createApp({
     ...ground,
     ...access,
     ...{ live: sums.live, delivery, ingest, rejectedEvents: intake.rejectedEvents, httpMetrics },
     corrections: intake.corrections,
+    liveView,
     priceBooks: sums.priceBooks,
     otlpMetrics: new OtlpMetrics(registry),
     demoCode: own.demoCode ?? null,
@@ -97,6 +113,7 @@ export async function createService(
     },
     beginDrain() {
       accepting = false;
+      liveView.close();
       void intake.stopReading();
       void sums.stopUpkeep();
     },
@@ -109,12 +126,13 @@ export async function createService(
      */
     async close() {
       accepting = false;
+      liveView.close();
       const upkeepStopped = sums.stopUpkeep();
       await intake.close();
       ground.stopWatching();
       await Promise.all([sums.stop(), upkeepStopped, delivery.stop()]);
       await Promise.all([sums.live.close(), access.limiter.close()]);
-      await Promise.all([ground.end(), outbound.end()]);
+      await Promise.all([ground.end(), outbound.end(), liveReads.end()]);
       return ingest.lostEvents;
     },
   };

@@ -3,6 +3,7 @@ import { connect } from '../../ground/db/connections.ts';
 import { Corrections } from '../../intake/corrections/corrections.ts';
 import { Ingest } from '../../intake/ingest/ingest.ts';
 import { RejectedEvents } from '../../intake/ingest/rejectedEvents.ts';
+import { Tallies } from '../../intake/ingest/tallies.ts';
 import { createSources } from '../../intake/sources/createSources.ts';
 import type { Access } from './wireAccess.ts';
 import type { Ground } from './wireGround.ts';
@@ -17,6 +18,8 @@ export interface Intake {
   ingest: Ingest;
   corrections: Corrections;
   rejectedEvents: RejectedEvents;
+  /** What has become of events in this instance. */
+  tallies: Tallies;
   /** Begins to read queues. */
   start(): void;
   /** Reads no more of them. */
@@ -27,7 +30,9 @@ export interface Intake {
 
 export function wireIntake(ground: Ground, access: Access, sums: Sums, outbound: Outbound): Intake {
   const { config, log, registry, breaker, reads, settings, engine, admin } = ground;
+  const tallies = new Tallies();
   const ingest = new Ingest({
+    tallies,
     config: config.ingest,
     connect: () => connect(settings('ingest'), log),
     assertAvailable: () => breaker.assertClosed(),
@@ -38,7 +43,7 @@ export function wireIntake(ground: Ground, access: Access, sums: Sums, outbound:
     onStored: (rows) => sums.onStored(rows),
     onMessages: () => outbound.delivery.wake(),
   });
-  const rejectedEvents = new RejectedEvents(registry, log);
+  const rejectedEvents = new RejectedEvents(registry, log, tallies);
   const corrections = new Corrections({
     engine,
     connect: () => connect(settings('corrections'), log),
@@ -58,6 +63,7 @@ export function wireIntake(ground: Ground, access: Access, sums: Sums, outbound:
     ingest,
     corrections,
     rejectedEvents,
+    tallies,
     start() {
       for (const source of sources) source.start();
     },

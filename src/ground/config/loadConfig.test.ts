@@ -118,6 +118,7 @@ describe('without any variable', () => {
         breaker: { failures: 5, probeMinMs: 15_000, probeMaxMs: 300_000 },
       },
       live: { store: 'memory', redisUrl: undefined, maxFields: 200, timeoutMs: 200 },
+      liveView: { maxStreams: 100, maxStreamsPerTenant: 20, intervalMs: 1_000 },
       sources: { redisStreams: [], tenantId: null },
       telemetry: { traces: null },
     });

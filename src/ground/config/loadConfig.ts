@@ -6,7 +6,7 @@ import { ENVIRONMENT, type Environment } from './environment.ts';
 import { type HttpConfig, httpConfig } from './http.ts';
 import { type IngestConfig, ingestConfig } from './ingest.ts';
 import { type LimitsConfig, limitsConfig } from './limits.ts';
-import { type LiveConfig, liveConfig } from './live.ts';
+import { type LiveConfig, type LiveViewConfig, liveConfig, liveViewConfig } from './live.ts';
 import { type MetersConfig, metersConfig } from './meters.ts';
 import { type RetentionConfig, retentionConfig } from './retention.ts';
 import { type SourcesConfig, sourcesConfig } from './sources.ts';
@@ -30,6 +30,7 @@ export interface Config {
   delivery: DeliveryConfig;
   retention: RetentionConfig;
   live: LiveConfig;
+  liveView: LiveViewConfig;
   sources: SourcesConfig;
   telemetry: TelemetryConfig;
 }
@@ -64,6 +65,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     delivery: deliveryConfig(e),
     retention: retentionConfig(e),
     live: liveConfig(e),
+    liveView: liveViewConfig(e),
     sources: sourcesConfig(e),
     telemetry: telemetryConfig(e),
   };

@@ -50,6 +50,7 @@ export type DatabaseUse =
   | 'refresher'
   | 'meters'
   | 'relay'
+  | 'live'
   | 'retention'
   | 'migrate'
   | 'import'
@@ -276,8 +277,16 @@ export function connectionSettings(
     metrics,
     pooler: database.pooler,
     connectTimeoutMs: use === 'probe' ? database.probeTimeoutMs : database.connectTimeoutMs,
-    statementTimeoutMs:
-      use === 'read' || use === 'admin' || use === 'relay' || use === 'doctor' ? database.readTimeoutMs : 0,
+    statementTimeoutMs: statementTimeoutOf(use, database.readTimeoutMs),
     applicationName: `tidemark ${use}`,
   };
+}
+
+/** What is shown as it moves is soon shown again: better late than waited for. */
+const LIVE_TIMEOUT_MS = 2_000;
+
+/** 0: none. */
+function statementTimeoutOf(use: DatabaseUse, readTimeoutMs: number): number {
+  if (use === 'live') return Math.min(LIVE_TIMEOUT_MS, readTimeoutMs);
+  return use === 'read' || use === 'admin' || use === 'relay' || use === 'doctor' ? readTimeoutMs : 0;
 }

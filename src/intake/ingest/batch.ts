@@ -11,6 +11,8 @@ export interface WriteRequest extends BatchItem {
    * Left out: neither is looked for.
    */
   readonly onRefused?: OnRefused | undefined;
+  /** When they were queued (performance.now()). */
+  readonly queuedAt: number;
   /** The span that they came in. */
   readonly caller?: SpanContext | undefined;
 }

@@ -117,6 +117,11 @@ export class Batcher<Item extends BatchItem, Result> {
     return { rows: this.queue.rows, bytes: this.queue.bytes, running: this.running.size };
   }
 
+  /** Rows of a flow that wait. */
+  rowsOf(flow: string): number {
+    return this.queue.rowsOf(flow);
+  }
+
   /** How long what waits longest has waited, in ms; 0: nothing waits. */
   get ageMs(): number {
     return this.queue.length === 0 ? 0 : Date.now() - this.queue.oldest!.since;

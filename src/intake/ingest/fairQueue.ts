@@ -116,6 +116,10 @@ export class FairQueue<E extends Entry> {
     return this.flows.get(key)?.first !== undefined;
   }
 
+  rowsOf(key: string): number {
+    return this.flows.get(key)?.rows ?? 0;
+  }
+
   push(entry: E): void {
     const { item } = entry;
     const flow = this.flowOf(item.flow);

@@ -13,6 +13,7 @@ import { ColumnsPath } from './columnsPath.ts';
 import { CustomerRegistry } from './customerRegistry.ts';
 import { Identities } from './identities.ts';
 import { IngestMetrics } from './ingestMetrics.ts';
+import type { Tallies } from './tallies.ts';
 import { Writer } from './writer.ts';
 
 export type { WriteResult } from './batch.ts';
@@ -32,6 +33,8 @@ export interface IngestOptions {
   frontier: ClosedFrontier;
   registry: Registry;
   log: Logger;
+  /** Counts what becomes of events. Left out: nobody asks. */
+  tallies?: Tallies;
   /** Told of new rows after their commit and before their requests are answered. Must not throw. */
   onStored(rows: UsageEvent[]): void;
   /** Told after a commit that may have left messages in the outbox. Must not throw. */
@@ -46,6 +49,7 @@ export class Ingest {
   private readonly writers: Writer[];
   private readonly metrics: IngestMetrics;
   private readonly log: Logger;
+  private readonly tallies: Tallies | undefined;
   private readonly assertAvailable: (() => void) | undefined;
   /** Events queued by `storeLater` that could not be stored. */
   lostEvents = 0;
@@ -60,11 +64,13 @@ export class Ingest {
     frontier,
     registry,
     log,
+    tallies,
     onStored,
     onMessages,
     quiet = false,
   }: IngestOptions) {
     this.log = log;
+    this.tallies = tallies;
     this.assertAvailable = assertAvailable;
     const columns = new ColumnsPath({
       fromRows: config.columnsFromRows,
@@ -138,7 +144,9 @@ export class Ingest {
     this.assertAvailable?.();
     const caller = callingSpan();
     for (const { aiUsage } of events) if (aiUsage !== undefined) this.metrics.usage.count(aiUsage);
-    return this.batcher.add({ events, rows: events.length, bytes, flow, caller, onRefused }, since);
+    const rows = events.length;
+    const queuedAt = performance.now();
+    return this.batcher.add({ events, rows, bytes, flow, queuedAt, caller, onRefused }, since);
   }
 
   /**
@@ -176,6 +184,11 @@ export class Ingest {
     this.batcher.check(flow, rows, bytes);
   }
 
+  /** Events that wait to be written: of a tenant, or of all (null). */
+  waitingRows(tenantId: string | null): number {
+    return tenantId === null ? this.batcher.depth.rows : this.batcher.rowsOf(tenantId);
+  }
+
   /** Writes what is queued, then closes the connections. */
   async close(): Promise<void> {
     await this.batcher.close();
@@ -190,21 +203,24 @@ export class Ingest {
   ): Promise<(WriteResult | Error)[]> {
     const started = performance.now();
     const results = await this.writers[lane]!.write(requests);
-    this.metrics.batchSeconds.observe((performance.now() - started) / 1_000);
+    const ended = performance.now();
+    this.metrics.batchSeconds.observe((ended - started) / 1_000);
     let rows = 0;
     let bytes = 0;
     let failed = 0;
     let stored = 0;
     let duplicates = 0;
     for (const [i, result] of results.entries()) {
-      rows += requests[i]!.rows;
-      bytes += requests[i]!.bytes;
+      const request = requests[i]!;
+      rows += request.rows;
+      bytes += request.bytes;
       if (result instanceof Error) {
         failed++;
         continue;
       }
       stored += result.accepted;
       duplicates += result.duplicates;
+      this.tallies?.stored(request.flow, request.events, result, ended - request.queuedAt);
     }
     this.metrics.batchRows.observe(rows);
     this.metrics.batchBytes.observe(bytes);

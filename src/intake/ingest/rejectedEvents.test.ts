@@ -2,6 +2,7 @@ import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { Logger } from '../../ground/telemetry/logger.ts';
 import { RejectedEvents } from './rejectedEvents.ts';
+import { Tallies } from './tallies.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -16,7 +17,8 @@ function rejections() {
   const registry = new Registry();
   const lines: unknown[] = [];
   const log = { warn: (...line: unknown[]) => lines.push(line) } as unknown as Logger;
-  return { registry, lines, rejected: new RejectedEvents(registry, log) };
+  const tallies = new Tallies();
+  return { registry, lines, tallies, rejected: new RejectedEvents(registry, log, tallies) };
 }
 
 it('counts each event once, by its first fault and the way it came', async () => {
@@ -29,6 +31,15 @@ it('counts each event once, by its first fault and the way it came', async () =>
     'tidemark_events_rejected_total{way="http",reason="required"} 2',
     'tidemark_events_rejected_total{way="queue",reason="value_invalid"} 1',
   ]);
+});
+
+it('counts them for their tenant, where it is known', () => {
+  const { rejected, tallies } = rejections();
+  const faults = [fault(0, 'required'), fault(0, 'too_long'), fault(3, 'required')];
+  rejected.count('http', faults, { tenantId: 'a' });
+  rejected.count('http', faults, { tenantId: null });
+  rejected.count('queue', [fault(0, 'required')], {});
+  expect([null, 'a', 'b'].map((tenantId) => tallies.of(tenantId).rejected)).toEqual([5, 2, 0]);
 });
 
 it('is logged at once, then every ten seconds at most, and nothing is left untold', () => {

@@ -1,6 +1,7 @@
 import { Counter, type Registry } from 'prom-client';
 import type { Logger } from '../../ground/telemetry/logger.ts';
 import type { EventFault } from '../../model/errors.ts';
+import type { Tallies } from './tallies.ts';
 
 /** Which way events came in: a request, or an entry of a queue. */
 export type Way = 'http' | 'queue';
@@ -40,12 +41,14 @@ const LOG_EVERY_MS = 10_000;
 export class RejectedEvents {
   private readonly counter: Counter<'way' | 'reason'>;
   private readonly log: Logger;
+  private readonly tallies: Tallies;
   private readonly unlogged = new Map<string, number>();
   private facts: object = {};
   private waiting: NodeJS.Timeout | undefined;
 
-  constructor(registry: Registry, log: Logger) {
+  constructor(registry: Registry, log: Logger, tallies: Tallies) {
     this.log = log;
+    this.tallies = tallies;
     this.counter = new Counter({
       name: 'tidemark_events_rejected_total',
       help: 'Events not stored because something is wrong with them, by the way they came and the code of their first fault',
@@ -59,16 +62,23 @@ export class RejectedEvents {
 
   /**
    * @param faults any number for each event, those of an event one after the other.
-   * @param facts of the request or entry, for the log.
+   * @param facts of the request or entry, for the log; its tenant is counted for.
    */
-  count(way: Way, faults: readonly EventFault[], facts: object): void {
+  count(
+    way: Way,
+    faults: readonly EventFault[],
+    facts: { tenantId?: string | null | undefined; [fact: string]: unknown },
+  ): void {
     let previous = -1;
+    let events = 0;
     for (const { index, code } of faults) {
       if (index === previous) continue;
       previous = index;
+      events++;
       this.counter.inc({ way, reason: code });
       this.unlogged.set(code, (this.unlogged.get(code) ?? 0) + 1);
     }
+    this.tallies.rejected(facts.tenantId ?? null, events);
     if (this.unlogged.size === 0) return;
     this.facts = { way, ...facts };
     if (this.waiting === undefined) this.tell();

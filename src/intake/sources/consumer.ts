@@ -37,8 +37,8 @@ export interface ConsumerOptions<Entry extends SourceEntry> {
   /** @throws {TidemarkError} `idempotency_key_reused` for an increment that is stored, and was another one. */
   requireSame(increment: UsageEvent): Promise<void>;
   metrics: SourceMetrics;
-  /** Told of what is wrong with the events of an entry. @param entry its id. */
-  onFaults?(faults: readonly EventFault[], entry: string): void;
+  /** Told of what is wrong with the events of an entry. */
+  onFaults?(faults: readonly EventFault[], entry: Entry): void;
   log: Logger;
 }
 
@@ -204,7 +204,7 @@ export class Consumer<Entry extends SourceEntry> {
     await this.untilDone(() => this.options.source.reject(entry, rejection));
     this.count('rejected');
     this.options.metrics.rejected.inc({ ...this.labels, reason: rejection.code });
-    if (rejection.faults) this.options.onFaults?.(rejection.faults, entry.id);
+    if (rejection.faults) this.options.onFaults?.(rejection.faults, entry);
     this.rejections++;
     if (performance.now() < this.loggedAt + LOG_EVERY_MS) return;
     this.loggedAt = performance.now();

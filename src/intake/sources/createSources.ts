@@ -66,7 +66,13 @@ export function createSources({
         },
         requireSame: (increment) => requireSameIncrement(reads.as(increment), increment),
         metrics,
-        onFaults: (faults, entry) => rejectedEvents.count('queue', faults, { source: source.name, entry }),
+        onFaults(faults, { id: entry, tenantId: named }) {
+          // A tenant that there is not is nobody to count for.
+          const unknown = faults.some(({ code }) => code === 'tenant_unknown');
+          const owner = unknown ? null : (named ?? tenantId);
+          const facts = { source: source.name, entry, ...(owner !== null && { tenantId: owner }) };
+          rejectedEvents.count('queue', faults, facts);
+        },
         log,
       }),
   );

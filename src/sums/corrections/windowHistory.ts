@@ -10,7 +10,8 @@ import type { CorrectionNote } from '../listing/listEvents.ts';
 import { requireKept } from '../retention/requireKept.ts';
 
 /** What made a revision: late events, or a correction. */
-export type RevisionCause = 'late' | 'void' | 'restore' | 'amend';
+export const REVISION_CAUSES = ['late', 'void', 'restore', 'amend'] as const;
+export type RevisionCause = (typeof REVISION_CAUSES)[number];
 
 /** A revision of a window, and what it added to its sums. */
 export interface WindowRevision {

@@ -13,6 +13,9 @@ import { isPortal } from '../../support/portal.ts';
 import { ADMIN_KEY, type CallOptions, startTestService, type TestService } from '../../support/service.ts';
 import { anEvent } from '../../support/traffic.ts';
 
+/** Routes that answer for all tenants together, where a platform key with the scope `admin` names none. */
+const PLATFORM_WIDE = ['liveOverview', 'liveStream'];
+
 /** What each route asks of a key. A route that is added must be entered here. */
 const NEEDS: Record<string, { scope: Scope | 'any'; platform?: true }> = {
   postEvents: { scope: 'ingest' },
@@ -30,12 +33,16 @@ const NEEDS: Record<string, { scope: Scope | 'any'; platform?: true }> = {
   dailySummaries: { scope: 'read' },
   usageSeries: { scope: 'read' },
   usageChanges: { scope: 'read' },
+  topCustomers: { scope: 'read' },
   listRecords: { scope: 'read' },
   readSession: { scope: 'read' },
   liveSums: { scope: 'read' },
+  liveOverview: { scope: 'read' },
+  liveStream: { scope: 'read' },
   listCounters: { scope: 'read' },
   readCounter: { scope: 'read' },
   listCustomers: { scope: 'read' },
+  getCustomer: { scope: 'read' },
   updateCustomer: { scope: 'admin' },
   createTenant: { scope: 'admin', platform: true },
   listTenants: { scope: 'admin', platform: true },
@@ -55,6 +62,7 @@ const NEEDS: Record<string, { scope: Scope | 'any'; platform?: true }> = {
   createAlertRule: { scope: 'admin' },
   listAlertRules: { scope: 'admin' },
   getAlertRule: { scope: 'admin' },
+  listRuleCustomers: { scope: 'admin' },
   updateAlertRule: { scope: 'admin' },
   deleteAlertRule: { scope: 'admin' },
   createMeter: { scope: 'admin' },
@@ -263,7 +271,14 @@ describeEngine('who may', () => {
 
   it('a platform key only with the tenant it means', async () => {
     const chosen = operations.filter(takesTenant);
-    expect(await callAll({}, chosen)).toEqual(all('400 tenant_required', chosen));
+    const ofOne = chosen.filter(({ id }) => !PLATFORM_WIDE.includes(id));
+    const ofAll = chosen.filter(({ id }) => PLATFORM_WIDE.includes(id));
+    expect(await callAll({}, ofOne)).toEqual(all('400 tenant_required', ofOne));
+    expect(await callAll({}, ofAll)).toEqual(all('done', ofAll));
+    const reading = await keyOf(null, ['read']);
+    expect(await callAll({ key: reading }, ofAll)).toEqual(all('400 tenant_required', ofAll));
+    const writing = await keyOf(null, ['ingest', 'correct']);
+    expect(await callAll({ key: writing }, ofAll)).toEqual(all('403 scope_missing', ofAll));
     const nowhere = { 'x-tenant-id': 'there-is-no-such-tenant' };
     expect(await callAll({ headers: nowhere }, chosen)).toEqual(all('404 tenant_unknown', chosen));
     const { id } = await t.tenant();

@@ -28,7 +28,7 @@ const HARMLESS = [
   ...['type', 'closedAfter', 'onInvalid', 'prefer', 'content-encoding', 'accept'],
   ...['windowStart', 'revision', 'timestamp'],
   ...['meters', 'archived', 'without', 'cost', 'at', 'superseded', 'currency', 'priceVersion'],
-  ...['digest', 'asOf', 'since', 'until'],
+  ...['digest', 'asOf', 'since', 'until', 'last-event-id', 'measure'],
 ];
 
 const MARKER = 'marker-of-another-tenant';
@@ -82,6 +82,7 @@ function pairs({ name, path }: { name: string; path: string }): Pair[] {
     customerId: text,
     destinationId: text,
     endpoint: text,
+    meter: [{ foreign: 'others_meter', unknown: 'nobodys_meter' }],
     model: text,
     provider: text,
     eventType: text,

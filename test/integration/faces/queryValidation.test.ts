@@ -136,6 +136,7 @@ describeEngine('query parameters', () => {
       ['/v1/usage', 10_000 * 900_000, { granularity: '15m' }],
       ['/v1/usage', 3_660 * DAY, { granularity: '1d', timezone: 'Asia/Kathmandu' }],
       ['/v1/usage', 3_660 * DAY, { granularity: '1mo', timezone: 'America/St_Johns' }],
+      ['/v1/usage/top', 3_660 * DAY],
     ];
     for (const [path, length, query] of longest) {
       const answer = await get(path, { ...query, from: iso(to - length), to: iso(to) });

@@ -530,6 +530,28 @@ describeEngine('corrections', () => {
       [2, 'late'],
       [1, 'void'],
     ]);
+    const counts = async (more: string) =>
+      (await t.call('GET', `/v1/windows/history/counts?${range}${more}`, { key })).body;
+    const each = await counts('&granularity=30s');
+    expect(each).toEqual({
+      data: [
+        { start, windows: 1, revisions: 2, causes: { void: 1, late: 1 } },
+        { start: third, windows: 1, revisions: 1, causes: { void: 1 } },
+      ],
+      nextCursor: null,
+      closedUntil: iso(closed + 5 * WINDOW),
+    });
+    const one = await counts('&granularity=30s&limit=1');
+    expect(one.data).toEqual(each.data.slice(0, 1));
+    const next = await counts(`&granularity=30s&limit=1&cursor=${one.nextCursor}`);
+    expect(next).toMatchObject({ data: each.data.slice(1), nextCursor: null });
+    const days = (await counts('&granularity=1d')).data;
+    expect(days.map((day: { start: string }) => Date.parse(day.start) % 86_400_000)).toEqual(
+      days.map(() => 0),
+    );
+    const sum = days.reduce((n: number, day: { revisions: number }) => n + day.revisions, 0);
+    expect(sum).toBe(after.body.data.length);
+    expect((await counts('&customerId=nobody')).data).toEqual([]);
     const listed = await t.call('GET', `/v1/windows/${start}/customers/customer-1/revisions/2/events`, {
       key,
     });

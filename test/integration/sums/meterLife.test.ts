@@ -127,6 +127,43 @@ describeEngine('the life of meters', () => {
     expect(await settled()).toBe(true);
   });
 
+  it('says to where it is being filled: the day of the oldest event of its own tenant', async () => {
+    t = await startTestService({ ...CLOSED_BY_HAND, CLOSER_INTERVAL_MS: '60000' });
+    await upkeepRests(t.sql);
+    const [tenant, other] = [await t.tenant(), await t.tenant()];
+    const today = Math.floor(Date.now() / DAY) * DAY;
+    await makeMeter(t.sql, tenant.id, 'size', DEFINITION);
+    const [meter] = (await t.call('GET', '/v1/meters', { key: tenant.key })).body.data;
+    await t.sql.query(
+      `update meter_series set filled_from = now(), fill_floor = '-infinity' where tenant_id = $1`,
+      [tenant.id],
+    );
+    const goal = async () =>
+      (await t.call('GET', `/v1/meters/${meter.slug}`, { key: tenant.key })).body.fill.goal;
+    const goalWithoutCoverage = async () => {
+      await t.sql.query(`update window_coverage set covered_from = now()`);
+      const told = await goal();
+      await t.sql.query(`update window_coverage set covered_from = '-infinity'`);
+      return told;
+    };
+    const cover = () => t.sql.query(`select cover_activity('1 hour', 1000)`);
+    const day = (days: number) => new Date(today - days * DAY).toISOString();
+
+    expect(await goal()).toBeNull();
+    await post(other.key, [anEventAt(today - 20 * DAY)]);
+    await post(tenant.key, [anEventAt(Date.now())]); // in no window that has closed
+    expect(Date.parse(await goal())).toBe(Date.parse(day(0)));
+    await post(tenant.key, [anEventAt(today - 3 * DAY + HOUR)]);
+    await cover();
+    expect(Date.parse(await goal())).toBe(Date.parse(day(3)));
+    expect(await goalWithoutCoverage()).toBe(await goal());
+    await post(tenant.key, [anEventAt(today - 9 * DAY + HOUR)]); // late, and not covered yet
+    expect(Date.parse(await goal())).toBe(Date.parse(day(9)));
+    expect(await goalWithoutCoverage()).toBe(await goal());
+    await cover();
+    expect(Date.parse(await goal())).toBe(Date.parse(day(9)));
+  });
+
   describe.runIf(inject('engine') === 'timescale')('in columns', () => {
     it('takes late events, fills and settled members as before', async () => {
       t = await startTestService({ ...CLOSED_BY_HAND, CLOSER_INTERVAL_MS: '60000' });

@@ -3,7 +3,7 @@ import { fail, ok, type Verdict, warn } from '../finding.ts';
 import type { Patient } from '../patient.ts';
 
 /** Besides readers and writers: 2 for administration, 2 for deliveries, and one each for what there is one of. */
-const FIXED = 2 + 2 + 7; // probe, closer, refresher, meters, retention, relay, housekeeper
+const FIXED = 2 + 2 + 8; // probe, closer, refresher, meters, retention, relay, housekeeper, live streams
 
 /** What one instance opens at most. */
 export function connectionsOf({ database, ingest }: Pick<Config, 'database' | 'ingest'>): number {

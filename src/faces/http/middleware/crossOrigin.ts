@@ -5,6 +5,7 @@ const ALLOWED_HEADERS = [
   'Content-Encoding',
   'Content-Type',
   'Idempotency-Key',
+  'Last-Event-ID',
   'Prefer',
   'X-Request-Id',
   'X-Tenant-Id',

@@ -17,6 +17,8 @@ export interface Place {
   /** Changes parameters (null takes one away), as a new entry of the history unless it is to replace this one. */
   set(changes: Params, options?: { replace?: boolean }): void;
   link(to: string | string[], params?: Params): string;
+  /** The address of this page with parameters changed. */
+  here(changes: Params): string;
 }
 
 const listeners = new Set<() => void>();
@@ -52,6 +54,8 @@ function address(path: string, query: URLSearchParams, changes: Params): string 
   return query.size > 0 ? `${path}?${query}` : path;
 }
 
+const here = (changes: Params) => address(location.pathname, new URLSearchParams(location.search), changes);
+
 /** Where we are, and how to get elsewhere. What calls it is drawn anew with every change of the address. */
 export function usePlace(): Place {
   const [, redraw] = useReducer((n: number) => n + 1, 0);
@@ -67,9 +71,9 @@ export function usePlace(): Place {
     page,
     rest: rest.filter((part) => part !== ''),
     get: (name) => new URLSearchParams(location.search).get(name),
-    set: (changes, { replace = false } = {}) =>
-      go(address(location.pathname, new URLSearchParams(location.search), changes), replace),
+    set: (changes, { replace = false } = {}) => go(here(changes), replace),
     link,
+    here,
   };
 }
 

@@ -1,9 +1,13 @@
+import { parseExact } from '../format/json.ts';
+
 export interface Question {
   method?: string;
   path: string;
   query?: Record<string, string | number | boolean | null | undefined>;
   body?: unknown;
   headers?: Record<string, string>;
+  /** For what is shown as it was sent: its numbers keep all their digits (parseExact). */
+  exact?: boolean;
 }
 
 /** What the service refused, or could not answer (status 0: it was not reached). */
@@ -13,8 +17,16 @@ export class Problem extends Error {
   readonly detail: string;
   readonly requestId: string | null;
   readonly errors: { pointer?: string; code: string; message: string }[];
+  /** All that the service said. */
+  readonly told: Record<string, unknown>;
+  /** In how many seconds to try again; null: nothing was said. */
+  readonly retryAfter: number | null;
 
-  constructor(status: number, told: Partial<Pick<Problem, 'code' | 'detail' | 'requestId' | 'errors'>>) {
+  constructor(
+    status: number,
+    told: Partial<Pick<Problem, 'code' | 'detail' | 'requestId' | 'errors'>>,
+    retryAfter: string | null = null,
+  ) {
     const detail = told.detail ?? `The service answered ${status}.`;
     super(detail);
     this.status = status;
@@ -22,6 +34,8 @@ export class Problem extends Error {
     this.detail = detail;
     this.requestId = told.requestId ?? null;
     this.errors = told.errors ?? [];
+    this.told = told;
+    this.retryAfter = retryAfter === null ? null : Number(retryAfter);
   }
 }
 
@@ -73,7 +87,8 @@ export async function send(question: Question, signal?: AbortSignal): Promise<Re
     throw new Problem(0, { code: 'unreachable', detail: 'The service does not answer.' });
   });
   if (answer.ok) return answer;
-  const problem = new Problem(answer.status, await answer.json().catch(() => ({})));
+  const retryAfter = answer.headers.get('Retry-After');
+  const problem = new Problem(answer.status, await answer.json().catch(() => ({})), retryAfter);
   if (answer.status === 401) refused(problem);
   throw problem;
 }
@@ -87,5 +102,5 @@ export async function ask<T>(question: Question, signal?: AbortSignal): Promise<
   const answer = await send(question, signal);
   const text = await answer.text();
   const json = answer.headers.get('Content-Type')?.includes('json');
-  return (text === '' ? undefined : json ? JSON.parse(text) : text) as T;
+  return (text === '' ? undefined : !json ? text : question.exact ? parseExact(text) : JSON.parse(text)) as T;
 }

@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { ask, type Problem, type Question } from './request.ts';
 
 export interface Answer<T> {
@@ -33,19 +33,25 @@ export function useAnswer<T>(
   const [state, setState] = useState<State | null>(null);
   const [loading, setLoading] = useState(true);
   const [turn, setTurn] = useState(0);
+  const answered = useRef('');
+  const run = `${turn} ${asked}`;
   useEffect(() => {
     if (asked === null) return;
+    // It is only to be asked no more: what is shown stays.
+    if (everyMs === undefined && answered.current === run) return setLoading(false);
     const stop = new AbortController();
     let timer: ReturnType<typeof setTimeout>;
     const { signal } = stop;
-    const run = async () => {
+    const look = async () => {
       if (!document.hidden) {
         setLoading(true);
         try {
           const data = await ask<T>(JSON.parse(asked), signal);
+          answered.current = run;
           setState({ of, data, problem: null, at: new Date() });
         } catch (error) {
           if (signal.aborted) return;
+          answered.current = '';
           const problem = error as Problem;
           setState((last) =>
             last?.of === of ? { ...last, problem } : { of, data: null, problem, at: null },
@@ -54,9 +60,9 @@ export function useAnswer<T>(
         if (signal.aborted) return;
         setLoading(false);
       }
-      if (everyMs !== undefined || document.hidden) timer = setTimeout(run, everyMs ?? 1_000);
+      if (everyMs !== undefined || document.hidden) timer = setTimeout(look, everyMs ?? 1_000);
     };
-    run();
+    look();
     return () => {
       stop.abort();
       clearTimeout(timer);

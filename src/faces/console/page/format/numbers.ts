@@ -33,6 +33,12 @@ export function sumOf(texts: readonly string[]): string {
   return `${sum < 0n ? '-' : ''}${all.slice(0, all.length - digits)}${fraction === '' ? '' : `.${fraction}`}`;
 }
 
+/** Whether one exact decimal is greater than another: to the last digit. */
+export function exceeds(one: string, other: string): boolean {
+  const difference = sumOf([one, other.startsWith('-') ? other.slice(1) : `-${other}`]);
+  return difference !== '0' && !difference.startsWith('-');
+}
+
 /** A latency in ms. */
 export const latency = (ms: number | null | undefined) =>
   ms == null ? NOTHING : ms < 1_000 ? `${SOME.format(ms)} ms` : `${SOME.format(ms / 1_000)} s`;
@@ -47,3 +53,14 @@ export function change(now: number, before: number): string {
   const percent = (100 * (now - before)) / before;
   return `${percent > 0 ? '+' : percent < 0 ? '−' : '±'}${SOME.format(Math.abs(percent))} %`;
 }
+
+/** What was added, with its sign: `+3`, `−1.5`, `±0`. Of an exact decimal all digits. */
+export function signed(difference: number | string): string {
+  const text = String(difference);
+  if (/^-?0(\.0*)?$/.test(text)) return '±0';
+  return text.startsWith('-') ? `−${decimal(text.slice(1))}` : `+${decimal(text)}`;
+}
+
+/** An exact decimal with the other sign. */
+export const negated = (text: string) =>
+  text.startsWith('-') ? text.slice(1) : /^0(\.0*)?$/.test(text) ? text : `-${text}`;

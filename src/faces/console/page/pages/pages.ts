@@ -17,7 +17,13 @@ const operates = { ofTenant: false, allows: ({ may, caller }: Session) => caller
 
 /** Every page, in the order of the navigation; each in its folder, from where it is loaded when it is needed. */
 export const PAGES: readonly PageEntry[] = [
-  { name: 'now', title: 'Now', group: 'Watch', ...reads, ofTenant: false },
+  {
+    name: 'now',
+    title: 'Now',
+    group: 'Watch',
+    ofTenant: false,
+    allows: ({ may, caller }) => may('read') || (caller.platform && may('admin')),
+  },
   { name: 'usage', title: 'Usage', group: 'Watch', ...reads },
   { name: 'meters', title: 'Meters', group: 'Watch', ...reads },
   { name: 'customers', title: 'Customers', group: 'Watch', ...reads },

@@ -5,6 +5,8 @@ export interface HeatCell {
   label: string;
   /** How strong; 0: nothing. */
   value: number;
+  /** Not decided yet: hollow. */
+  open?: boolean;
 }
 
 interface HeatStripProps {
@@ -35,7 +37,7 @@ export function HeatStrip({ label, cells, current, onPick }: HeatStripProps) {
       {cells.map((cell, i) => (
         <button
           type="button"
-          class={`h${cell.value <= 0 ? 0 : Math.ceil((5 * cell.value) / top)}`}
+          class={`h${cell.value <= 0 ? 0 : Math.ceil((5 * cell.value) / top)}${cell.open ? ' open' : ''}`}
           title={cell.label}
           aria-label={cell.label}
           aria-pressed={i === current}

@@ -58,12 +58,12 @@ export function LineChart(props: LineChartProps) {
         width: place.clientWidth,
         height,
         legend: { show: false },
-        padding: [8, 12, 0, 0],
+        padding: [8, 22, 0, 0],
         cursor: { drag: { x: true, setScale: false }, y: false, points: { size: 6 } },
         tzDate: (s) => uPlot.tzDate(new Date(s * 1_000), zone),
         scales: { y: { range: (_, min, max) => [Math.min(0, min), max > 0 ? max * 1.08 : 1] } },
         axes: [
-          { ...axis, values: (_, splits) => timesOf(splits, zone), size: 36 },
+          { ...axis, values: (_, splits) => timesOf(splits, zone), incrs: STEPS_S, space: 70, size: 36 },
           {
             ...axis,
             values: (_, splits) => splits.map((value) => latest.current.format?.(value) ?? short(value)),
@@ -76,7 +76,7 @@ export function LineChart(props: LineChartProps) {
             label: one.label,
             stroke: colourOf(place, one.before ? '--muted' : `--c${i % 8}`),
             width: 1.5,
-            points: { size: 4 },
+            points: { size: 4, ...(bars && !one.before && { show: false }) },
             ...(one.before && { dash: [4, 4] }),
             ...(bars && !one.before && BARS && { paths: BARS, fill: `${colourOf(place, `--c${i % 8}`)}` }),
           })),
@@ -158,6 +158,11 @@ export function LineChart(props: LineChartProps) {
   );
 }
 
+/** Between times below the axis, in s: what a clock shows, and no parts of a second. */
+const STEPS_S = [
+  ...[1, 5, 10, 15, 30, 60, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200],
+  ...[1, 2, 3, 5, 7, 10, 15, 30, 60, 90, 180, 365].map((days) => days * 86_400),
+];
 const BARS = uPlot.paths.bars?.({ size: [0.7, 40], align: 1 });
 
 /** The colour that a custom property stands for now. */

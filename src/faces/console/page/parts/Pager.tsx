@@ -2,7 +2,12 @@ import type { Pages } from '../api/usePages.ts';
 import { Fault } from './Fault.tsx';
 
 /** How many rows of a list are shown, and the way to more of them. */
-export function Pager({ pages: { rows, more, busy, problem } }: { pages: Pages<unknown> }) {
+export function Pager({ pages, onMore }: { pages: Pages<unknown>; onMore?: () => void }) {
+  const { rows, more, busy, problem } = pages;
+  const go = () => {
+    onMore?.();
+    more?.();
+  };
   return (
     <div class="pager">
       {problem && <Fault problem={problem} />}
@@ -10,7 +15,7 @@ export function Pager({ pages: { rows, more, busy, problem } }: { pages: Pages<u
         {rows.length} shown{more ? '' : ', all there are'}
       </span>
       {more && (
-        <button type="button" disabled={busy} onClick={more}>
+        <button type="button" disabled={busy} onClick={go}>
           {busy ? 'Loading …' : 'Show more'}
         </button>
       )}

@@ -1,0 +1,181 @@
+import { useEffect, useState } from 'preact/hooks';
+import { useZone } from '../../address/range.ts';
+import type { Question } from '../../api/request.ts';
+import { type StreamEvent, useStream } from '../../api/stream.ts';
+import { useAnswer } from '../../api/useAnswer.ts';
+import { latency, NOTHING, short, whole } from '../../format/numbers.ts';
+import { clockOf, lengthOf, stamp } from '../../format/times.ts';
+import { Badge } from '../../parts/Badge.tsx';
+import { Empty } from '../../parts/Empty.tsx';
+import { Fault } from '../../parts/Fault.tsx';
+import { LineChart } from '../../parts/LineChart.tsx';
+import { Page } from '../../parts/Page.tsx';
+import { Sparkline } from '../../parts/Sparkline.tsx';
+import { Stat, Stats } from '../../parts/Stat.tsx';
+import { useNow } from '../../parts/useNow.ts';
+import { View } from '../../parts/View.tsx';
+import { useSession } from '../../session/session.tsx';
+import { type Overview, ratesOf, withSamples } from './samples.ts';
+
+const OVERVIEW: Question = { path: '/v1/live/overview' };
+const POLL_MS = 5_000;
+/** More are not counted. */
+const MOST = 10_000;
+
+/** How things stand, as it moves: the stream, and while there is none, the same by asking. */
+export default function NowPage() {
+  const session = useSession();
+  const [samples, setSamples] = useState<Overview[]>([]);
+  const [at, setAt] = useState<Date | null>(null);
+  const add = (more: Overview[]) => {
+    setSamples((all) => withSamples(all, more));
+    setAt(new Date());
+  };
+  const heard = ({ event, data }: StreamEvent) => {
+    if (event === 'history') add(JSON.parse(data).samples);
+    else if (event === 'sample') add([JSON.parse(data)]);
+  };
+  const shown = session.tenantId !== null || session.may('admin');
+  const { state, problem } = useStream(shown ? { path: '/v1/live/stream' } : null, heard);
+  const polled = useAnswer<Overview>(state === 'lost' ? OVERVIEW : null, { everyMs: POLL_MS });
+  useEffect(() => {
+    if (polled.data) add([polled.data]);
+  }, [polled.data]);
+  const now = samples.at(-1);
+
+  if (!shown) {
+    return (
+      <Page title="Now">
+        <Empty>Choose a tenant above: this key does not see all of them together.</Empty>
+      </Page>
+    );
+  }
+  return (
+    <Page
+      title="Now"
+      sub={session.tenantId === null ? 'All tenants together' : `Tenant ${session.tenantId}`}
+      actions={
+        <span role="status">
+          {state === 'open' ? (
+            <Badge tone="good">live</Badge>
+          ) : state === 'connecting' ? (
+            <Badge>connecting …</Badge>
+          ) : polled.data && !polled.problem ? (
+            <Badge tone="info">asked every {POLL_MS / 1_000} s</Badge>
+          ) : (
+            <Badge tone="warn">connecting again …</Badge>
+          )}
+        </span>
+      }
+    >
+      {state === 'lost' && (polled.problem ?? problem) && <Fault problem={(polled.problem ?? problem)!} />}
+      {now === undefined ? (
+        state !== 'lost' && <p class="wait">Loading …</p>
+      ) : (
+        <>
+          <Incoming samples={samples} at={at} />
+          <Standing now={now} at={at} />
+        </>
+      )}
+    </Page>
+  );
+}
+
+function Incoming({ samples, at }: { samples: Overview[]; at: Date | null }) {
+  const zone = useZone();
+  const { instance, tenantId } = samples.at(-1)!;
+  const [accepted, duplicates, rejected] = (['accepted', 'duplicates', 'rejected'] as const).map((count) =>
+    ratesOf(samples, count),
+  );
+  const latencies = (of: 'p50' | 'p99') => samples.map((one) => one.instance.ingestMs?.[of] ?? null);
+  const { eventsPerSecond, ingestMs, queueRows } = instance;
+  const rate = eventsPerSecond ?? accepted!.at(-1) ?? null;
+  return (
+    <View title="Coming in · this instance" question={OVERVIEW} at={at}>
+      <Stats>
+        <Stat label="Events a second" value={short(rate)}>
+          <Sparkline values={accepted!} label="Events a second, of late" />
+        </Stat>
+        <Stat label="Accepted" value={whole(instance.accepted)} />
+        <Stat label="Duplicates" value={whole(instance.duplicates)}>
+          <Sparkline values={duplicates!} label="Duplicates a second, of late" />
+        </Stat>
+        <Stat label="Rejected" value={whole(instance.rejected)} tone={rejected!.at(-1) ? 'bad' : undefined}>
+          <Sparkline values={rejected!} label="Rejected a second, of late" />
+        </Stat>
+        <Stat label="Ingest p50" value={latency(ingestMs?.p50)}>
+          <Sparkline values={latencies('p50')} label="Ingest p50, of late" />
+        </Stat>
+        <Stat label="Ingest p99" value={latency(ingestMs?.p99)}>
+          <Sparkline values={latencies('p99')} label="Ingest p99, of late" />
+        </Stat>
+        <Stat label="Queue" value={whole(queueRows)}>
+          <Sparkline
+            values={samples.map((one) => one.instance.queueRows)}
+            label="Rows in the queue, of late"
+            max={100}
+          />
+        </Stat>
+      </Stats>
+      <p class="muted">
+        Instance <code>{instance.id}</code>, sums since {stamp(instance.since, zone)}.
+      </p>
+      {instance.accepted === 0 && tenantId !== null && (
+        <Empty
+          question={{
+            method: 'POST',
+            path: '/v1/events',
+            body: {
+              eventId: 'my-first-event',
+              timestamp: new Date().toISOString(),
+              customerId: 'customer-1',
+              apiEndpoint: '/v1/chat',
+            },
+          }}
+        >
+          Nothing has come in here yet. An event moves it:
+        </Empty>
+      )}
+      <LineChart
+        label="Events a second"
+        times={samples.map((one) => Date.parse(one.at))}
+        zone={zone}
+        height={180}
+        series={[
+          { label: 'Accepted/s', values: accepted! },
+          { label: 'Duplicates/s', values: duplicates! },
+          { label: 'Rejected/s', values: rejected! },
+        ]}
+      />
+    </View>
+  );
+}
+
+function Standing({ now: { database }, at }: { now: Overview; at: Date | null }) {
+  const zone = useZone();
+  const present = useNow();
+  const { available, asOf, closedUntil, lateWindows, messagesWaiting, deliveriesPending, deadLetters } =
+    database;
+  return (
+    <View
+      title="In the database · all instances"
+      question={OVERVIEW}
+      at={asOf === null ? at : new Date(asOf)}
+    >
+      {!available && <p class="bad">The database does not answer: these are its last figures.</p>}
+      <Stats>
+        <Stat
+          label="Closed through"
+          value={closedUntil === null ? NOTHING : clockOf(closedUntil, zone)}
+          sub={closedUntil !== null && `${lengthOf(present - Date.parse(closedUntil))} ago`}
+        />
+        <Stat label="Late windows" value={most(lateWindows)} tone={lateWindows ? 'warn' : undefined} />
+        <Stat label="Messages waiting" value={most(messagesWaiting)} />
+        <Stat label="Webhook backlog" value={most(deliveriesPending)} />
+        <Stat label="Dead letters" value={most(deadLetters)} tone={deadLetters ? 'bad' : undefined} />
+      </Stats>
+    </View>
+  );
+}
+
+const most = (n: number | null) => (n !== null && n >= MOST ? `${whole(n)} or more` : whole(n));

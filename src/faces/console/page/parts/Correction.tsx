@@ -1,0 +1,26 @@
+import { Badge, type Tone } from './Badge.tsx';
+
+/** Who has corrected something, and why. */
+export interface Note {
+  id: string;
+  reason: string;
+  actor: { kind: string; keyId: string | null };
+}
+
+const TONES: Record<string, Tone> = { late: 'warn', void: 'bad', restore: 'good', amend: 'info' };
+
+/** Why a window has changed, or an event counts or not. */
+export const Cause = ({ cause }: { cause: string }) => (
+  <Badge tone={TONES[cause] ?? 'plain'}>{cause.replaceAll('_', ' ')}</Badge>
+);
+
+/** A reason, and whose it is. */
+export const Why = ({ note }: { note: Note | undefined }) =>
+  note ? (
+    <>
+      {note.reason}{' '}
+      <small title={note.actor.keyId ?? undefined}>
+        {note.actor.keyId === null ? note.actor.kind : `key ${note.actor.keyId.slice(0, 8)}`}
+      </small>
+    </>
+  ) : null;
