@@ -3,7 +3,6 @@ import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { beforeAll, expect, it } from 'vitest';
-import { moduleGraph } from '../../src/faces/console/moduleGraph.ts';
 import { buildProgram } from '../support/buildProgram.ts';
 
 const PAGE = fileURLToPath(new URL('../../dist/faces/console/page', import.meta.url));
