@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,6 +6,7 @@ import type { Page } from 'playwright-core';
 import { freePort } from '../../src/ground/local/freePort.ts';
 import { findChromium, launch } from '../../test/browser/support/chromium.ts';
 import { runProgram } from '../../test/process/support/runProgram.ts';
+import { smallerPng } from './smallerPng.ts';
 
 /*
  * npm run docs:console: the pictures of docs/console.md, of a service with traffic of `tidemark seed`. With names of
@@ -96,7 +97,7 @@ try {
       await page.waitForSelector('main h1');
       await page.waitForFunction(() => !document.querySelector('main [aria-busy="true"], main .wait'));
       await until?.(page);
-      await page.screenshot({ path: join(FOLDER, `${name}-${look}.png`) });
+      await writeFile(join(FOLDER, `${name}-${look}.png`), smallerPng(await page.screenshot()));
       await context.close();
     }
   }

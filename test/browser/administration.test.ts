@@ -159,4 +159,46 @@ describeConsole('the pages of tenants, keys and the audit log', (console) => {
       mine.data.map(({ action }: { action: string }) => action),
     );
   });
+
+  it('makes a portal token that is shown once, and revokes it', async () => {
+    const { site } = console;
+    const tenant = await site.tenant();
+    const body = [
+      { eventId: 'one', timestamp: new Date().toISOString(), customerId: 'acme', apiEndpoint: '/v1/chat' },
+    ];
+    await site.call('POST', '/v1/events', { key: tenant.key, body });
+    const visitor = await console.visit('/console/keys', { key: tenant.key });
+    const { page } = visitor;
+    await visitor.ready('Keys');
+    await page.getByRole('link', { name: 'Portal tokens' }).click();
+    await page.getByText('There is no such token').waitFor();
+    await visitor.isAccessible();
+    const dialog = dialogOf(visitor);
+    await page.getByRole('button', { name: 'New token' }).click();
+    await visitor.isAccessible();
+    await dialog.getByLabel('Customer').fill('acme');
+    await dialog.getByLabel('It lives for').selectOption('86400');
+    await dialog.getByRole('button', { name: 'Make the token' }).click();
+    await dialog.getByText('it is not shown again').waitFor();
+    const token = await dialog.locator('code').innerText();
+    const usage = await site.call('GET', '/v1/portal/usage?granularity=1d', { key: token });
+    expect(usage.data.reduce((sum: number, { calls }: { calls: number }) => sum + calls, 0)).toBe(1);
+    await dialog.getByRole('button', { name: 'I have it' }).click();
+    const [listed] = (await site.call('GET', '/v1/portal-tokens', { key: tenant.key })).data;
+    await settles(visitor, 'Tokens', (table) => table.length === 2);
+    const [, row] = await visitor.table('Tokens');
+    expect(row!.slice(0, 5)).toEqual([listed.id.slice(0, 8), 'acme', 'all', 'usage', 'active']);
+    expect(Date.parse(listed.expiresAt) - Date.parse(listed.createdAt)).toBeCloseTo(86_400_000, -4);
+    await visitor.isAccessible();
+    await visitor.fits();
+    await page.getByRole('button', { name: 'Revoke' }).click();
+    await dialog.getByRole('button', { name: 'Revoke' }).click();
+    await page.getByRole('row').filter({ hasText: 'acme' }).getByText('revoked').waitFor();
+    await expect(site.call('GET', '/v1/portal/usage', { key: token })).rejects.toThrow(/401/);
+
+    // Without a tenant, and for a key that may not read, there are none.
+    const platform = await console.visit('/console/keys', { key: site.adminKey });
+    await platform.ready('Keys');
+    expect(await platform.page.getByRole('link', { name: 'Portal tokens' }).count()).toBe(0);
+  });
 });

@@ -24,7 +24,7 @@ describeConsole('customers in the console', (console) => {
     await site.call('POST', '/v1/prices', { key: tenant.key, body: price });
     const visitor = await console.visit('/console/customers', { key: tenant.key });
     const { page } = visitor;
-    const by = page.getByLabel('By', { exact: true });
+    const by = page.getByRole('combobox', { name: 'By', exact: true });
     for (const [chosen, asked, column] of [
       ['tokens', 'measure=tokens', 'tokens'],
       ['value', 'measure=value', 'value'],
@@ -35,9 +35,9 @@ describeConsole('customers in the console', (console) => {
       await by.locator('option', { hasText: chosen }).waitFor({ state: 'attached' });
       await by.selectOption(chosen);
       await page.getByRole('columnheader', { name: chosen }).waitFor();
-      const table = rows(await visitor.table('Top consumers'));
+      const table = rows(await visitor.table('Customers by what they use'));
       const { data, total } = await site.call('GET', `/v1/usage/top?${asked}`, { key: tenant.key });
-      expect(data).toHaveLength(4);
+      expect(data.length).toBeGreaterThan(1);
       expect([chosen, ...table.map(([name, value]) => [name, value])]).toEqual([
         chosen,
         ...data.map(({ customerId, name, value }: Record<string, string | null>) => [
@@ -82,14 +82,14 @@ describeConsole('customers in the console', (console) => {
       ...{
         timestamp: new Date(Date.now() - n * 60_000).toISOString(),
         value: '0.000000000000000001',
-        tokens: 3,
+        metadata: { tokens: 3 },
       },
     }));
     await site.call('POST', '/v1/events', { key: tenant.key, body: visited });
     const meter = { slug: 'calls', name: 'Calls made', eventType: 'api.request', aggregation: 'count' };
     await site.call('POST', '/v1/meters', { key: tenant.key, body: meter });
     const price = {
-      model: 'gpt-4o',
+      model: 'claude-sonnet-4',
       currency: 'EUR',
       unitPrices: { input: '0.000000000001', output: '0.5' },
     };
@@ -137,7 +137,9 @@ describeConsole('customers in the console', (console) => {
 
     await tab('Sessions').click();
     await page.getByRole('link', { name: 'visit / 7' }).waitFor();
-    const [[session, , , length, ...sums]] = rows(await visitor.table('Its latest sessions')) as [string[]];
+    const [[session, , , length, ...sums]] = rows(await visitor.table('Sessions of the customer')) as [
+      string[],
+    ];
     expect([session, length, ...sums]).toEqual(['visit / 7', '1 min', '2', '6', '0.000000000000000002', '1']);
     await visitor.isAccessible();
 
@@ -153,7 +155,7 @@ describeConsole('customers in the console', (console) => {
     await visitor.isAccessible();
     await visitor.fits();
     await page.goBack();
-    await visitor.table('Its latest sessions');
+    await visitor.table('Sessions of the customer');
   });
 
   it('is named by who may, and only looked at by who may not', async () => {

@@ -117,7 +117,9 @@ describeConsole(
       await page.getByText('answered 500').first().waitFor();
 
       // As after the last of ten attempts, without three days of them.
-      await site.rows(`update delivery set state = 'dead', settled_at = now() where subscription_id = $1`, [id]);
+      await site.rows(`update delivery set state = 'dead', settled_at = now() where subscription_id = $1`, [
+        id,
+      ]);
       const dead = await count('dead');
       await page.getByLabel(/^State/).selectOption('dead');
       await expect

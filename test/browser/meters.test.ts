@@ -106,7 +106,7 @@ describeConsole('meters in the console', (console) => {
     const { page } = visitor;
     await visitor.ready('Meters');
     await page.getByText('1 null, 1 not a number').waitFor();
-    const [head, gigabytes, calls, ...more] = await visitor.table('Meters');
+    const [head, gigabytes, calls, ...more] = await visitor.table('All meters');
     expect(head).toEqual(['Meter', 'Counts', 'Last 24 h', 'Events', 'Ignored', 'Why, since ever', 'Past']);
     expect(gigabytes!.slice(0, 6)).toEqual([
       'Gigabytes gb',
@@ -123,7 +123,7 @@ describeConsole('meters in the console', (console) => {
     await visitor.isAccessible();
     await visitor.fits();
 
-    await page.getByLabel('Show').selectOption('archived too');
+    await page.getByRole('combobox', { name: 'Show' }).selectOption('archived too');
     await page.getByText('archived', { exact: true }).waitFor();
     expect(new URL(page.url()).search).toBe('?show=all');
   });
@@ -148,11 +148,11 @@ describeConsole('meters in the console', (console) => {
     await visitor.isAccessible();
     await visitor.fits();
 
-    await page.getByLabel('By', { exact: true }).selectOption('region');
+    await page.getByRole('combobox', { name: 'By', exact: true }).selectOption('region');
     const asked = 'granularity=1h&timezone=Asia/Kathmandu';
     const grouped = (table: string[][]) =>
       table.slice(1).map((cells) => cells.map((cell) => cell.replaceAll(',', '')));
-    expect(grouped(await visitor.table('By region'))).toEqual([
+    expect(grouped(await visitor.table('Values by region'))).toEqual([
       ['eu', '12345678901234567.000000000000000001', '1', '0'],
       ['us', '7.5', '3', '1'],
     ]);
@@ -171,12 +171,12 @@ describeConsole('meters in the console', (console) => {
     // Hours of Kathmandu begin at a quarter past those of UTC.
     expect(windows.every(([from]) => from!.endsWith(':00'))).toBe(true);
 
-    await page.getByLabel('By', { exact: true }).selectOption('customer');
-    expect(heads(await visitor.table('By customer'))![0]).toBe('customer');
-    await page.getByLabel('region').fill('us');
-    await page.getByLabel('region').press('Enter');
+    await page.getByRole('combobox', { name: 'By', exact: true }).selectOption('customer');
+    expect(heads(await visitor.table('Values by customer'))![0]).toBe('customer');
+    await page.getByRole('combobox', { name: 'region', exact: true }).fill('us');
+    await page.getByRole('combobox', { name: 'region', exact: true }).press('Enter');
     await page.waitForFunction(() => document.querySelector('.stat b')?.textContent === '7.5');
-    expect(grouped(await visitor.table('By customer'))).toEqual([
+    expect(grouped(await visitor.table('Values by customer'))).toEqual([
       ['acme', '7', '2', '1'],
       ['zeta', '0.5', '1', '0'],
     ]);
@@ -234,7 +234,7 @@ describeConsole('meters in the console', (console) => {
     visitor.allow(/status of 40[09]/);
     await visitor.ready('Make a meter');
     await page.getByRole('button', { name: 'egress 1' }).click();
-    await page.getByLabel('Aggregation').selectOption('greatest of');
+    await page.getByRole('combobox', { name: 'Aggregation' }).selectOption('greatest of');
     await page.getByLabel('Value path').fill('$.[');
     await page.getByRole('alert').filter({ hasText: 'invalid_request' }).waitFor();
     await page.getByLabel('Value path').fill('$.gb');

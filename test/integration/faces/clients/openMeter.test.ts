@@ -361,7 +361,7 @@ describeEngine('the client of OpenMeter', () => {
     for (const slug of ['hidden', 'never_was']) {
       expect(await failing(portal.query(slug))).toMatchObject({
         status: 404,
-        message: 'there is no such meter',
+        message: expect.stringContaining('there is no such meter'),
       });
     }
     const named = await t.call('GET', '/api/v1/portal/meters/gb/query?subject=bob', { key: made.token! });
@@ -383,7 +383,7 @@ describeEngine('the client of OpenMeter', () => {
     await client.portal.invalidate({ id: made.id! });
     expect(await failing(portal.query('gb'))).toMatchObject({
       status: 401,
-      message: 'the portal token has been revoked',
+      message: expect.stringContaining('the portal token has been revoked'),
     });
     const bob = new Portal({ baseUrl: t.server.address, portalToken: second.token! });
     expect((await bob.query('hidden')).data).toMatchObject([{ value: 40, subject: 'bob' }]);

@@ -1,11 +1,13 @@
 /** Begins the text that stands for a number; no text of the service has it, since PostgreSQL stores none. */
 const MARK = '\u0000';
 
+const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?$/i;
+
 /** As JSON.parse, but a number that no double holds as it is written stays so, behind a mark, for `writeJson`. */
 export const parseExact = (text: string): unknown =>
   JSON.parse(
     text.replace(/"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g, (token) =>
-      token[0] === '"' || String(Number(token)) === token ? token : JSON.stringify(MARK + token),
+      NUMBER.test(token) && String(Number(token)) !== token ? JSON.stringify(MARK + token) : token,
     ),
   );
 

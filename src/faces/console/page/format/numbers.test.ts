@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { change, decimal, latency, short, sumOf, whole } from './numbers.ts';
+import { change, decimal, latency, negated, short, signed, sumOf, whole } from './numbers.ts';
 
 it('keeps every digit of a decimal, and groups those before the point', () => {
   expect(decimal('12345678901234567890.123456789012345678')).toBe(
@@ -30,5 +30,22 @@ it('shows numbers as people read them', () => {
     '−50 %',
     '±0 %',
     '–',
+  ]);
+});
+
+it('shows what was added with its sign, and takes it away', () => {
+  expect([signed(3), signed(-1234), signed(0), signed('0.00'), signed('-0')]).toEqual([
+    '+3',
+    '−1,234',
+    '±0',
+    '±0',
+    '±0',
+  ]);
+  expect(signed('-12345678901234567890.5')).toBe('−12,345,678,901,234,567,890.5');
+  expect([negated('1.5'), negated('-1.5'), negated('0'), negated('0.0')]).toEqual([
+    '-1.5',
+    '1.5',
+    '0',
+    '0.0',
   ]);
 });

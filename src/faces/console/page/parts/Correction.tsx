@@ -1,11 +1,5 @@
 import { Badge, type Tone } from './Badge.tsx';
-
-/** Who has corrected something, and why. */
-export interface Note {
-  id: string;
-  reason: string;
-  actor: { kind: string; keyId: string | null };
-}
+import type { Note } from './note.ts';
 
 const TONES: Record<string, Tone> = { late: 'warn', void: 'bad', restore: 'good', amend: 'info' };
 

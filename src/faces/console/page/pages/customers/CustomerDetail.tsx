@@ -280,7 +280,7 @@ function Sessions({ id, range }: { id: string; range: Range }) {
         ) : (
           <>
             <Table
-              label="Its latest sessions"
+              label="Sessions of the customer"
               rows={rows}
               id={(one) => one.id}
               columns={[

@@ -22,7 +22,7 @@ const SAMPLE = {
   timestamp: new Date().toISOString(),
   customerId: 'customer-1',
   apiEndpoint: '/v1/chat',
-  tokens: 120,
+  metadata: { tokens: 120 },
 };
 
 export interface Customer {
@@ -113,7 +113,7 @@ function TopConsumers({ params }: { params: { from: string; to: string } }) {
           ) : (
             <>
               <Table
-                label="Top consumers"
+                label="Customers by what they use"
                 rows={data}
                 id={({ customerId }) => customerId}
                 columns={[

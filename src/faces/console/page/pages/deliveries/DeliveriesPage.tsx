@@ -10,7 +10,7 @@ import { Secret } from '../../parts/Secret.tsx';
 import { Table } from '../../parts/Table.tsx';
 import { View } from '../../parts/View.tsx';
 import { When } from '../../parts/When.tsx';
-import { SubscriptionPage } from './SubscriptionPage.tsx';
+import { OneSubscription } from './OneSubscription.tsx';
 import {
   type Subscription,
   SubscriptionFields,
@@ -25,7 +25,7 @@ const SAMPLE = { url: 'https://example.com/hook', messageTypes: ['window.closed'
 /** Who is told of what, and what has become of each message. */
 export default function DeliveriesPage() {
   const [id] = usePlace().rest;
-  return id === undefined ? <Subscriptions /> : <SubscriptionPage key={id} id={id} />;
+  return id === undefined ? <Subscriptions /> : <OneSubscription key={id} id={id} />;
 }
 
 function Subscriptions() {

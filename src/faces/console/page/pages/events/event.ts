@@ -1,5 +1,5 @@
 import { writeJson } from '../../format/json.ts';
-import type { Note } from '../../parts/Correction.tsx';
+import type { Note } from '../../parts/note.ts';
 
 export interface Event {
   eventId: string;

@@ -237,7 +237,7 @@ function Numbers({ meter, range }: { meter: Meter; range: Range }) {
         >
           {({ data }) => (
             <Table
-              label={`By ${by}`}
+              label={`Values by ${by}`}
               rows={inOrder(data).slice(0, ROWS)}
               id={(row) => nameOf(row, by)}
               columns={[

@@ -66,7 +66,7 @@ export function MeterList() {
           ) : (
             <>
               <Table
-                label="Meters"
+                label="All meters"
                 rows={rows}
                 id={({ id }) => id}
                 columns={[

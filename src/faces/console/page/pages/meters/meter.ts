@@ -51,10 +51,7 @@ export const adds = ({ aggregation }: Pick<Definition, 'aggregation'>) =>
 
 /** What it counts, in words: `sum of $.gb of egress`. */
 export const described = ({ aggregation, value, eventType }: Definition) =>
-  `${AGGREGATIONS[aggregation]} ${aggregation === 'count' ? 'of type' : `${value} of`} ${eventType}`.replace(
-    'events of type',
-    'events',
-  );
+  `${AGGREGATIONS[aggregation]} ${aggregation === 'count' ? '' : `${value} `}of ${eventType}`;
 
 /** Operators of conditions, as they are shown. */
 export const OPERATORS: Record<string, string> = {

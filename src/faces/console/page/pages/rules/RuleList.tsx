@@ -63,7 +63,7 @@ export function RuleList() {
             <Empty>No customer is at 80 % of a threshold or more in the period of now.</Empty>
           ) : (
             <Table
-              label="Near the threshold, or above it"
+              label="Customers near a threshold"
               rows={near}
               id={({ rule, customerId }) => `${rule.id} ${customerId}`}
               columns={[
@@ -95,7 +95,7 @@ export function RuleList() {
           ) : (
             <>
               <Table
-                label="Rules"
+                label="All rules"
                 rows={rows}
                 id={({ id }) => id}
                 columns={[

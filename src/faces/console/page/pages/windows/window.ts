@@ -1,5 +1,5 @@
 import { negated, sumOf } from '../../format/numbers.ts';
-import type { Note } from '../../parts/Correction.tsx';
+import type { Note } from '../../parts/note.ts';
 
 export const WINDOW_MS = 30_000;
 

@@ -26,7 +26,7 @@ import {
 const STATES = { '': 'all', pending: 'pending', delivered: 'delivered', dead: 'dead letters' };
 
 /** One subscription: what it is, what may be done to it, and its deliveries. */
-export function SubscriptionPage({ id }: { id: string }) {
+export function OneSubscription({ id }: { id: string }) {
   const place = usePlace();
   const path = `/v1/subscriptions/${id}`;
   const answer = useAnswer<Subscription>({ path }, { everyMs: 15_000 });
