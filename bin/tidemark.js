@@ -38,8 +38,7 @@ function build() {
   // What `npm run build` does.
   const steps = [
     [compiler, '-p', 'tsconfig.build.json'],
-    [compiler, '-p', 'src/faces/console/page/tsconfig.json'],
-    ['dist/faces/console/copyFiles.js'],
+    ['dist/faces/console/bundlePage.js'],
   ];
   for (const step of steps) {
     const { status } = spawnSync(process.execPath, step, {

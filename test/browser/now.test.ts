@@ -110,7 +110,7 @@ describeConsole('the page of what is so now', (console) => {
     const { instance } = await site.call('GET', '/v1/live/overview');
     for (const { key } of [first, second]) await site.call('POST', '/v1/events', { key, body: [event(1)] });
     await expect.poll(() => number(visitor, 'Accepted'), WAIT).toBe(instance.accepted + 2);
-    await page.getByLabel('Tenant', { exact: true }).selectOption(first.id);
+    await page.getByRole('combobox', { name: 'Tenant', exact: true }).selectOption(first.id);
     await page.getByText(`Tenant ${first.id}`).waitFor();
     await visitor.ready('Now');
     await expect.poll(() => number(visitor, 'Accepted'), WAIT).toBeLessThanOrEqual(1);

@@ -88,14 +88,14 @@ describeConsole('the usage page', (console) => {
   it('groups, filters, and draws what it has in a table too', async () => {
     const visitor = await visit('granularity=1h');
     const { page } = visitor;
-    await page.getByLabel('by', { exact: true }).selectOption('model');
+    await page.getByRole('combobox', { name: 'by', exact: true }).selectOption('model');
     await page.getByRole('heading', { name: 'In all' }).waitFor();
     const byModel = async () => (await visitor.table('Totals by group')).slice(1);
     const expected = (rows: Awaited<ReturnType<typeof sums>>) =>
       rows.map(({ name, calls, tokens }) => [name, grouped(calls), grouped(tokens)]);
     expect((await byModel()).toSorted()).toEqual(expected(await sums('model')).toSorted());
 
-    await page.getByLabel('and', { exact: true }).selectOption('customer');
+    await page.getByRole('combobox', { name: 'and', exact: true }).selectOption('customer');
     await expect
       .poll(async () => (await visitor.table('Totals by group'))[0])
       .toEqual(['Model · Customer', 'Calls', 'Tokens']);

@@ -355,6 +355,27 @@ where tenant_id = 'tenant-1' order by external_id collate "C" limit 101`,
   },
   { index: 'api_key_replaces_key', serves: 'a key is replaced by one key at most' },
   { index: 'api_key_replaced_by_key', serves: 'a key replaces one key at most' },
+  {
+    index: 'portal_token_secret_hash_key',
+    serves: 'every request whose portal token is not known to the instance',
+    sql: `select p.id, p.tenant_id, p.customer_id, least(p.expires_at, k.expires_at)
+from portal_token p left join api_key k on k.id = p.key_id where p.secret_hash = sha256('token 7')`,
+  },
+  {
+    index: 'portal_token_pkey',
+    serves: 'revoking a portal token',
+    sql: `select id, revoked_at from portal_token where tenant_id = 'tenant-7' and id = md5('token 7')::uuid for update`,
+  },
+  {
+    index: 'portal_token_customer',
+    serves: '`GET /v1/portal-tokens` of a tenant, or of a customer',
+    sql: `select id, meters, created_at from portal_token where tenant_id = 'tenant-1' and customer_id = 'customer-1'`,
+  },
+  {
+    index: 'portal_token_expires',
+    serves: 'the housekeeper: tokens that ended 30 days ago',
+    sql: `select id from portal_token where expires_at < timestamptz ':start' - interval '30 days' order by expires_at limit 5000`,
+  },
   { index: 'audit_log_pkey', serves: 'an entry has one id' },
   {
     index: 'audit_log_at',

@@ -36,6 +36,9 @@ export async function seedForPlans(sql: pg.ClientBase, events: number): Promise<
       from generate_series(0, 19) as t, generate_series(0, 999) as c;
     insert into api_key (id, tenant_id, secret_hash, scopes)
       select md5('key ' || n)::uuid, 'tenant-' || n % 2000, sha256(('key ' || n)::bytea), '{read}' from generate_series(1, 5000) as n;
+    insert into portal_token (id, tenant_id, secret_hash, customer_id, usage, costs, key_id, expires_at)
+      select md5('token ' || n)::uuid, 'tenant-' || n % 20, sha256(('token ' || n)::bytea), 'customer-' || n % 100, true, false,
+        md5('key 7')::uuid, timestamptz '${iso(start)}' - interval '60 days' + n * interval '5 minutes' from generate_series(1, 20000) as n;
     insert into audit_log (at, actor_kind, tenant_id, action, target, changes)
       select timestamptz '${iso(start)}' + n * interval '17 seconds', 'command', 'tenant-' || n % 2000, 'key.created', n::text, '{}'
       from generate_series(1, 20000) as n;

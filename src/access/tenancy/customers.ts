@@ -54,6 +54,20 @@ export async function getCustomer(
   return toCustomer(rows[0]);
 }
 
+/** What customers are called: those that have a name, by id. */
+export async function customerNames(
+  db: Queryable,
+  context: TenantContext,
+  customerIds: readonly string[],
+): Promise<Map<string, string>> {
+  const { rows } = await db.query<{ external_id: string; name: string }>(
+    `select external_id, name from tenant_data.customer
+     where tenant_id = $1 and external_id = any($2::text[]) and name is not null`,
+    [context.tenantId, customerIds],
+  );
+  return new Map(rows.map(({ external_id, name }) => [external_id, name]));
+}
+
 export interface CustomerSearch {
   /** Part of the id, or of the name (of one that has none: of the id), in any case. */
   idPart?: string | undefined;

@@ -30,7 +30,8 @@ export function readAssets(folder: string): ReadonlyMap<string, Asset> | null {
   const assets = new Map<string, Asset>();
   for (const path of filesOf(folder)) {
     const type = TYPES[extname(path)];
-    if (type === undefined) continue;
+    // What stands in pages of others is a file of its own: embedRoute.ts.
+    if (type === undefined || path.startsWith(`embed${sep}`)) continue;
     assets.set(path.split(sep).join('/'), asset(readFileSync(join(folder, path)), type));
   }
   return assets.has('main.js') ? assets : null;

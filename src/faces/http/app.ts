@@ -3,6 +3,7 @@ import type { Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { TidemarkError } from '../../model/errors.ts';
 import { consoleRoutes } from '../console/consoleRoutes.ts';
+import { embedRoute } from '../console/embedRoute.ts';
 import type { App, AppEnv } from './appEnv.ts';
 import { clientRoutes, OUTSIDE_V1, speakAsClients } from './clients/clientRoutes.ts';
 import { invalidRequest } from './invalidRequest.ts';
@@ -32,7 +33,10 @@ import { liveRoutes } from './routes/live.ts';
 import { liveViewRoutes } from './routes/liveView.ts';
 import { meterRoutes } from './routes/meters.ts';
 import { operationRoutes } from './routes/operations.ts';
+import { portalRoutes } from './routes/portal.ts';
+import { portalTokenRoutes } from './routes/portalTokens.ts';
 import { priceRoutes } from './routes/prices.ts';
+import { rankingRoutes } from './routes/ranking.ts';
 import { recordRoutes } from './routes/records.ts';
 import { revisionCountRoutes } from './routes/revisionCounts.ts';
 import { sessionRoutes } from './routes/sessions.ts';
@@ -45,7 +49,16 @@ import type { Services } from './services.ts';
 
 /** Bodies of the administration; events have a limit of their own, see readBody.ts. */
 const MAX_SMALL_BODY_BYTES = 65_536;
-const ADMINISTRATION = ['tenants', 'customers', 'keys', 'subscriptions', 'alert-rules', 'meters', 'prices'];
+const ADMINISTRATION = [
+  'tenants',
+  'customers',
+  'keys',
+  'subscriptions',
+  'alert-rules',
+  'meters',
+  'prices',
+  'portal-tokens',
+];
 /** Of those that take lists. */
 const MAX_BODY_BYTES: Partial<Record<string, number>> = { prices: 1_048_576 };
 
@@ -104,6 +117,7 @@ export function createApp(services: Services): App {
   windowRoutes(app, services);
   summaryRoutes(app, services);
   usageRoutes(app, services);
+  rankingRoutes(app, services);
   sessionRoutes(app, services);
   meterRoutes(app, services);
   priceRoutes(app, services);
@@ -113,6 +127,8 @@ export function createApp(services: Services): App {
   tenantRoutes(app, services);
   customerRoutes(app, services);
   keyRoutes(app, services);
+  portalTokenRoutes(app, services);
+  portalRoutes(app, services);
   subscriptionRoutes(app, services);
   alertRuleRoutes(app, services);
   auditLogRoutes(app, services);
@@ -120,6 +136,7 @@ export function createApp(services: Services): App {
   operationRoutes(app, services);
   clientRoutes(app, services);
   descriptionRoutes(app, services);
+  embedRoute(app);
   if (services.config.http.console) consoleRoutes(app, services);
   refuseOtherMethods(app);
   names = new OperationNames(app);

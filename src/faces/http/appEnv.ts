@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { Caller } from '../../access/tenancy/caller.ts';
+import type { PortalCaller } from '../../access/tenancy/portalCaller.ts';
 import type { TidemarkError } from '../../model/errors.ts';
 
 /** What the middleware leaves for the routes. */
@@ -12,7 +13,10 @@ export interface AppEnv {
     arrivedAt: number;
     /** How an error is answered, where it is not as everywhere: in the shape of the client that called. */
     refuse: ((c: Context<AppEnv>, error: TidemarkError) => Response) | undefined;
+    /** Of requests with a key. */
     caller: Caller;
+    /** Of requests with a portal token, which are those of `isPortalPath`. */
+    portal: PortalCaller | undefined;
     /** Whose data it is about, where the key does not say; undefined until that is known. */
     tenantId: string | undefined;
   };

@@ -26,6 +26,8 @@ const Query = z.strictObject({
   ...pageQuery(1_000, 10_000),
 });
 type Query = z.infer<typeof Query>;
+/** Where one customer asks, whom else there is goes by nobody. */
+const OwnQuery = Query.omit({ customerId: true });
 
 const FILTER = /^filter\[(.*)\]$/s;
 /** May be given several times. */
@@ -42,6 +44,7 @@ export interface AskedMeterQuery {
  * `customerId`, `filter[NAME]`, `without`, `asOf`, `cursor`, `limit`.
  *
  * @param begins since when the meter can be told, in ms since the epoch: asked where nobody says from when on.
+ * @param only the one customer that it is about: then neither `customerId` nor grouping by customer are parameters.
  * @throws {TidemarkError} `invalid_request` with pointers, `granularity_invalid`, `range_invalid`, `range_too_large`,
  * `timezone_invalid`.
  */
@@ -50,6 +53,7 @@ export async function meterQueryOf(
   definition: MeterDefinition,
   services: Pick<Services, 'zones' | 'config'>,
   begins: () => Promise<number>,
+  only?: string,
 ): Promise<AskedMeterQuery> {
   const plain: Record<string, unknown> = Object.create(null);
   const filters: Record<string, (string | null)[]> = Object.create(null);
@@ -59,14 +63,14 @@ export async function meterQueryOf(
     if (dimension !== undefined) filters[dimension] = filterValues(name, values);
     else plain[name] = name === REPEATED || values.length > 1 ? values : values[0];
   }
-  const parsed = Query.safeParse({ ...plain });
+  const parsed = (only === undefined ? Query : OwnQuery).safeParse({ ...plain });
   if (!parsed.success) throw invalidRequest(parsed.error.issues);
-  const { granularity, customerId, cursor, limit } = parsed.data;
+  const { granularity, customerId, cursor, limit } = parsed.data as Query;
   for (const dimension of listed('without', parsed.data.without, definition)) {
     filters[dimension] = [...(filters[dimension] ?? []), null];
   }
   for (const dimension of Object.keys(filters)) requireDimension('filter', dimension, definition);
-  const groupBy = listed('groupBy', parsed.data.groupBy, definition, [CUSTOMER]);
+  const groupBy = listed('groupBy', parsed.data.groupBy, definition, only === undefined ? [CUSTOMER] : []);
   const asOf = microsAsked('asOf', parsed.data.asOf);
   const now = asOf === undefined ? { begins } : { begins: undefined, nowMs: asOf / 1_000 };
   const range = await rangeOf(parsed.data, services, now);
@@ -74,7 +78,7 @@ export async function meterQueryOf(
     ...range,
     granularity: granularity ?? null,
     groupBy,
-    customers: customerId ?? null,
+    customers: only === undefined ? (customerId ?? null) : [only],
     filters,
     cursor,
     limit,

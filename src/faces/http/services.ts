@@ -2,6 +2,7 @@ import type { BlockList } from 'node:net';
 import type { Registry } from 'prom-client';
 import type { RateLimiter } from '../../access/limits/rateLimiter.ts';
 import type { Authenticator } from '../../access/tenancy/authenticator.ts';
+import type { PortalAuthenticator } from '../../access/tenancy/portalAuthenticator.ts';
 import type { TenantDirectory } from '../../access/tenancy/tenantDirectory.ts';
 import type { WrongKeys } from '../../access/tenancy/wrongKeys.ts';
 import type { Config } from '../../ground/config/loadConfig.ts';
@@ -48,6 +49,8 @@ export interface Services {
   /** Time zones, as the database has them. */
   zones: Pick<Zones, 'offsets' | 'rules'>;
   authenticator: Authenticator;
+  /** Of portal tokens. */
+  portalAuthenticator: PortalAuthenticator;
   wrongKeys: WrongKeys;
   /** Gives the demo key once; null: there is none to give. */
   demoCode: DemoCode | null;

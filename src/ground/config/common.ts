@@ -1,7 +1,11 @@
 import { z } from 'zod';
 import { redisUrl } from './values.ts';
 
-const adminKey = z.string().min(16, 'needs at least 16 characters').optional();
+const adminKey = z
+  .string()
+  .min(16, 'needs at least 16 characters')
+  .refine((key) => !key.startsWith('tmp_'), 'must not begin with tmp_, as portal tokens do')
+  .optional();
 
 /** What is of no part alone. */
 export const commonVariables = {

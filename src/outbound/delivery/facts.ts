@@ -5,7 +5,7 @@ import { signedValue, type UsageEvent } from '../../model/usageEvent.ts';
 import { rateEvent } from '../../sums/costs/rating/rateEvent.ts';
 import { amountOf, priceUnits } from '../../sums/costs/rating/unitPrices.ts';
 import type { EventRule, TenantInterest, UnknownRule, UsageRule } from './interest.ts';
-import type { UsagePeriod } from './messageTypes.ts';
+import { periodEnd, periodStart } from './usagePeriod.ts';
 
 /** What a batch has to tell, as `write_messages` takes it. `n` is the place of the event in the batch. */
 export interface Facts {
@@ -190,7 +190,7 @@ function addUp(
   units: bigint,
   n: number,
 ): void {
-  const start = startOf(rule.period, row.tsMicros);
+  const start = periodStart(rule.period, row.tsMicros);
   const key = `${rule.id} ${start} ${row.customerId}`;
   const tally = tallies.get(key);
   if (tally === undefined) {
@@ -199,7 +199,7 @@ function addUp(
       rule: rule.id,
       customer: row.customerId,
       start: new Date(start).toISOString(),
-      end: new Date(endOf(rule.period, start)).toISOString(),
+      end: new Date(periodEnd(rule.period, start)).toISOString(),
       add: '',
     };
     tallies.set(key, { fact, units });
@@ -231,25 +231,4 @@ function measuredOf({ measured }: UsageRule, row: UsageEvent): string | null {
       return measured.aggregation === 'count' ? '1' : outcome.value;
     }
   }
-}
-
-const LENGTH_MS = { hour: 3_600_000, day: 86_400_000 };
-
-/** Start of the period of UTC that holds a moment, in ms. */
-function startOf(period: UsagePeriod, micros: number): number {
-  const ms = Math.floor(micros / 1_000);
-  if (period !== 'month') return Math.floor(ms / LENGTH_MS[period]) * LENGTH_MS[period];
-  const at = new Date(ms);
-  return startOfMonth(at.getUTCFullYear(), at.getUTCMonth());
-}
-
-function endOf(period: UsagePeriod, start: number): number {
-  if (period !== 'month') return start + LENGTH_MS[period];
-  const at = new Date(start);
-  return startOfMonth(at.getUTCFullYear(), at.getUTCMonth() + 1);
-}
-
-/** `Date.UTC` takes the year 50 for 1950. */
-function startOfMonth(year: number, month: number): number {
-  return new Date(0).setUTCFullYear(year, month, 1);
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
+import { forgetPortalTokens } from '../../access/tenancy/portalTokens.ts';
 import type { RetentionConfig } from '../../ground/config/retention.ts';
 import { BackgroundLoop } from '../../ground/db/backgroundLoop.ts';
 import type { Engine } from '../../ground/db/engine.ts';
@@ -57,6 +58,11 @@ export class RetentionLoop extends BackgroundLoop {
             return more;
           });
         }
+        await repeat(signal, async () => {
+          const { rows, more } = await forgetPortalTokens(client);
+          metrics.rows.inc({ relation: 'portal_token' }, rows);
+          return more;
+        });
         if (engine === 'timescale') await compressDue(client, watch, metrics, signal);
         if (!signal.aborted) metrics.lastRun.setToCurrentTime();
         return (await moveIdentities(client, MOVE_MS, log, signal)) ? 0 : config.intervalMs;

@@ -6,6 +6,8 @@ import { findChromium, launch } from './chromium.ts';
 import { Site } from './site.ts';
 import { type Visit, Visitor } from './visitor.ts';
 
+/** A browser and a service beside other tests, on a machine that may be slow. */
+const TEST_MS = 180_000;
 const executable = findChromium();
 
 /** What a file of tests of the console has. */
@@ -26,7 +28,7 @@ export function describeConsole(
   tests: (console: Console) => void,
   env: Record<string, string> = {},
 ): void {
-  describe.skipIf(executable === null)('in a browser', () => {
+  describe.skipIf(executable === null)('in a browser', { timeout: TEST_MS }, () => {
     describeEngine(name, () => {
       let browser: Browser;
       let open: Visitor[] = [];

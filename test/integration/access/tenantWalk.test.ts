@@ -6,6 +6,7 @@ import { createKey } from '../../../src/access/tenancy/keys.ts';
 import { describeEngine } from '../../support/database.ts';
 import { type Operation, readDescription } from '../../support/description.ts';
 import { deadDelivery, subscribe } from '../../support/messages.ts';
+import { isPortal, makePortalToken } from '../../support/portal.ts';
 import { type Answer, startTestService, type TestService } from '../../support/service.ts';
 import { anEvent } from '../../support/traffic.ts';
 
@@ -27,7 +28,7 @@ const HARMLESS = [
   ...['type', 'closedAfter', 'onInvalid', 'prefer', 'content-encoding', 'accept'],
   ...['windowStart', 'revision', 'timestamp'],
   ...['meters', 'archived', 'without', 'cost', 'at', 'superseded', 'currency', 'priceVersion'],
-  ...['digest', 'asOf', 'since', 'until', 'last-event-id'],
+  ...['digest', 'asOf', 'since', 'until', 'last-event-id', 'measure'],
 ];
 
 const MARKER = 'marker-of-another-tenant';
@@ -41,6 +42,9 @@ let otherSubscriptionId: string;
 let otherRuleId: string;
 let otherMeterId: string;
 let otherPriceId: string;
+let otherPortal: { id: string; token: string };
+/** Of the customer that the events of this tenant are of. */
+let ownPortal: { id: string; token: string };
 let ownSubscription: string;
 let otherDelivery: string;
 const statements: string[] = [];
@@ -58,6 +62,8 @@ function pairs({ name, path }: { name: string; path: string }): Pair[] {
   }
   if (name === 'id' && path.startsWith('/v1/prices'))
     return [{ foreign: otherPriceId, unknown: randomUUID() }];
+  if (name === 'id' && path.startsWith('/v1/portal-tokens'))
+    return [{ foreign: otherPortal.id, unknown: randomUUID() }];
   if (name === 'id' && path.startsWith('/v1/tenants')) return tenant;
   if (name === 'slug') {
     return [
@@ -76,6 +82,7 @@ function pairs({ name, path }: { name: string; path: string }): Pair[] {
     customerId: text,
     destinationId: text,
     endpoint: text,
+    meter: [{ foreign: 'others_meter', unknown: 'nobodys_meter' }],
     model: text,
     provider: text,
     eventType: text,
@@ -206,6 +213,13 @@ const BODIES: Record<string, { body(id: string): unknown; pair(): Pair }[]> = {
       pair: () => pairs({ name: 'id', path: '/v1/prices' })[0]!,
     },
   ],
+  createPortalToken: [
+    { body: (id) => ({ customerId: id }), pair: () => pairs({ name: 'customerId', path: '' })[0]! },
+    {
+      body: (id) => ({ customerId: 'somebody', meters: [id] }),
+      pair: () => pairs({ name: 'slug', path: '' })[0]!,
+    },
+  ],
   updateCustomer: [{ body: () => ({ name: 'x' }), pair: () => pairs({ name: 'customerId', path: '' })[0]! }],
 };
 const otherEventId = randomUUID();
@@ -283,6 +297,8 @@ describeEngine('a tenant on a walk', () => {
       dimensions: { model: '$.model' },
     };
     await t.call('POST', '/v1/meters', { key: own.key, body: ownMeter });
+    otherPortal = await makePortalToken(t, other.key, { customerId: MARKER, costs: true });
+    ownPortal = await makePortalToken(t, own.key, { customerId: 'customer-1', costs: true });
     ownSubscription = await subscribe(t.sql, own.id, { url: 'http://127.0.0.1:9/own' });
     for (let i = 0; i < 2; i++) {
       const message = { type: MARKER, customerId: MARKER };
@@ -297,7 +313,7 @@ describeEngine('a tenant on a walk', () => {
       const text = typeof args[0] === 'string' ? args[0] : (args[0] as { text?: string } | null)?.text;
       // A connection is prepared whenever one is opened; whose key it is, is asked anew every few seconds.
       const isOwnPace =
-        text && /^\s*set |^\s*select set_config\('jit'|last_used_at|k\.secret_hash/.test(text);
+        text && /^\s*set |^\s*select set_config\('jit'|last_used_at|[kp]\.secret_hash/.test(text);
       if (/read|admin|corrections/.test(name) && text && !isOwnPace)
         statements.push(text.replaceAll(/'\d{4}-[^']*Z'/g, '<time>'));
       return query.apply(this, args) as never;
@@ -316,12 +332,16 @@ describeEngine('a tenant on a walk', () => {
     id: string,
   ) => {
     statements.length = 0;
-    const answer: Answer = await t.call(method, path, { key: own.key, ...options });
+    const key = isPortal({ path }) ? ownPortal.token : own.key;
+    const answer: Answer = await t.call(method, path, { key, ...options });
     const text = JSON.stringify(answer.body)
       .replaceAll(id, '<id>')
       .replaceAll(/"requestId":"[^"]*"/g, '')
       .replaceAll(/"(as[oO]f|now|closedThrough)":"[^"]*"/g, '')
-      .replaceAll(answer.status === 201 ? /"(id|createdAt|updatedAt|slug)":"[^"]*"/g : /^$/g, '') // of what was made
+      .replaceAll(
+        answer.status === 201 ? /"(id|token|createdAt|expiresAt|updatedAt|slug)":"[^"]*"/g : /^$/g,
+        '',
+      ) // of what was made
       .replaceAll(/"fill":\{[^}]*\}/g, '');
     return {
       status: answer.status,
@@ -359,7 +379,7 @@ describeEngine('a tenant on a walk', () => {
       if (parameter === 'windowStart') return '2026-01-01T00:00:00Z';
       if (parameter === 'revision') return '1';
       if (path.startsWith('/v1/subscriptions') && !hasBody) return others[parameter]!;
-      return /^\/v1\/(keys|subscriptions|alert-rules|prices)/.test(path) ? randomUUID() : id;
+      return /^\/v1\/(keys|subscriptions|alert-rules|prices|portal-tokens)/.test(path) ? randomUUID() : id;
     });
   };
   const bodyOf = (operation: Operation) =>
@@ -395,10 +415,13 @@ describeEngine('a tenant on a walk', () => {
       for (const extra of operation.id === 'usageSeries' ? ['&granularity=30s&groupBy=endpoint'] : ['']) {
         const path = `${pathOf(operation)}?limit=1${extra}`;
         const theirs = path.replace(ownSubscription, otherSubscriptionId);
-        const { body } = await t.call('GET', theirs, { key: other.key });
+        const [theirKey, ownKey] = isPortal(operation)
+          ? [otherPortal.token, ownPortal.token]
+          : [other.key, own.key];
+        const { body } = await t.call('GET', theirs, { key: theirKey });
         if (!body.nextCursor) continue;
         const answer = await t.call('GET', `${path}&cursor=${encodeURIComponent(body.nextCursor)}`, {
-          key: own.key,
+          key: ownKey,
         });
         expect(JSON.stringify(answer.body), path).not.toContain(MARKER);
         expect(JSON.stringify(answer.body), path).not.toContain(other.id);
@@ -411,6 +434,46 @@ describeEngine('a tenant on a walk', () => {
       expect(BODIES[operation.id], `${operation.id}: enter it in this test`).toBeDefined();
       for (const { body, pair } of BODIES[operation.id]!) {
         await compare(operation, pair(), (id) => ({ path: pathOf(operation), body: body(id) }));
+      }
+    }
+  });
+
+  it('is refused on every route of keys with a portal token, whosever it is and whether or not there is one', async () => {
+    const made = operations.filter((operation) => !isPortal(operation));
+    expect(made.length).toBeGreaterThan(50);
+    const tokens = [ownPortal.token, otherPortal.token, `tmp_${'x'.repeat(43)}`];
+    for (const operation of made) {
+      const answers: object[] = [];
+      for (const token of tokens) {
+        statements.length = 0;
+        const answer = await t.call(operation.method, pathOf(operation), {
+          key: token,
+          ...withBody(bodyOf(operation)),
+        });
+        expect(statements).toEqual([]);
+        expect([operation.id, answer.status]).toEqual([operation.id, 401]);
+        const { requestId: _, ...told } = answer.body;
+        answers.push(told);
+      }
+      expect(answers).toEqual(answers.map(() => answers[0]));
+    }
+  });
+
+  it('reads with the portal token of another what is of that one, and nothing of its own', async () => {
+    const portal = operations.filter(isPortal);
+    expect(portal.map(({ id }) => id).sort()).toEqual([
+      'listPortalMeters',
+      'portalUsage',
+      'queryPortalMeter',
+    ]);
+    for (const operation of portal) {
+      for (const headers of [{}, { 'x-tenant-id': own.id }]) {
+        const path = pathOf(operation);
+        const answer = await t.call('GET', path, { key: otherPortal.token, headers });
+        const mismatch = 'x-tenant-id' in headers;
+        const expected = mismatch ? 403 : operation.id === 'queryPortalMeter' ? 404 : 200;
+        expect([operation.id, headers, answer.status]).toEqual([operation.id, headers, expected]);
+        expect(JSON.stringify(answer.body)).not.toMatch(/own_meter|customer-1/);
       }
     }
   });

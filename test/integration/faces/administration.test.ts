@@ -207,6 +207,7 @@ describeEngine('administration', () => {
       const path = `/v1/customers/${encodeURIComponent('a b/ü')}`;
       const named = await t.call('PATCH', path, { key, body: { name: 'Åke' } });
       expect(named.body).toMatchObject({ customerId: 'a b/ü', name: 'Åke' });
+      expect((await t.call('GET', path, { key })).body).toEqual(named.body);
       await t.call('POST', '/v1/events', { key, body: anEvent({ customerId: 'a b/ü' }) });
       expect((await list()).body.data[0]).toMatchObject({ name: 'Åke' });
       expect((await t.call('PATCH', path, { key, body: { name: null } })).body.name).toBeNull();
@@ -214,8 +215,9 @@ describeEngine('administration', () => {
       expect((await t.call('PATCH', path, { headers, body: { name: 'By platform' } })).status).toBe(200);
     });
 
-    it('that are not there cannot be named', async () => {
+    it('that are not there cannot be named, nor read', async () => {
       const { key } = await t.tenant();
+      expect((await t.call('GET', '/v1/customers/nobody', { key })).body.code).toBe('not_found');
       const answer = await t.call('PATCH', '/v1/customers/nobody', { key, body: { name: 'x' } });
       expect(answer.body).toMatchObject({ status: 404, code: 'not_found' });
     });

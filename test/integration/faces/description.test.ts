@@ -5,6 +5,7 @@ import { isClientPath } from '../../../src/faces/http/clients/clientRoutes.ts';
 import { describeEngine } from '../../support/database.ts';
 import { type Description, type Operation, readDescription } from '../../support/description.ts';
 import { deadDelivery, subscribe } from '../../support/messages.ts';
+import { isPortal, makePortalToken } from '../../support/portal.ts';
 import { type Answer, startTestService, type TestService } from '../../support/service.ts';
 import { anEvent } from '../../support/traffic.ts';
 
@@ -108,21 +109,23 @@ describeEngine('the description', () => {
         ]),
       ),
       ...Object.fromEntries(
-        ['getMeter', 'updateMeter', 'archiveMeter', 'queryMeter', 'dimensionValues'].map((id) => [
-          id,
-          async () => {
-            const slug = `meter_${++meters}`;
-            const body = {
-              slug,
-              eventType: 'api.request',
-              aggregation: 'sum',
-              value: '$.tokens',
-              dimensions: { model: '$.model' },
-            };
-            await t.call('POST', '/v1/meters', { key, body });
-            return slug;
-          },
-        ]),
+        ['getMeter', 'updateMeter', 'archiveMeter', 'queryMeter', 'dimensionValues', 'queryPortalMeter'].map(
+          (id) => [
+            id,
+            async () => {
+              const slug = `meter_${++meters}`;
+              const body = {
+                slug,
+                eventType: 'api.request',
+                aggregation: 'sum',
+                value: '$.tokens',
+                dimensions: { model: '$.model' },
+              };
+              await t.call('POST', '/v1/meters', { key, body });
+              return slug;
+            },
+          ],
+        ),
       ),
       ...Object.fromEntries(
         ['getPrice', 'endPrice'].map((id) => [
@@ -133,6 +136,7 @@ describeEngine('the description', () => {
           },
         ]),
       ),
+      revokePortalToken: async () => (await makePortalToken(t, key, { customerId: 'somebody' })).id,
       revokeKey: async () => (await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } })).body.id,
     };
     const idOf = ids[operation.id] ?? (async () => subscriptionId);
@@ -143,8 +147,11 @@ describeEngine('the description', () => {
       .replace('{revision}', '1')
       .replace('{dimension}', 'model');
     const ofTenant = operation.parameters.some(({ name }) => name === 'x-tenant-id');
+    const usedKey = isPortal(operation)
+      ? { key: (await makePortalToken(t, key, { customerId: 'customer-1', costs: true })).token }
+      : ofTenant && { key };
     return t.call(operation.method, path, {
-      ...(operation.secured ? ofTenant && { key } : { key: null }),
+      ...(operation.secured ? usedKey : { key: null }),
       ...(example && { body: example.value, headers: { 'content-type': example.contentType } }),
     });
   };
@@ -243,6 +250,18 @@ describeEngine('the description', () => {
       expectDescribed(of(id), answer);
       expectDescribed(of(id), await t.call('GET', path, { key, headers: { accept: 'text/csv' } }));
     }
+    const { token } = await makePortalToken(t, key, { customerId: 'customer-1', costs: true });
+    for (const [id, path] of [
+      ['portalUsage', '/v1/portal/usage?cost=true&groupBy=model'],
+      ['portalUsage', '/v1/portal/usage?groupBy=endpoint,eventType'],
+      ['listPortalMeters', '/v1/portal/meters'],
+      ['queryPortalMeter', '/v1/portal/meters/described?groupBy=model&granularity=1m'],
+    ] as const) {
+      const answer = await t.call('GET', path, { key: token });
+      expect([id, answer.body.data.length]).toEqual([id, expect.toSatisfy((rows: number) => rows > 0)]);
+      expectDescribed(of(id), answer);
+      expectDescribed(of(id), await t.call('GET', path, { key: token, headers: { accept: 'text/csv' } }));
+    }
     const skipped = await t.call('POST', '/v1/events?onInvalid=skip', { key, body: [anEvent(), 5] });
     expectDescribed(of('postEvents'), skipped);
     const headers = { prefer: 'respond-async' };
@@ -250,15 +269,17 @@ describeEngine('the description', () => {
   });
 
   it('tells the truth about how every route refuses', async () => {
+    const { token } = await makePortalToken(t, key, { customerId: 'customer-1' });
     for (const operation of description.operations.filter(({ secured }) => secured)) {
       const { method } = operation;
+      const ofTenant = isPortal(operation) ? token : key;
       const path = operation.path.replaceAll(/\{\w+\}/g, '00000000-0000-4000-8000-000000000000');
       const body = operation.examples[0]?.value;
       const answers = [
         await t.call(method, path, { key: null, body }),
         await t.call(method, path, { body, headers: { 'x-tenant-id': 'nobody' } }),
-        await t.call(method, `${path}?onInvalid=x&limit=x`, { key, body }),
-        await t.call(method, path, { key, body: operation.hasBody ? '{' : undefined }),
+        await t.call(method, `${path}?onInvalid=x&limit=x`, { key: ofTenant, body }),
+        await t.call(method, path, { key: ofTenant, body: operation.hasBody ? '{' : undefined }),
         ...(operation.hasBody
           ? [
               await t.call(method, path, { body: 'x', headers: { 'content-type': 'text/plain' } }),

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { closedUntil, closeUpTo } from '../../support/closing.ts';
 import { describeEngine } from '../../support/database.ts';
+import { isPortal, makePortalToken } from '../../support/portal.ts';
 import { startTestService, type TestService, until } from '../../support/service.ts';
 import { anEvent } from '../../support/traffic.ts';
 
@@ -21,6 +22,7 @@ interface Route {
 describeEngine('query parameters', () => {
   let t: TestService;
   let key: string;
+  let token: string;
   let routes: Route[];
   beforeAll(async () => {
     t = await startTestService();
@@ -47,6 +49,9 @@ describeEngine('query parameters', () => {
       await t.call('POST', '/v1/prices', { key, body: price });
       await t.tenant();
       await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } });
+      const earlier = anEvent({ customerId: 'portal', timestamp: iso(Date.now() - i * DAY) });
+      await t.call('POST', '/v1/events', { key, body: earlier });
+      ({ token } = await makePortalToken(t, key, { customerId: 'portal', costs: true }));
     }
     // What has come in before a window closes is settled, and among the changes.
     const settled = (await closedUntil(t.sql)) + 30_000;
@@ -57,9 +62,9 @@ describeEngine('query parameters', () => {
   });
   afterAll(() => t.stop());
 
-  const keyFor = (path: string) => (path === '/v1/tenants' ? undefined : key);
+  const keyFor = (path: string) => (isPortal({ path }) ? token : path === '/v1/tenants' ? undefined : key);
   const get = (path: string, query: Record<string, string>, headers: Record<string, string> = {}) => {
-    const options = { headers, ...(keyFor(path) && { key }) };
+    const options = { headers, ...(keyFor(path) && { key: keyFor(path)! }) };
     return t.call('GET', `${path}?${new URLSearchParams(query)}`, options);
   };
 
@@ -131,6 +136,7 @@ describeEngine('query parameters', () => {
       ['/v1/usage', 10_000 * 900_000, { granularity: '15m' }],
       ['/v1/usage', 3_660 * DAY, { granularity: '1d', timezone: 'Asia/Kathmandu' }],
       ['/v1/usage', 3_660 * DAY, { granularity: '1mo', timezone: 'America/St_Johns' }],
+      ['/v1/usage/top', 3_660 * DAY],
     ];
     for (const [path, length, query] of longest) {
       const answer = await get(path, { ...query, from: iso(to - length), to: iso(to) });
@@ -152,7 +158,7 @@ describeEngine('query parameters', () => {
     for (const { path, parameters } of routes) {
       for (const name of parameters) {
         const answer = await t.call('GET', `${path}?${name}=1&${name}=1`, {
-          ...(keyFor(path) && { key }),
+          ...(keyFor(path) && { key: keyFor(path)! }),
         });
         expect([path, name, answer.status]).toEqual([path, name, 400]);
       }

@@ -1,12 +1,10 @@
 import { type ComponentType, render } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect } from 'preact/hooks';
 import { Link } from './address/Link.tsx';
 import { go, usePlace } from './address/place.ts';
-import { Problem } from './api/request.ts';
-import { loadPage, PAGES } from './pages/pages.ts';
+import { PAGES } from './pages/pages.ts';
 import { Boundary } from './parts/Boundary.tsx';
 import { Empty } from './parts/Empty.tsx';
-import { Fault } from './parts/Fault.tsx';
 import { Page } from './parts/Page.tsx';
 import { Shell } from './session/Shell.tsx';
 import { SignedIn, useSession } from './session/session.tsx';
@@ -31,28 +29,17 @@ function Console() {
           <Empty>Choose a tenant above: this key acts for any, and the page shows one.</Empty>
         </Page>
       ) : (
-        <Loaded key={`${entry.name} ${session.tenantId}`} name={entry.name} />
+        <Visited key={`${entry.name} ${session.tenantId}`} Content={entry.Content} />
       )}
     </Shell>
   );
 }
 
-/** A page, once it is there. */
-function Loaded({ name }: { name: string }) {
-  const [loaded, setLoaded] = useState<{ Content: ComponentType } | Problem | null>(null);
+/** A page. Who goes from one to another hears where they are. */
+function Visited({ Content }: { Content: ComponentType }) {
   useEffect(() => {
-    loadPage(name).then(
-      (Content) => setLoaded({ Content }),
-      (error: Error) => setLoaded(new Problem(0, { code: 'not_loaded', detail: error.message })),
-    );
-  }, [name]);
-  useEffect(() => {
-    // Who goes from page to page hears where they are.
-    if (loaded !== null && visited++ > 0) document.querySelector<HTMLElement>('main h1')?.focus();
-  }, [loaded]);
-  if (loaded === null) return <p class="wait">Loading …</p>;
-  if (loaded instanceof Problem) return <Fault problem={loaded} title="This page could not be loaded" />;
-  const { Content } = loaded;
+    if (visited++ > 0) document.querySelector<HTMLElement>('main h1')?.focus();
+  }, []);
   return (
     <Boundary>
       <Content />

@@ -17,12 +17,21 @@ import {
   USAGE_PERIODS,
   type UsageMeasure,
 } from '../../../outbound/delivery/messageTypes.ts';
+import { type InOneMoment, ruleStandings } from '../../../outbound/delivery/ruleStandings.ts';
 import { CURRENCY } from '../../../sums/costs/catalog/price.ts';
 import type { App } from '../appEnv.ts';
+import { microsAsked } from '../asOf.ts';
 import { administer, tenantOf } from '../context.ts';
-import { changeOfTenant, createOfTenant, deleteOfTenant, listOfTenant, readOfTenant } from '../ofTenant.ts';
+import {
+  changeOfTenant,
+  createOfTenant,
+  deleteOfTenant,
+  listOfTenant,
+  readOfTenant,
+  thingOfTenant,
+} from '../ofTenant.ts';
 import { refusal, refuse } from '../refusal.ts';
-import { json, jsonPage, numeric, text } from '../schemas.ts';
+import { json, jsonPage, numeric, security, text, thingFailures } from '../schemas.ts';
 import type { Services } from '../services.ts';
 import { customers } from './subscriptions.ts';
 
@@ -194,6 +203,53 @@ const patchAlertRule = createRoute({
   ),
 });
 
+const Standings = z
+  .object({
+    rule: AlertRule,
+    periodStart: z.string(),
+    periodEnd: z.string(),
+    customers: z
+      .int()
+      .openapi({ description: 'Those that the rule is about and that have anything in the period.' }),
+    above: z.int().openapi({ description: 'Of them those above the threshold.' }),
+    data: z.array(
+      z.object({
+        customerId: z.string(),
+        name: z.string().nullable(),
+        value: z.string().openapi({ description: 'What is compared with the threshold. Exact decimal.' }),
+        told: z.boolean().openapi({
+          description: 'Whether usage.threshold was written, in this period and of this threshold.',
+        }),
+      }),
+    ),
+  })
+  .openapi('RuleStandings');
+
+const getStandings = createRoute({
+  method: 'get',
+  path: '/v1/alert-rules/{id}/customers',
+  operationId: 'listRuleCustomers',
+  tags: ['Messages'],
+  summary: 'Where customers stand with an alert rule',
+  description:
+    'Of a rule of the kind usage: what each customer has in a period of it, the greatest first. Counted from what there is, ' +
+    'whether anybody subscribes or not. A rule of the kind event compares each event by itself: 400.',
+  security,
+  request: {
+    ...thingOfTenant,
+    query: z.strictObject({
+      at: z
+        .string()
+        .max(64)
+        .optional()
+        .openapi({ format: 'date-time', description: 'A moment of the period. Default: now.' }),
+      customerId: text(256).optional(),
+      limit: z.coerce.number().int().min(1).max(1_000).default(100),
+    }),
+  },
+  responses: { 200: json(Standings, 'Where they stand'), ...thingFailures },
+});
+
 const removeAlertRule = createRoute({
   path: '/v1/alert-rules/{id}',
   operationId: 'deleteAlertRule',
@@ -220,6 +276,16 @@ export function alertRuleRoutes(app: App, services: Services): void {
   app.openapi(getOne, async (c) => {
     const context = await tenantOf(c, services, 'admin');
     return c.json(await getAlertRule(admin, context, c.req.valid('param').id), 200);
+  });
+
+  app.openapi(getStandings, async (c) => {
+    const context = await tenantOf(c, services, 'admin');
+    const { at, ...query } = c.req.valid('query');
+    const moment = microsAsked('at', at) ?? Date.now() * 1_000;
+    const inOneMoment: InOneMoment = (work) => services.reads.inOneMoment(context, work);
+    const { id } = c.req.valid('param');
+    const asked = { ...query, at: moment };
+    return c.json(await ruleStandings(admin, inOneMoment, context, id, asked, services.priceBooks), 200);
   });
 
   app.openapi(patchAlertRule, async (c) => {

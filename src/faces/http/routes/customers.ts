@@ -1,5 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { listCustomers, updateCustomer } from '../../../access/tenancy/customers.ts';
+import { getCustomer, listCustomers, updateCustomer } from '../../../access/tenancy/customers.ts';
 import type { App } from '../appEnv.ts';
 import { administer, tenantOf } from '../context.ts';
 import { listOfTenant } from '../ofTenant.ts';
@@ -34,6 +34,17 @@ const getCustomers = createRoute({
   ...listOfTenant(jsonPage(Customer, 'CustomerPage', 'Customers')),
 });
 
+const getOne = createRoute({
+  method: 'get',
+  path: '/v1/customers/{id}',
+  operationId: 'getCustomer',
+  tags: ['Administration'],
+  summary: 'One customer',
+  security,
+  request: { headers: tenantHeader, params: z.object({ id }) },
+  responses: { 200: json(Customer, 'The customer'), ...thingFailures },
+});
+
 const patchCustomer = createRoute({
   method: 'patch',
   path: '/v1/customers/{id}',
@@ -53,6 +64,12 @@ export function customerRoutes(app: App, services: Services): void {
   app.openapi(getCustomers, async (c) => {
     const context = await tenantOf(c, services, 'read');
     return c.json(await listCustomers(services.reads.as(context), context, c.req.valid('query')), 200);
+  });
+
+  app.openapi(getOne, async (c) => {
+    const context = await tenantOf(c, services, 'read');
+    const { id: customerId } = c.req.valid('param');
+    return c.json(await getCustomer(services.reads.as(context), context, customerId), 200);
   });
 
   app.openapi(patchCustomer, async (c) => {

@@ -172,7 +172,7 @@ const postRotation = createRoute({
 });
 
 export function keyRoutes(app: App, services: Services): void {
-  const { admin, authenticator } = services;
+  const { admin, authenticator, portalAuthenticator } = services;
 
   app.openapi(postKey, async (c) => {
     const { tenantId, scopes, expiresAt } = c.req.valid('json');
@@ -212,6 +212,7 @@ export function keyRoutes(app: App, services: Services): void {
     const tenantId = administeredTenant(c.get('caller'), undefined);
     await revokeKey(admin, tenantId, c.req.valid('param').id, actorOf(c, services));
     authenticator.forget();
+    portalAuthenticator.forget();
     return c.body(null, 204);
   });
 
@@ -228,6 +229,7 @@ export function keyRoutes(app: App, services: Services): void {
     const rotation = { tenantId, id: c.req.valid('param').id, overlapSeconds };
     const made = await rotateKey(admin, rotation, actorOf(c, services));
     authenticator.forget();
+    portalAuthenticator.forget();
     return c.json(made, 201);
   });
 }

@@ -1,9 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import type { TenantContext } from '../../../access/tenancy/tenantContext.ts';
 import { TidemarkError } from '../../../model/errors.ts';
-import { jsonNumber, stringifyJson } from '../../../model/json.ts';
-import { meterCsv } from '../../../outbound/exporting/meterCsv.ts';
+import { stringifyJson } from '../../../model/json.ts';
 import { archiveMeter } from '../../../sums/meters/catalog/archiveMeter.ts';
 import { createMeter } from '../../../sums/meters/catalog/createMeter.ts';
 import { getMeter } from '../../../sums/meters/catalog/getMeter.ts';
@@ -14,21 +12,15 @@ import { requireMeterChanges, updateMeter } from '../../../sums/meters/catalog/u
 import { checkMeterDefinition } from '../../../sums/meters/definition/meterDefinition.ts';
 import { dimensionValues } from '../../../sums/meters/reading/dimensionValues.ts';
 import { ignoredEvents } from '../../../sums/meters/reading/ignoredEvents.ts';
-import type { MeterPoint } from '../../../sums/meters/reading/meterQuery.ts';
 import { previewMeter } from '../../../sums/meters/reading/previewMeter.ts';
-import { queryMeter } from '../../../sums/meters/reading/queryMeter.ts';
-import { meterBegins } from '../../../sums/meters/reading/seriesState.ts';
-import { GRANULARITIES } from '../../../sums/rollups/granularity.ts';
+import { answerMeter, meterAnswer, meterBeginning, meterParameters } from '../answerMeter.ts';
 import type { App, AppEnv } from '../appEnv.ts';
-import { asOfField, asOfParameter, pageAsOf } from '../asOf.ts';
 import { administer, tenantOf } from '../context.ts';
-import { answerCsv, asOfHeader, wantsCsv } from '../csv.ts';
 import { invalidRequest } from '../invalidRequest.ts';
-import { meterQueryOf, meterRange } from '../meterQuery.ts';
+import { meterRange } from '../meterQuery.ts';
 import {
   DimensionValueSchema,
   MeterChangesBody,
-  MeterPointSchema,
   MeterSchema,
   MeterWithIgnored,
   NewMeterBody,
@@ -43,7 +35,6 @@ import {
   jsonBody,
   jsonPage,
   pageQuery,
-  pageSchema,
   rangeQuery,
   security,
   tenantFailures,
@@ -195,42 +186,10 @@ const getQuery = createRoute({
   security,
   request: {
     ...thing,
-    query: z.object({
-      ...rangeQuery,
-      granularity: z.enum(GRANULARITIES).optional(),
-      timezone: z.string().max(64).default('UTC').openapi({
-        description: 'IANA name: hours, days and months are those of this zone.',
-        example: 'Europe/Berlin',
-      }),
-      groupBy: z.string().optional().openapi({
-        description: 'Comma-separated: dimensions of the meter, and customer.',
-        example: 'customer',
-      }),
-      customerId: z
-        .array(z.string())
-        .optional()
-        .openapi({ description: 'Only of this customer; several times: of these, at most 100.' }),
-      filter: z
-        .record(z.string(), z.array(z.string()))
-        .optional()
-        .openapi({ param: { style: 'deepObject', explode: true }, description: 'filter[model]=gpt-4' }),
-      without: z.string().optional().openapi({
-        description: 'Comma-separated dimensions: only what has no value of them.',
-      }),
-      asOf: asOfParameter,
-      ...pageQuery(1_000, 10_000),
-    }),
+    query: z.object(meterParameters),
   },
   responses: {
-    200: {
-      description: 'The numbers',
-      content: {
-        'application/json': {
-          schema: pageSchema(MeterPointSchema, 'MeterPointPage').extend({ asOf: asOfField }),
-        },
-        'text/csv': { schema: z.string() },
-      },
-    },
+    200: meterAnswer,
     ...thingFailures,
   },
 });
@@ -303,11 +262,6 @@ export function meterRoutes(app: App, services: Services): void {
     return answer(c, await reads.inOneMoment(context, (db) => previewMeter(db, context, definition, events)));
   });
 
-  const begins =
-    (context: TenantContext, { seriesId }: Meter) =>
-    () =>
-      reads.inOneMoment(context, (db) => meterBegins(db, context, seriesId));
-
   app.openAPIRegistry.registerPath(postMeter);
   app.post('/v1/meters', async (c) => {
     const { context, actor } = await administer(c, services);
@@ -350,17 +304,8 @@ export function meterRoutes(app: App, services: Services): void {
   app.openAPIRegistry.registerPath(getQuery);
   app.get('/v1/meters/:slug/query', async (c) => {
     const context = await tenantOf(c, services, 'read');
-    const asked = new URL(c.req.url).searchParams;
     const meter = await findLiveMeter(reads.as(context), context.tenantId, slugOf(c));
-    const { query, asOf } = await meterQueryOf(asked, meter.definition, services, begins(context, meter));
-    const read = pageAsOf({ asOf, from: query.fromMicros / 1_000, cursor: query.cursor }, (db, at) =>
-      queryMeter(db, context, meter, { ...query, ...at }),
-    );
-    const page = await reads.inOneMoment(context, read);
-    if (wantsCsv(c)) {
-      return answerCsv(c, meterCsv(page.data, query.groupBy), page.nextCursor, asOfHeader(page.asOf));
-    }
-    return answer(c, { ...page, data: page.data.map(pointJson) });
+    return answerMeter(c, services, context, meter);
   });
 
   app.openapi(getValues, async (c) => {
@@ -371,7 +316,7 @@ export function meterRoutes(app: App, services: Services): void {
     if (dimension !== 'customer' && !Object.hasOwn(meter.definition.dimensions, dimension)) {
       throw new TidemarkError('not_found', 'the meter has no such dimension');
     }
-    const range = await meterRange({ from, to }, services, begins(context, meter));
+    const range = await meterRange({ from, to }, services, meterBeginning(services, context, meter));
     const page = await reads.inOneMoment(context, (db) =>
       dimensionValues(db, context, meter, dimension, { ...range, customers: null, cursor, limit }),
     );
@@ -385,12 +330,6 @@ export function meterJson({ definition, seriesId: _, ...meter }: Meter) {
   const { id, tenantId, slug, name, description, fill, createdAt, updatedAt, archivedAt } = meter;
   const made = { createdAt, updatedAt, archivedAt };
   return { id, tenantId, slug, name, description, ...definitionJson(definition), fill, ...made };
-}
-
-function pointJson({ counted: _, ...point }: MeterPoint) {
-  const { value, events, ignored, state, revision, ...window } = point;
-  const number = value === null ? null : jsonNumber(value);
-  return { ...window, value, number, events: Number(events), ignored: Number(ignored), state, revision };
 }
 
 /** @throws {TidemarkError} `invalid_request`. */

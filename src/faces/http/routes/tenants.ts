@@ -101,7 +101,7 @@ const patchTenant = createRoute({
 });
 
 export function tenantRoutes(app: App, services: Services): void {
-  const { admin, tenants, authenticator } = services;
+  const { admin, tenants, authenticator, portalAuthenticator } = services;
   app.openapi(postTenant, async (c) => {
     requirePlatform(c.get('caller'));
     const tenant = await createTenant(admin, c.req.valid('json'), actorOf(c, services));
@@ -120,6 +120,7 @@ export function tenantRoutes(app: App, services: Services): void {
     const tenant = await updateTenant(admin, tenantId, c.req.valid('json'), actorOf(c, services));
     tenants.forget(tenant.id);
     authenticator.forget();
+    portalAuthenticator.forget();
     return c.json(tenant, 200);
   });
 }

@@ -9,6 +9,8 @@ const LIST = byAge('meters');
 export interface MeterListQuery {
   /** Also those that are archived. */
   archived?: boolean | undefined;
+  /** Only these; null or left out: all. */
+  slugs?: string[] | null;
   cursor?: string | undefined;
   limit: number;
 }
@@ -17,13 +19,13 @@ export interface MeterListQuery {
 export async function listMeters(
   db: Queryable,
   context: TenantContext,
-  { archived = false, ...query }: MeterListQuery,
+  { archived = false, slugs = null, ...query }: MeterListQuery,
 ): Promise<Page<Meter>> {
   const rows = {
     columns: METER_COLUMNS,
     table: METERS,
-    condition: 'tenant_id = $4 and (archived_at is null or $5)',
-    values: [context.tenantId, archived],
+    condition: 'tenant_id = $4 and (archived_at is null or $5) and ($6::text[] is null or slug = any($6))',
+    values: [context.tenantId, archived, slugs],
   };
   const page = await listByAge<MeterRow>(db, LIST, rows, query);
   return { data: page.data.map(toMeter), nextCursor: page.nextCursor };

@@ -15,7 +15,7 @@ import { lateRevisions } from './lateRevisions.ts';
 import { CUSTOMER, type MeterPoint, type MeterQuery } from './meterQuery.ts';
 import { type MeterColumn, meterRows } from './meterRows.ts';
 import { planMeter, planMeterAsOf } from './meterSegments.ts';
-import { readMeterMoment } from './seriesState.ts';
+import { type QueryMoment, readMeterMoment } from './seriesState.ts';
 
 /** What each aggregation needs of the rows besides `events`, how its value comes of them, and how many had one. */
 const AGGREGATES: Record<Aggregation, { columns: MeterColumn[]; value: string; counted: string }> = {
@@ -83,13 +83,78 @@ export async function queryMeter(
 async function meterStatement(
   db: Queryable,
   context: TenantContext,
-  { seriesId, definition }: Pick<Meter, 'seriesId' | 'definition'>,
+  meter: Pick<Meter, 'seriesId' | 'definition'>,
   query: MeterQuery,
   after: Position | null,
 ): Promise<{ text: string; values: unknown[] }> {
-  const moment = await readMeterMoment(db, context, seriesId);
   const range = rangeOf(query, after);
   const parameters = new SqlParameters();
+  const { found, series, group, buckets, moment } = await meterSums(
+    db,
+    context,
+    meter,
+    query,
+    range,
+    parameters,
+  );
+  const byCustomer = query.groupBy.includes(CUSTOMER);
+  const names = query.groupBy.filter((name) => name !== CUSTOMER);
+  const { asOf } = query;
+  const keys = query.groupBy.map((name) =>
+    name === CUSTOMER ? keyOf('customer_id') : keyOf(`g${names.indexOf(name)}`),
+  );
+  const position = ['at', ...keys].map((key) => (key === 'at' ? key : `(${key})`));
+  const skip = after
+    ? `where (${position.join(', ')}) > (${[momentOf(after[0] as number), ...after.slice(1).map((part) => `${parameters.add(part)}::text collate "C"`)].join(', ')})`
+    : '';
+  const revisions = lateRevisions({
+    tenant: parameters.add(context.tenantId),
+    customers: query.customers && parameters.add(query.customers),
+    byCustomer,
+    buckets,
+    range,
+    summedFrom: moment.revisionsSummedFrom,
+    asOf,
+  });
+  const closedUntil = asOf
+    ? instant(asOf.closedUntil)
+    : '(select closed_until from tenant_data.window_state)';
+  const late = byCustomer ? 'at, customer_id' : 'at';
+  const text = `with ${found && `${found}, `}page as materialized (
+       select series.*, ${buckets.end} as at_end, array[${keys.join(', ')}]::text[] as key
+       from (${series}) as series
+       ${skip}
+       order by ${position.join(', ')}
+       limit ${query.limit + 1}
+     ), late as materialized (
+       ${revisions}
+     )
+     select (extract(epoch from at) * 1000000)::bigint as at_micros,
+       (extract(epoch from at_end) * 1000000)::bigint as end_micros, ${group.map((column) => `${column}, `).join('')}
+       trim_scale(value)::text as value, events, counted, key,
+       least(at_end, ${instant(range.to)}) > ${closedUntil} as open,
+       coalesce(revision, 0) as revision
+     from page left join late using (${late})
+     order by ${['at', ...keys.map((_, i) => `key[${i + 1}] collate "C"`)].join(', ')}`;
+  return { text, values: parameters.values };
+}
+
+/**
+ * What the numbers of a meter are read by: `series` is a query of a row for each window (`at`) and group, with `events`,
+ * `counted` and `value`; `found`, where it is not empty, the `with` query that it reads. Both go with the parameters.
+ *
+ * @param range in ms since the epoch, to the microsecond.
+ * @throws {TidemarkError} `not_found` where its series is gone.
+ */
+export async function meterSums(
+  db: Queryable,
+  context: TenantContext,
+  { seriesId, definition }: Pick<Meter, 'seriesId' | 'definition'>,
+  query: Pick<MeterQuery, 'granularity' | 'offsets' | 'groupBy' | 'customers' | 'filters' | 'asOf'>,
+  range: { from: number; to: number },
+  parameters: SqlParameters,
+): Promise<{ found: string; series: string; group: string[]; buckets: Buckets; moment: QueryMoment }> {
+  const moment = await readMeterMoment(db, context, seriesId);
   const buckets = bucketsFor(query, range, parameters);
   const byCustomer = query.groupBy.includes(CUSTOMER);
   const names = query.groupBy.filter((name) => name !== CUSTOMER);
@@ -115,61 +180,19 @@ async function meterStatement(
     parameters,
     asOf,
   );
-
   const group = [...(byCustomer ? ['customer_id'] : []), ...groups.map(({ column }) => column)];
-  const keys = query.groupBy.map((name) =>
-    name === CUSTOMER ? keyOf('customer_id') : keyOf(`g${names.indexOf(name)}`),
-  );
-  const position = ['at', ...keys].map((key) => (key === 'at' ? key : `(${key})`));
-  const skip = after
-    ? `where (${position.join(', ')}) > (${[momentOf(after[0] as number), ...after.slice(1).map((part) => `${parameters.add(part)}::text collate "C"`)].join(', ')})`
-    : '';
-  const revisions = lateRevisions({
-    tenant: parameters.add(context.tenantId),
-    customers: query.customers && parameters.add(query.customers),
-    byCustomer,
-    buckets,
-    range,
-    summedFrom: moment.revisionsSummedFrom,
-    asOf,
-  });
-  const closedUntil = asOf
-    ? instant(asOf.closedUntil)
-    : '(select closed_until from tenant_data.window_state)';
-  const late = byCustomer ? 'at, customer_id' : 'at';
   const windows = [`${buckets.at} as at`, ...group].join(', ');
-  const [found, series] =
-    definition.aggregation === 'uniqueCount'
-      ? [
-          `found as materialized (
+  if (definition.aggregation === 'uniqueCount') {
+    const found = `found as materialized (
              select rows.*, count(*) over (partition by ${['at', ...group].join(', ')}) = 1 as alone
              from (select ${windows}, events, counted, members from ${source}) as rows
-           ), `,
-          uniques(group),
-        ]
-      : [
-          '',
-          `select ${windows}, sum(events) as events, ${aggregate.counted} as counted, ${aggregate.value} as value
+           )`;
+    return { found, series: uniques(group), group, buckets, moment };
+  }
+  const series = `select ${windows}, sum(events) as events, ${aggregate.counted} as counted, ${aggregate.value} as value
            from ${source}
-           group by ${places(group)}`,
-        ];
-  const text = `with ${found}page as materialized (
-       select series.*, ${buckets.end} as at_end, array[${keys.join(', ')}]::text[] as key
-       from (${series}) as series
-       ${skip}
-       order by ${position.join(', ')}
-       limit ${query.limit + 1}
-     ), late as materialized (
-       ${revisions}
-     )
-     select (extract(epoch from at) * 1000000)::bigint as at_micros,
-       (extract(epoch from at_end) * 1000000)::bigint as end_micros, ${group.map((column) => `${column}, `).join('')}
-       trim_scale(value)::text as value, events, counted, key,
-       least(at_end, ${instant(range.to)}) > ${closedUntil} as open,
-       coalesce(revision, 0) as revision
-     from page left join late using (${late})
-     order by ${['at', ...keys.map((_, i) => `key[${i + 1}] collate "C"`)].join(', ')}`;
-  return { text, values: parameters.values };
+           group by ${places(group)}`;
+  return { found: '', series, group, buckets, moment };
 }
 
 /**
@@ -214,7 +237,7 @@ function rangeOf({ fromMicros, toMicros, granularity, offsets }: MeterQuery, aft
 }
 
 function bucketsFor(
-  { granularity, offsets }: MeterQuery,
+  { granularity, offsets }: Pick<MeterQuery, 'granularity' | 'offsets'>,
   { from, to }: { from: number; to: number },
   parameters: SqlParameters,
 ): Buckets {

@@ -17,8 +17,16 @@ export class Problem extends Error {
   readonly detail: string;
   readonly requestId: string | null;
   readonly errors: { pointer?: string; code: string; message: string }[];
+  /** All that the service said. */
+  readonly told: Record<string, unknown>;
+  /** In how many seconds to try again; null: nothing was said. */
+  readonly retryAfter: number | null;
 
-  constructor(status: number, told: Partial<Pick<Problem, 'code' | 'detail' | 'requestId' | 'errors'>>) {
+  constructor(
+    status: number,
+    told: Partial<Pick<Problem, 'code' | 'detail' | 'requestId' | 'errors'>>,
+    retryAfter: string | null = null,
+  ) {
     const detail = told.detail ?? `The service answered ${status}.`;
     super(detail);
     this.status = status;
@@ -26,6 +34,8 @@ export class Problem extends Error {
     this.detail = detail;
     this.requestId = told.requestId ?? null;
     this.errors = told.errors ?? [];
+    this.told = told;
+    this.retryAfter = retryAfter === null ? null : Number(retryAfter);
   }
 }
 
@@ -77,7 +87,8 @@ export async function send(question: Question, signal?: AbortSignal): Promise<Re
     throw new Problem(0, { code: 'unreachable', detail: 'The service does not answer.' });
   });
   if (answer.ok) return answer;
-  const problem = new Problem(answer.status, await answer.json().catch(() => ({})));
+  const retryAfter = answer.headers.get('Retry-After');
+  const problem = new Problem(answer.status, await answer.json().catch(() => ({})), retryAfter);
   if (answer.status === 401) refused(problem);
   throw problem;
 }

@@ -33,6 +33,12 @@ export function sumOf(texts: readonly string[]): string {
   return `${sum < 0n ? '-' : ''}${all.slice(0, all.length - digits)}${fraction === '' ? '' : `.${fraction}`}`;
 }
 
+/** Whether one exact decimal is greater than another: to the last digit. */
+export function exceeds(one: string, other: string): boolean {
+  const difference = sumOf([one, other.startsWith('-') ? other.slice(1) : `-${other}`]);
+  return difference !== '0' && !difference.startsWith('-');
+}
+
 /** A latency in ms. */
 export const latency = (ms: number | null | undefined) =>
   ms == null ? NOTHING : ms < 1_000 ? `${SOME.format(ms)} ms` : `${SOME.format(ms / 1_000)} s`;

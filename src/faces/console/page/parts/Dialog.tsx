@@ -31,8 +31,8 @@ interface ConfirmProps extends DialogProps {
   action: string;
   /** Whether something is lost for good. */
   danger?: boolean;
-  /** Does it; closes once it is done, and stays with what went wrong otherwise. */
-  onConfirm(): Promise<void>;
+  /** Does it, with what was filled in; closes once it is done, and stays with what went wrong otherwise. */
+  onConfirm(given: FormData): Promise<void>;
 }
 
 /** Asks before something happens; its children say what. */
@@ -44,7 +44,7 @@ export function Confirm({ action, danger = false, onConfirm, onClose, children, 
     setBusy(true);
     setProblem(null);
     try {
-      await onConfirm();
+      await onConfirm(new FormData(event.currentTarget as HTMLFormElement));
       onClose();
     } catch (error) {
       setProblem(error as Problem);

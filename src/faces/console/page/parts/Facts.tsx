@@ -1,17 +1,19 @@
 import type { ComponentChildren } from 'preact';
 
-/** What is known of one thing: name and value; null and false are left out. */
-export function Facts({ facts }: { facts: [name: string, value: ComponentChildren][] }) {
+/** What there is to know of one thing: names and values. What is null, undefined or false is left out. */
+export function Facts({ facts }: { facts: Record<string, ComponentChildren> }) {
   return (
     <dl class="facts">
-      {facts
-        .filter(([, value]) => value != null && value !== false)
-        .map(([name, value]) => (
-          <>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </>
-        ))}
+      {Object.entries(facts).map(
+        ([name, value]) =>
+          value != null &&
+          value !== false && (
+            <>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+            </>
+          ),
+      )}
     </dl>
   );
 }

@@ -7,6 +7,8 @@ import { KeyForm } from './KeyForm.tsx';
 export type Scope = 'ingest' | 'read' | 'correct' | 'admin';
 
 export interface Caller {
+  /** Null: ADMIN_KEY. */
+  id: string | null;
   /** Null: a platform key. */
   tenantId: string | null;
   scopes: Scope[];

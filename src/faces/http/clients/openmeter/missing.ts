@@ -4,11 +4,6 @@ import { refuseAsMissing } from './problems.ts';
 /** What the client can call and this service has not, said as that: a 404 would look like a wrong address. */
 const MISSING: [what: string, methods: string[], paths: string[]][] = [
   [
-    'portal tokens',
-    ['GET', 'POST'],
-    ['/api/v1/portal/tokens', '/api/v1/portal/tokens/invalidate', '/api/v1/portal/meters/:slug/query'],
-  ],
-  [
     'entitlements',
     ['GET'],
     [

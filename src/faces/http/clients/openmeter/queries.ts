@@ -37,6 +37,33 @@ interface Row {
   revision: number;
 }
 
+/**
+ * Answers with the numbers of a live meter as the client reads them, as JSON or CSV.
+ *
+ * @param read what is asked for, by the names of the meter's dimensions.
+ */
+export async function answerOpenMeterQuery(
+  c: Context<AppEnv>,
+  services: Services,
+  context: TenantContext,
+  meter: Meter,
+  read: (dimensions: string[]) => OpenMeterQuery | Promise<OpenMeterQuery>,
+) {
+  const query = await read(Object.keys(meter.definition.dimensions));
+  const { rows, nextCursor } = await ask(services, context, meter, query);
+  if (wantsCsv(c)) {
+    const name = { 'Content-Disposition': `attachment; filename="${meter.slug}.csv"` };
+    return answerCsv(c, csvOf(rows, query), nextCursor, name);
+  }
+  return jsonAnswer(c, {
+    ...(query.fromMicros !== null && { from: formatTimestamp(query.fromMicros) }),
+    ...(query.toMicros !== null && { to: formatTimestamp(query.toMicros) }),
+    ...(query.windowSize !== null && { windowSize: query.windowSize }),
+    data: rows,
+    ...(nextCursor !== null && { nextCursor }),
+  });
+}
+
 export function queryRoutes(app: App, services: Services): void {
   const answer = async (
     c: Context<AppEnv>,
@@ -44,19 +71,7 @@ export function queryRoutes(app: App, services: Services): void {
   ) => {
     const context = await tenantOf(c, services, 'read');
     const meter = await findLiveMeter(services.reads.as(context), context.tenantId, c.req.param('meter')!);
-    const query = await read(Object.keys(meter.definition.dimensions));
-    const { rows, nextCursor } = await ask(services, context, meter, query);
-    if (wantsCsv(c)) {
-      const name = { 'Content-Disposition': `attachment; filename="${meter.slug}.csv"` };
-      return answerCsv(c, csvOf(rows, query), nextCursor, name);
-    }
-    return jsonAnswer(c, {
-      ...(query.fromMicros !== null && { from: formatTimestamp(query.fromMicros) }),
-      ...(query.toMicros !== null && { to: formatTimestamp(query.toMicros) }),
-      ...(query.windowSize !== null && { windowSize: query.windowSize }),
-      data: rows,
-      ...(nextCursor !== null && { nextCursor }),
-    });
+    return answerOpenMeterQuery(c, services, context, meter, read);
   };
   app.get('/api/v1/meters/:meter/query', (c) =>
     answer(c, (dimensions) => readUrlQuery(new URL(c.req.url).searchParams, dimensions)),

@@ -127,19 +127,16 @@ function EventFacts({ event }: { event: Event }) {
     value !== undefined && <a href={place.here({ [name]: value })}>{value}</a>;
   return (
     <Facts
-      facts={[
-        ['Time', <time dateTime={event.timestamp}>{stamp(event.timestamp, zone)}</time>],
-        [
-          'Came in',
-          `${stamp(event.receivedAt, zone)}, ${lengthOf(Math.abs(delay))} ${delay < 0 ? 'ahead' : 'after'}`,
-        ],
-        ['Customer', <a href={place.link(['customers', of])}>{of}</a>],
-        ['Window', <a href={place.link('windows', { window: start, of })}>{stamp(start, zone)}</a>],
-        ['Type', find('eventType', event.eventType)],
-        ['Endpoint', event.apiEndpoint],
-        ['Reference', find('reference', event.reference)],
-        ['Value', event.value !== undefined && `${decimal(event.value)} ${event.unit ?? ''}`],
-      ]}
+      facts={{
+        Time: <time dateTime={event.timestamp}>{stamp(event.timestamp, zone)}</time>,
+        'Came in': `${stamp(event.receivedAt, zone)}, ${lengthOf(Math.abs(delay))} ${delay < 0 ? 'ahead' : 'after'}`,
+        Customer: <a href={place.link(['customers', of])}>{of}</a>,
+        Window: <a href={place.link('windows', { window: start, of })}>{stamp(start, zone)}</a>,
+        Type: find('eventType', event.eventType),
+        Endpoint: event.apiEndpoint,
+        Reference: find('reference', event.reference),
+        Value: event.value !== undefined && `${decimal(event.value)} ${event.unit ?? ''}`,
+      }}
     />
   );
 }

@@ -68,7 +68,9 @@ export default function NowPage() {
         </span>
       }
     >
-      {state === 'lost' && (polled.problem ?? problem) && <Fault problem={(polled.problem ?? problem)!} />}
+      {state === 'lost' && (polled.problem ?? problem) && (
+        <Fault title="The stream has broken off" problem={(polled.problem ?? problem)!} />
+      )}
       {now === undefined ? (
         state !== 'lost' && <p class="wait">Loading …</p>
       ) : (

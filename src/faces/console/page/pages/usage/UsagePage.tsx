@@ -14,7 +14,7 @@ import { RangePicker } from '../../parts/RangePicker.tsx';
 import { Stat, Stats } from '../../parts/Stat.tsx';
 import { type Column, Table } from '../../parts/Table.tsx';
 import { View } from '../../parts/View.tsx';
-import { bucketStart, bucketsOf, earlier, fitting, type Granularity } from './buckets.ts';
+import { bucketStart, bucketsOf, earlier, fitting, GRANULARITIES, type Granularity } from './buckets.ts';
 import {
   groupsOf,
   inCurrencies,
@@ -43,16 +43,6 @@ const GROUPS = {
   endpoint: 'endpoint',
   model: 'model',
   eventType: 'event type',
-};
-const GRANULARITIES = {
-  '': 'fitting',
-  '30s': '30 s',
-  '1m': '1 min',
-  '5m': '5 min',
-  '15m': '15 min',
-  '1h': 'hours',
-  '1d': 'days',
-  '1mo': 'months',
 };
 const SAMPLE = {
   eventId: 'my-first-event',

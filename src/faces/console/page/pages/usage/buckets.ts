@@ -2,6 +2,17 @@ import { fromLocal, stamp } from '../../format/times.ts';
 
 export type Granularity = '30s' | '1m' | '5m' | '15m' | '1h' | '1d' | '1mo';
 
+/** To choose from; '': the one that fits the range. */
+export const GRANULARITIES = {
+  '': 'fitting',
+  '30s': '30 s',
+  '1m': '1 min',
+  '5m': '5 min',
+  '15m': '15 min',
+  '1h': 'hours',
+  '1d': 'days',
+  '1mo': 'months',
+};
 const MINUTE = 60_000;
 const DAY = 1_440 * MINUTE;
 const LENGTHS = {

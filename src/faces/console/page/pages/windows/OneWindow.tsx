@@ -90,19 +90,16 @@ function Now({ window }: { window: Window }) {
         <Stat label="Mean latency" value={latency(window.aggregations.avgLatencyMs)} />
       </Stats>
       <Facts
-        facts={[
-          [
-            'Digest',
-            digest ? (
-              <>
-                <code>{digest.sha256}</code> <Copy text={digest.sha256} />
-              </>
-            ) : (
-              <span class="muted">none: {digestUnavailable?.replaceAll('_', ' ')}</span>
-            ),
-          ],
-          ['of', digest && `${whole(digest.events)} events, ${digest.algorithm}`],
-        ]}
+        facts={{
+          Digest: digest ? (
+            <>
+              <code>{digest.sha256}</code> <Copy text={digest.sha256} />
+            </>
+          ) : (
+            <span class="muted">none: {digestUnavailable?.replaceAll('_', ' ')}</span>
+          ),
+          of: digest && `${whole(digest.events)} events, ${digest.algorithm}`,
+        }}
       />
     </>
   );

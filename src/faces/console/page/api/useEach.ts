@@ -1,0 +1,36 @@
+import { useEffect, useState } from 'preact/hooks';
+import { ask, type Question } from './request.ts';
+
+const AT_ONCE = 4;
+
+/**
+ * Asks a question for each of a list, a few at a time, and shows each answer once it is there. One that is refused stays
+ * out, and is said by whoever asks for it alone.
+ *
+ * @param turn asked again when it is another one: when what lists them was answered.
+ */
+export function useEach<T>(questions: Record<string, Question>, turn?: Date | null): ReadonlyMap<string, T> {
+  const [answers, setAnswers] = useState<ReadonlyMap<string, T>>(new Map());
+  const asked = JSON.stringify(questions);
+  useEffect(() => {
+    const stop = new AbortController();
+    const waiting = Object.entries(questions);
+    setAnswers((all) => new Map([...all].filter(([id]) => id in questions)));
+    const run = async () => {
+      for (let next = waiting.shift(); next !== undefined && !stop.signal.aborted; next = waiting.shift()) {
+        const [id, question] = next;
+        const answer = await ask<T>(question, stop.signal).catch(() => undefined);
+        if (answer !== undefined) setAnswers((all) => new Map(all).set(id, answer));
+      }
+    };
+    for (let i = 0; i < AT_ONCE; i++) void run();
+    return () => stop.abort();
+  }, [asked, turn]);
+  return answers;
+}
+
+/** A question for each of some things, by what it is called by. */
+export const eachOf = <Thing>(
+  things: readonly Thing[],
+  ask: (thing: Thing) => [id: string, question: Question],
+): Record<string, Question> => Object.fromEntries(things.map(ask));

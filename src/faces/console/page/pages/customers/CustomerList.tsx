@@ -1,0 +1,192 @@
+import { Link } from '../../address/Link.tsx';
+import { go, link, usePlace } from '../../address/place.ts';
+import { useRange } from '../../address/range.ts';
+import { useAnswer } from '../../api/useAnswer.ts';
+import { usePages } from '../../api/usePages.ts';
+import { decimal, share, whole } from '../../format/numbers.ts';
+import { minuteOf } from '../../format/times.ts';
+import { Bar } from '../../parts/Bar.tsx';
+import { Choice } from '../../parts/Choice.tsx';
+import { Empty } from '../../parts/Empty.tsx';
+import { Page } from '../../parts/Page.tsx';
+import { Pager } from '../../parts/Pager.tsx';
+import { RangePicker } from '../../parts/RangePicker.tsx';
+import { Table } from '../../parts/Table.tsx';
+import { Tabs } from '../../parts/Tabs.tsx';
+import { View } from '../../parts/View.tsx';
+import type { Meter } from '../meters/meter.ts';
+
+const MEASURES = { calls: 'calls', tokens: 'tokens', value: 'value' };
+const SAMPLE = {
+  eventId: 'my-first-event',
+  timestamp: new Date().toISOString(),
+  customerId: 'customer-1',
+  apiEndpoint: '/v1/chat',
+  metadata: { tokens: 120 },
+};
+
+export interface Customer {
+  customerId: string;
+  name: string | null;
+  createdAt: string;
+}
+
+interface Top {
+  customers: number;
+  total: string | null;
+  data: { customerId: string; name: string | null; value: string }[];
+}
+
+/** Who uses most in a range; and all customers. */
+export function CustomerList() {
+  const range = useRange('24h', 30_000);
+  const all = usePlace().get('tab') === 'all';
+  return (
+    <Page
+      title="Customers"
+      actions={
+        <>
+          <GoTo />
+          {!all && <RangePicker range={range} />}
+        </>
+      }
+    >
+      <Tabs label="Customers" tabs={{ top: 'Top consumers', all: 'All customers' }} />
+      {all ? <All zone={range.zone} /> : <TopConsumers params={range.params} />}
+    </Page>
+  );
+}
+
+/** To a customer by its id. */
+function GoTo() {
+  const open = (event: SubmitEvent) => {
+    event.preventDefault();
+    const id = String(new FormData(event.currentTarget as HTMLFormElement).get('id')).trim();
+    if (id !== '') go(link(['customers', id]));
+  };
+  return (
+    <form class="row" onSubmit={open}>
+      <label class="choice">
+        <span>Customer</span>
+        <input type="search" name="id" placeholder="its id" autocomplete="off" spellcheck={false} />
+      </label>
+      <button type="submit">Open</button>
+    </form>
+  );
+}
+
+function TopConsumers({ params }: { params: { from: string; to: string } }) {
+  const { get } = usePlace();
+  const by = get('by') ?? 'calls';
+  const meters = useAnswer<{ data: Meter[] }>({ path: '/v1/meters', query: { limit: 1_000 } });
+  const prices = useAnswer<{ data: { currency: string }[] }>({ path: '/v1/prices', query: { limit: 1_000 } });
+  const currencies = [...new Set(prices.data?.data.map(({ currency }) => currency))].sort();
+  const [what = '', of] = by.split(' ');
+  const question = {
+    path: '/v1/usage/top',
+    query: {
+      ...params,
+      ...(what === 'meter' ? { meter: of } : { measure: what, currency: of }),
+      limit: Number(get('first') ?? 20),
+    },
+  };
+  const answer = useAnswer<Top>(question);
+  const options = {
+    ...MEASURES,
+    ...Object.fromEntries(currencies.map((currency) => [`cost ${currency}`, `cost in ${currency}`])),
+    ...Object.fromEntries(
+      (meters.data?.data ?? []).map(({ slug, name }) => [`meter ${slug}`, `meter ${name}`]),
+    ),
+  };
+  return (
+    <>
+      <div class="row">
+        <Choice label="By" name="by" options={options} />
+        <Choice label="First" name="first" options={{ 20: '20', 100: '100', 1000: '1,000' }} />
+      </div>
+      <View title="Top consumers" question={question} answer={answer}>
+        {({ customers, total, data }) =>
+          data.length === 0 ? (
+            <Empty question={{ method: 'POST', path: '/v1/events', body: SAMPLE }}>
+              No customer has anything in this range. An event fills it:
+            </Empty>
+          ) : (
+            <>
+              <Table
+                label="Customers by what they use"
+                rows={data}
+                id={({ customerId }) => customerId}
+                columns={[
+                  {
+                    head: 'Customer',
+                    cell: ({ customerId, name }) => (
+                      <>
+                        <Link to={['customers', customerId]}>{name ?? customerId}</Link>{' '}
+                        {name !== null && <code class="muted">{customerId}</code>}
+                      </>
+                    ),
+                  },
+                  {
+                    head: options[by as keyof typeof options] ?? by,
+                    num: true,
+                    cell: ({ value }) => decimal(value),
+                  },
+                  {
+                    head: 'Of all',
+                    num: true,
+                    cell: ({ value }) => (total === null ? '' : share(Number(value), Number(total))),
+                  },
+                  {
+                    head: <span class="muted">Beside the first</span>,
+                    cell: ({ value }) => <Bar value={Number(value)} of={Number(data[0]!.value)} />,
+                    wide: true,
+                  },
+                ]}
+                {...(total !== null && { foot: ['All', decimal(total), '', ''] })}
+              />
+              <p class="muted">
+                {data.length < customers
+                  ? `The first ${whole(data.length)} of ${whole(customers)}`
+                  : whole(customers)}{' '}
+                customers.
+              </p>
+            </>
+          )
+        }
+      </View>
+    </>
+  );
+}
+
+function All({ zone }: { zone: string }) {
+  const question = { path: '/v1/customers', query: { limit: 100 } };
+  const pages = usePages<Customer>(question);
+  return (
+    <View title="All customers, by id" question={question} answer={pages.answer}>
+      {() =>
+        pages.rows.length === 0 ? (
+          <Empty question={{ method: 'POST', path: '/v1/events', body: SAMPLE }}>
+            There is no customer yet. One registers itself with its first event:
+          </Empty>
+        ) : (
+          <>
+            <Table
+              label="All customers"
+              rows={pages.rows}
+              id={({ customerId }) => customerId}
+              columns={[
+                {
+                  head: 'Customer',
+                  cell: ({ customerId }) => <Link to={['customers', customerId]}>{customerId}</Link>,
+                },
+                { head: 'Name', wide: true, cell: ({ name }) => name ?? '' },
+                { head: 'Since', cell: ({ createdAt }) => minuteOf(createdAt, zone) },
+              ]}
+            />
+            <Pager pages={pages} />
+          </>
+        )
+      }
+    </View>
+  );
+}

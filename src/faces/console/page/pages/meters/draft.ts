@@ -1,0 +1,84 @@
+import { fromLocal } from '../../format/times.ts';
+import { lastName, nameOf } from './paths.ts';
+
+/** A row of a form that can be taken away: a dimension. */
+export interface Named {
+  name: string;
+  path: string;
+}
+
+export interface Condition {
+  path: string;
+  operator: string;
+  /** As it is typed. */
+  value: string;
+}
+
+/** A meter as it is typed. */
+export interface Draft {
+  slug: string;
+  name: string;
+  eventType: string;
+  aggregation: string;
+  value: string;
+  dimensions: Named[];
+  filter: Condition[];
+  /** A clock time of the zone. */
+  eventFrom: string;
+}
+
+export const EMPTY: Draft = {
+  slug: '',
+  name: '',
+  eventType: '',
+  aggregation: 'count',
+  value: '',
+  dimensions: [],
+  filter: [],
+  eventFrom: '',
+};
+
+/** The slug that is proposed while none has been typed. */
+export const slugOf = ({ slug, eventType, aggregation, value }: Draft) =>
+  slug ||
+  nameOf(
+    eventType,
+    ...(aggregation === 'count'
+      ? []
+      : [...(aggregation === 'sum' ? [] : [aggregation.slice(0, 6)]), lastName(value)]),
+  );
+
+/** What the API takes for its definition. */
+export function definitionOf(
+  { eventType, aggregation, value, dimensions, filter, eventFrom }: Draft,
+  zone: string,
+) {
+  const named = dimensions.filter(({ name, path }) => name !== '' && path !== '');
+  const conditions = filter.filter(({ path }) => path !== '');
+  return {
+    eventType,
+    aggregation,
+    ...(aggregation !== 'count' && { value }),
+    ...(named.length > 0 && { dimensions: Object.fromEntries(named.map(({ name, path }) => [name, path])) }),
+    ...(conditions.length > 0 && { filter: conditions.map(conditionOf) }),
+    ...(eventFrom !== '' && { eventFrom: fromLocal(eventFrom, zone).toISOString() }),
+  };
+}
+
+function conditionOf({ path, operator, value }: Condition) {
+  if (operator === 'in') return { path, in: value.split(',').map((one) => scalar(one.trim())) };
+  if (operator === 'exists') return { path, exists: value !== 'false' };
+  // A bound may be a text, with more digits than a number has.
+  return { path, [operator]: operator === 'equals' ? scalar(value) : value };
+}
+
+/** What was typed: a number, true, false or null, or else a text; in quotes always a text. */
+function scalar(typed: string): unknown {
+  try {
+    const read: unknown = JSON.parse(typed);
+    if (typeof read !== 'object' || read === null) return read;
+  } catch {
+    // a text
+  }
+  return typed;
+}

@@ -1,0 +1,213 @@
+import { useState } from 'preact/hooks';
+import { Link } from '../../address/Link.tsx';
+import { go, link, usePlace } from '../../address/place.ts';
+import { useZone } from '../../address/range.ts';
+import { ask } from '../../api/request.ts';
+import { useAnswer } from '../../api/useAnswer.ts';
+import { decimal, whole } from '../../format/numbers.ts';
+import { stamp } from '../../format/times.ts';
+import { Badge } from '../../parts/Badge.tsx';
+import { Confirm } from '../../parts/Dialog.tsx';
+import { Empty } from '../../parts/Empty.tsx';
+import { Field } from '../../parts/Field.tsx';
+import { Filter } from '../../parts/Filter.tsx';
+import { Page } from '../../parts/Page.tsx';
+import { Stat, Stats } from '../../parts/Stat.tsx';
+import { Table } from '../../parts/Table.tsx';
+import { toast } from '../../parts/Toast.tsx';
+import { View } from '../../parts/View.tsx';
+import { Customers, listOf } from './CustomersField.tsx';
+import { partOf, type Rule, ruleText, type Standings, standingOf } from './rule.ts';
+import { Customer, State } from './standing.tsx';
+
+const LIMIT = 500;
+
+/** One rule, and where customers stand with it. */
+export function RuleDetail({ id }: { id: string }) {
+  const place = usePlace();
+  const zone = useZone();
+  const [asking, setAsking] = useState<'delete' | 'change' | null>(null);
+  const path = `/v1/alert-rules/${encodeURIComponent(id)}`;
+  const rule = useAnswer<Rule>({ path });
+  const usage = rule.data?.kind === 'usage';
+  const question = {
+    path: `${path}/customers`,
+    query: { at: place.get('at'), customerId: place.get('customerId'), limit: LIMIT },
+  };
+  const answer = useAnswer<Standings>(usage ? question : null, { everyMs: 30_000 });
+  const shown = rule.data;
+  const pause = async (active: boolean) => {
+    try {
+      await ask({ method: 'PATCH', path, body: { active } });
+      rule.reload();
+    } catch (error) {
+      toast((error as Error).message);
+    }
+  };
+  return (
+    <Page
+      title={shown ? (shown.name ?? ruleText(shown)) : 'Rule'}
+      sub={shown && `${ruleText(shown)}, above ${decimal(shown.threshold)}`}
+      actions={
+        <>
+          <Link to="rules">All rules</Link>
+          {shown && (
+            <>
+              <Badge tone={shown.active ? 'good' : 'plain'}>{shown.active ? 'active' : 'paused'}</Badge>
+              <button type="button" onClick={() => pause(!shown.active)}>
+                {shown.active ? 'Pause' : 'Resume'}
+              </button>
+              <button type="button" onClick={() => setAsking('change')}>
+                Change
+              </button>
+              <button type="button" onClick={() => setAsking('delete')}>
+                Delete
+              </button>
+            </>
+          )}
+        </>
+      }
+    >
+      {usage ? (
+        <View
+          title="Customers"
+          question={question}
+          answer={answer}
+          actions={<Filter label="Customer" name="customerId" />}
+        >
+          {(data) => <Standing {...{ data, zone }} />}
+        </View>
+      ) : (
+        <View title="Rule" question={{ path }} answer={rule}>
+          {({ customers, eventType }) => (
+            <Empty>
+              It looks at each event by itself{eventType && ` of type ${eventType}`}
+              {customers && `, of ${customers.join(', ')}`}, and tells <code>alert.triggered</code> of each
+              that is above: nothing adds up. What was told is among the{' '}
+              <Link to="deliveries">deliveries</Link>.
+            </Empty>
+          )}
+        </View>
+      )}
+      {shown && asking === 'delete' && (
+        <Confirm
+          title="Delete this rule?"
+          action="Delete it"
+          danger
+          onClose={() => setAsking(null)}
+          onConfirm={async () => {
+            await ask({ method: 'DELETE', path });
+            toast('The rule is deleted.');
+            go(link('rules'));
+          }}
+        >
+          <p>
+            “{shown.name ?? ruleText(shown)}” tells of nobody any more, and whom it has told of is forgotten:
+            the same rule made again tells of them again.
+          </p>
+        </Confirm>
+      )}
+      {shown && asking === 'change' && (
+        <Change
+          rule={shown}
+          onClose={() => setAsking(null)}
+          onDone={() => {
+            rule.reload();
+            answer.reload();
+          }}
+        />
+      )}
+    </Page>
+  );
+}
+
+function Standing({
+  data: { rule, periodStart, periodEnd, customers, above, data },
+  zone,
+}: {
+  data: Standings;
+  zone: string;
+}) {
+  const place = usePlace();
+  const near = data.filter(({ value }) => standingOf(value, rule.threshold).text === 'near').length;
+  const earlier = new Date(Date.parse(periodStart) - 1).toISOString();
+  const isNow = Date.parse(periodEnd) > Date.now();
+  return (
+    <>
+      <div class="row">
+        <span>
+          {stamp(periodStart, zone)} – {stamp(periodEnd, zone)} <small>({rule.period} of UTC)</small>
+        </span>
+        <button type="button" onClick={() => place.set({ at: earlier })}>
+          The {rule.period} before
+        </button>
+        {!isNow && (
+          <button type="button" onClick={() => place.set({ at: null })}>
+            The {rule.period} of now
+          </button>
+        )}
+      </div>
+      <Stats>
+        <Stat label="Threshold" value={decimal(rule.threshold)} />
+        <Stat
+          label="Above"
+          value={whole(above)}
+          tone={above > 0 ? 'bad' : 'plain'}
+          sub={`of ${whole(customers)} customers`}
+        />
+        <Stat label="Near" value={whole(near)} tone={near > 0 ? 'warn' : 'plain'} sub="at 80 % or more" />
+      </Stats>
+      {data.length === 0 ? (
+        <Empty>No customer has anything in this {rule.period} that the rule is about.</Empty>
+      ) : (
+        <Table
+          label="Customers and the threshold"
+          rows={data}
+          id={({ customerId }) => customerId}
+          columns={[
+            { head: 'Customer', cell: (one) => <Customer {...one} />, wide: true },
+            { head: 'Has', num: true, cell: ({ value }) => decimal(value) },
+            { head: 'Of the threshold', num: true, cell: ({ value }) => partOf(value, rule.threshold) },
+            { head: 'State', cell: (one) => <State {...one} rule={rule} /> },
+          ]}
+        />
+      )}
+      {customers > data.length && (
+        <p class="muted">
+          The first {whole(data.length)} of {whole(customers)}.
+        </p>
+      )}
+    </>
+  );
+}
+
+function Change({ rule, onClose, onDone }: { rule: Rule; onClose(): void; onDone(): void }) {
+  const [name, setName] = useState(rule.name ?? '');
+  const [threshold, setThreshold] = useState(rule.threshold);
+  const [customers, setCustomers] = useState(rule.customers?.join('\n') ?? '');
+  const save = async () => {
+    const among = listOf(customers);
+    const body = { name: name || null, threshold, customers: among.length > 0 ? among : null };
+    await ask({ method: 'PATCH', path: `/v1/alert-rules/${rule.id}`, body });
+    onDone();
+  };
+  return (
+    <Confirm title="Change the rule" action="Save" onConfirm={save} onClose={onClose}>
+      <p class="muted">
+        Another threshold is another crossing: whoever is above is told of again, with its next event.
+      </p>
+      <Field label="Name">
+        <input maxLength={256} value={name} onInput={({ currentTarget }) => setName(currentTarget.value)} />
+      </Field>
+      <Field label="Threshold">
+        <input
+          required
+          inputMode="decimal"
+          value={threshold}
+          onInput={({ currentTarget }) => setThreshold(currentTarget.value)}
+        />
+      </Field>
+      <Customers value={customers} onValue={setCustomers} />
+    </Confirm>
+  );
+}

@@ -1,0 +1,25 @@
+import { Link } from '../../address/Link.tsx';
+import { Badge } from '../../parts/Badge.tsx';
+import { Bar } from '../../parts/Bar.tsx';
+import { type Rule, type Standing, standingOf } from './rule.ts';
+
+/** A customer, by its name where it has one. */
+export function Customer({ customerId, name }: Pick<Standing, 'customerId' | 'name'>) {
+  return (
+    <>
+      <Link to={['customers', customerId]}>{name ?? customerId}</Link>{' '}
+      {name !== null && <code class="muted">{customerId}</code>}
+    </>
+  );
+}
+
+/** Where a customer stands, and whether it was told of. */
+export function State({ value, rule, told }: { value: string; rule: Rule; told: boolean }) {
+  const { text, tone, part } = standingOf(value, rule.threshold);
+  return (
+    <span class="row tight">
+      <Bar value={part} of={1} tone={tone} /> <Badge tone={tone}>{text}</Badge>
+      {told && <Badge tone="info">told</Badge>}
+    </span>
+  );
+}
