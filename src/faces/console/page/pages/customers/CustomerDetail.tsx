@@ -165,7 +165,7 @@ function Usage({ id, range }: { id: string; range: Range }) {
             <Table
               label="Usage by bucket"
               rows={data.slice(-ROWS).reverse()}
-              id={({ bucket }) => bucket}
+              id="bucket"
               columns={[
                 { head: 'From', cell: ({ bucket }) => bucketOf(bucket, granularity, zone) },
                 { head: 'Calls', num: true, cell: ({ calls }) => whole(calls) },
@@ -206,7 +206,7 @@ function Meters({ id, range }: { id: string; range: Range }) {
           <Table
             label="Meters of the customer"
             rows={meters}
-            id={({ slug }) => slug}
+            id="slug"
             columns={[
               {
                 head: 'Meter',
@@ -282,7 +282,7 @@ function Sessions({ id, range }: { id: string; range: Range }) {
             <Table
               label="Sessions of the customer"
               rows={rows}
-              id={(one) => one.id}
+              id="id"
               columns={[
                 {
                   head: 'Session',
@@ -336,7 +336,7 @@ function Alerts({ id }: { id: string }) {
           <Table
             label="Where it stands"
             rows={rules}
-            id={(rule) => rule.id}
+            id="id"
             columns={[
               {
                 head: 'Rule',

@@ -8,8 +8,8 @@ import { minuteOf } from '../../format/times.ts';
 import { Bar } from '../../parts/Bar.tsx';
 import { Choice } from '../../parts/Choice.tsx';
 import { Empty } from '../../parts/Empty.tsx';
+import { Listing } from '../../parts/Listing.tsx';
 import { Page } from '../../parts/Page.tsx';
-import { Pager } from '../../parts/Pager.tsx';
 import { RangePicker } from '../../parts/RangePicker.tsx';
 import { Table } from '../../parts/Table.tsx';
 import { Tabs } from '../../parts/Tabs.tsx';
@@ -115,7 +115,7 @@ function TopConsumers({ params }: { params: { from: string; to: string } }) {
               <Table
                 label="Customers by what they use"
                 rows={data}
-                id={({ customerId }) => customerId}
+                id="customerId"
                 columns={[
                   {
                     head: 'Customer',
@@ -162,31 +162,22 @@ function All({ zone }: { zone: string }) {
   const question = { path: '/v1/customers', query: { limit: 100 } };
   const pages = usePages<Customer>(question);
   return (
-    <View title="All customers, by id" question={question} answer={pages.answer}>
-      {() =>
-        pages.rows.length === 0 ? (
-          <Empty question={{ method: 'POST', path: '/v1/events', body: SAMPLE }}>
-            There is no customer yet. One registers itself with its first event:
-          </Empty>
-        ) : (
-          <>
-            <Table
-              label="All customers"
-              rows={pages.rows}
-              id={({ customerId }) => customerId}
-              columns={[
-                {
-                  head: 'Customer',
-                  cell: ({ customerId }) => <Link to={['customers', customerId]}>{customerId}</Link>,
-                },
-                { head: 'Name', wide: true, cell: ({ name }) => name ?? '' },
-                { head: 'Since', cell: ({ createdAt }) => minuteOf(createdAt, zone) },
-              ]}
-            />
-            <Pager pages={pages} />
-          </>
-        )
-      }
-    </View>
+    <Listing
+      title="All customers, by id"
+      question={question}
+      pages={pages}
+      empty="There is no customer yet. One registers itself with its first event:"
+      sample={{ method: 'POST', path: '/v1/events', body: SAMPLE }}
+      label="All customers"
+      id="customerId"
+      columns={[
+        {
+          head: 'Customer',
+          cell: ({ customerId }) => <Link to={['customers', customerId]}>{customerId}</Link>,
+        },
+        { head: 'Name', wide: true, cell: ({ name }) => name ?? '' },
+        { head: 'Since', cell: ({ createdAt }) => minuteOf(createdAt, zone) },
+      ]}
+    />
   );
 }

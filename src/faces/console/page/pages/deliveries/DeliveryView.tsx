@@ -84,7 +84,7 @@ export function DeliveryView({ path, onChange }: { path: string; onChange(): voi
             <Table
               label="Attempts"
               rows={attemptLog}
-              id={({ at }) => at}
+              id="at"
               columns={[
                 { head: 'Attempt', cell: ({ at }) => <When at={at} /> },
                 { head: 'Status', num: true, cell: ({ status }) => status ?? '–' },

@@ -87,7 +87,7 @@ export function OneEvent({ eventId, at, onChange }: OneEventProps) {
                 <Table
                   label="What was done to it"
                   rows={corrections}
-                  id={({ id }) => id}
+                  id="id"
                   columns={[
                     { head: 'At', cell: (one) => stamp(one.at, zone) },
                     { head: 'What', cell: ({ kind }) => <Cause cause={kind} /> },
@@ -205,7 +205,7 @@ function Meters({ event }: { event: Event }) {
           <Table
             label="Meters"
             rows={meters}
-            id={({ slug }) => slug}
+            id="slug"
             columns={[
               { head: 'Meter', cell: ({ slug }) => slug },
               { head: 'Verdict', cell: (one) => <Told verdict={one} /> },

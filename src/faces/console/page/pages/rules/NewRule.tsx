@@ -5,6 +5,7 @@ import { useAnswer } from '../../api/useAnswer.ts';
 import { CurlLine } from '../../parts/CurlLine.tsx';
 import { Confirm } from '../../parts/Dialog.tsx';
 import { Field } from '../../parts/Field.tsx';
+import { Options } from '../../parts/Options.tsx';
 import { toast } from '../../parts/Toast.tsx';
 import type { Meter } from '../meters/meter.ts';
 import { Customers, listOf } from './CustomersField.tsx';
@@ -63,9 +64,7 @@ export function NewRule({ onClose, onDone }: { onClose(): void; onDone(): void }
         </Field>
         <Field label="Compare">
           <select value={compared} onChange={({ currentTarget }) => setCompared(currentTarget.value)}>
-            {Object.entries(MEASURES[kind]).map(([id, text]) => (
-              <option value={id}>{text}</option>
-            ))}
+            <Options of={MEASURES[kind]} />
             {meters.length > 0 && (
               <optgroup label="Meters">
                 {meters.map(({ slug, name: text }) => (

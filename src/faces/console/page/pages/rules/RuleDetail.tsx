@@ -163,7 +163,7 @@ function Standing({
         <Table
           label="Customers and the threshold"
           rows={data}
-          id={({ customerId }) => customerId}
+          id="customerId"
           columns={[
             { head: 'Customer', cell: (one) => <Customer {...one} />, wide: true },
             { head: 'Has', num: true, cell: ({ value }) => decimal(value) },

@@ -6,8 +6,8 @@ import { usePages } from '../../api/usePages.ts';
 import { decimal, NOTHING, whole } from '../../format/numbers.ts';
 import { Badge } from '../../parts/Badge.tsx';
 import { Empty } from '../../parts/Empty.tsx';
+import { Listing } from '../../parts/Listing.tsx';
 import { Page } from '../../parts/Page.tsx';
-import { Pager } from '../../parts/Pager.tsx';
 import { Table } from '../../parts/Table.tsx';
 import { View } from '../../parts/View.tsx';
 import { NewRule } from './NewRule.tsx';
@@ -82,59 +82,54 @@ export function RuleList() {
           )}
         </View>
       )}
-      <View title="Rules" question={question} answer={answer}>
-        {() =>
-          rows.length === 0 ? (
-            <Empty question={{ method: 'POST', path: '/v1/alert-rules', body: SAMPLE }}>
-              <p>
-                There is no rule yet. One tells of each event that is above a threshold, or of each customer
-                whose sum in an hour, a day or a month is.
-              </p>
-              {make}
-            </Empty>
-          ) : (
-            <>
-              <Table
-                label="All rules"
-                rows={rows}
-                id={({ id }) => id}
-                columns={[
-                  {
-                    head: 'Rule',
-                    cell: (rule) => <Link to={['rules', rule.id]}>{rule.name ?? ruleText(rule)}</Link>,
-                  },
-                  { head: 'Compares', cell: ruleText, wide: true },
-                  { head: 'Threshold', num: true, cell: ({ threshold }) => decimal(threshold) },
-                  {
-                    head: 'Above',
-                    num: true,
-                    cell: ({ id }) => {
-                      const of = standings.get(id);
-                      return of ? `${whole(of.above)} of ${whole(of.customers)}` : NOTHING;
-                    },
-                  },
-                  {
-                    head: 'Of',
-                    cell: ({ customers, eventType }) =>
-                      [
-                        customers ? `${customers.length} customers` : 'all customers',
-                        eventType && `type ${eventType}`,
-                      ]
-                        .filter(Boolean)
-                        .join(', '),
-                  },
-                  {
-                    head: 'State',
-                    cell: ({ active }) =>
-                      active ? <Badge tone="good">active</Badge> : <Badge tone="plain">paused</Badge>,
-                  },
-                ]}
-              />
-              <Pager pages={pages} />
-            </>
-          )
+      <Listing
+        title="Rules"
+        question={question}
+        pages={pages}
+        empty={
+          <>
+            <p>
+              There is no rule yet. One tells of each event that is above a threshold, or of each customer
+              whose sum in an hour, a day or a month is.
+            </p>
+            {make}
+          </>
         }
-      </View>
+        sample={{ method: 'POST', path: '/v1/alert-rules', body: SAMPLE }}
+        label="All rules"
+        id="id"
+        columns={[
+          {
+            head: 'Rule',
+            cell: (rule) => <Link to={['rules', rule.id]}>{rule.name ?? ruleText(rule)}</Link>,
+          },
+          { head: 'Compares', cell: ruleText, wide: true },
+          { head: 'Threshold', num: true, cell: ({ threshold }) => decimal(threshold) },
+          {
+            head: 'Above',
+            num: true,
+            cell: ({ id }) => {
+              const of = standings.get(id);
+              return of ? `${whole(of.above)} of ${whole(of.customers)}` : NOTHING;
+            },
+          },
+          {
+            head: 'Of',
+            cell: ({ customers, eventType }) =>
+              [
+                customers ? `${customers.length} customers` : 'all customers',
+                eventType && `type ${eventType}`,
+              ]
+                .filter(Boolean)
+                .join(', '),
+          },
+          {
+            head: 'State',
+            cell: ({ active }) =>
+              active ? <Badge tone="good">active</Badge> : <Badge tone="plain">paused</Badge>,
+          },
+        ]}
+      />
       {making && <NewRule onClose={() => setMaking(false)} onDone={answer.reload} />}
     </Page>
   );

@@ -210,7 +210,7 @@ function Explored(props: ExploredProps) {
           <Table
             label="Totals by group"
             rows={all}
-            id={({ name }) => name}
+            id="name"
             columns={[
               { head: named.join(' · '), cell: ({ name }) => name, wide: true },
               { head: 'Calls', num: true, cell: ({ points }) => whole(totalsOf(points).calls) },

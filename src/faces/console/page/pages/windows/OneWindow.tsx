@@ -259,7 +259,7 @@ function Then({ window, range, asOf }: ThenProps) {
       <Table
         label="Sums"
         rows={rows}
-        id={({ name }) => name}
+        id="name"
         columns={[
           { head: 'Sum', cell: ({ name }) => name, wide: true },
           ...(answer.data === null

@@ -135,7 +135,7 @@ function Preview({ of, id }: { of: NonNullable<ShownBackfill['preview']>; id: st
       <Table
         label="Before and after, by day of UTC"
         rows={[...of.days, { ...of, day: 'In all' }]}
-        id={({ day }) => day}
+        id="day"
         columns={[
           { head: 'Day (UTC)', cell: ({ day }) => day },
           { head: 'Events', num: true, cell: pair(({ events }) => whole(events)) },

@@ -8,11 +8,8 @@ import { fromLocal } from '../../../format/times.ts';
 import { Act } from '../../../parts/Act.tsx';
 import { Checks } from '../../../parts/Checks.tsx';
 import { Choice } from '../../../parts/Choice.tsx';
-import { Empty } from '../../../parts/Empty.tsx';
 import { Field } from '../../../parts/Field.tsx';
-import { Pager } from '../../../parts/Pager.tsx';
-import { Table } from '../../../parts/Table.tsx';
-import { View } from '../../../parts/View.tsx';
+import { Listing } from '../../../parts/Listing.tsx';
 import { When } from '../../../parts/When.tsx';
 import { useSession } from '../../../session/session.tsx';
 import { BackfillView } from './BackfillView.tsx';
@@ -52,10 +49,10 @@ export function Backfills() {
   };
   return (
     <>
-      <View
+      <Listing
         title="Backfills"
         question={question}
-        answer={pages.answer}
+        pages={pages}
         actions={
           <>
             <Choice label="State" name="state" options={STATES} />
@@ -84,44 +81,28 @@ export function Backfills() {
             )}
           </>
         }
-      >
-        {() =>
-          pages.rows.length === 0 ? (
-            <Empty question={{ method: 'POST', path: PATH, body: SAMPLE }}>
-              There is no backfill. Events that are posted to one are looked at before they count:
-            </Empty>
-          ) : (
-            <>
-              <Table
-                label="All backfills"
-                rows={pages.rows}
-                id={({ id }) => id}
-                current={({ id }) => id === chosen}
-                columns={[
-                  {
-                    head: 'Of',
-                    cell: ({ id, from, to }) => (
-                      <Link
-                        to="import"
-                        params={{ tab: 'backfills', state: place.get('state'), backfill: id }}
-                      >
-                        <When at={from} /> – <When at={to} />
-                      </Link>
-                    ),
-                  },
-                  { head: 'State', cell: ({ state }) => <BackfillState {...{ state }} /> },
-                  { head: 'Customers', cell: ({ customers }) => customers?.join(', ') ?? 'all' },
-                  { head: 'Events', num: true, cell: ({ events }) => whole(events) },
-                  { head: 'Replaces', cell: ({ replace }) => (replace ? 'yes' : 'no') },
-                  { head: 'Why', cell: ({ reason }) => reason, wide: true },
-                  { head: 'Made', cell: ({ createdAt }) => <When at={createdAt} /> },
-                ]}
-              />
-              <Pager pages={pages} />
-            </>
-          )
-        }
-      </View>
+        empty="There is no backfill. Events that are posted to one are looked at before they count:"
+        sample={{ method: 'POST', path: PATH, body: SAMPLE }}
+        label="All backfills"
+        id="id"
+        current={({ id }) => id === chosen}
+        columns={[
+          {
+            head: 'Of',
+            cell: ({ id, from, to }) => (
+              <Link to="import" params={{ tab: 'backfills', state: place.get('state'), backfill: id }}>
+                <When at={from} /> – <When at={to} />
+              </Link>
+            ),
+          },
+          { head: 'State', cell: ({ state }) => <BackfillState {...{ state }} /> },
+          { head: 'Customers', cell: ({ customers }) => customers?.join(', ') ?? 'all' },
+          { head: 'Events', num: true, cell: ({ events }) => whole(events) },
+          { head: 'Replaces', cell: ({ replace }) => (replace ? 'yes' : 'no') },
+          { head: 'Why', cell: ({ reason }) => reason, wide: true },
+          { head: 'Made', cell: ({ createdAt }) => <When at={createdAt} /> },
+        ]}
+      />
       {chosen !== null && <BackfillView key={chosen} id={chosen} onChange={pages.answer.reload} />}
     </>
   );
