@@ -2,6 +2,7 @@ import { Link } from '../../address/Link.tsx';
 import { usePlace } from '../../address/place.ts';
 import { useRange } from '../../address/range.ts';
 import { usePages } from '../../api/usePages.ts';
+import { texts } from '../../parts/columns.tsx';
 import { Facts } from '../../parts/Facts.tsx';
 import { Id } from '../../parts/Id.tsx';
 import { Json } from '../../parts/Json.tsx';
@@ -59,14 +60,14 @@ export default function AuditPage() {
               </Link>
             ),
           },
-          { head: 'Action', cell: ({ action }) => action },
+          texts('Action', 'action'),
           ...(caller.platform
             ? [{ head: 'Tenant', cell: (one: Entry) => one.tenantId ?? 'the platform' }]
             : []),
           { head: 'What', cell: ({ target }) => <Id id={target} /> },
           { head: 'Change', cell: ({ changes }) => <Change {...changes} />, wide: true },
           { head: 'By', cell: ({ actor }) => <Actor {...actor} /> },
-          { head: 'From', cell: ({ clientAddress }) => clientAddress },
+          texts('From', 'clientAddress'),
         ]}
       />
       {chosen && <Details of={chosen} />}

@@ -7,6 +7,7 @@ import { decimal, share, whole } from '../../format/numbers.ts';
 import { minuteOf } from '../../format/times.ts';
 import { Bar } from '../../parts/Bar.tsx';
 import { Choice } from '../../parts/Choice.tsx';
+import { texts } from '../../parts/columns.tsx';
 import { Empty } from '../../parts/Empty.tsx';
 import { Listing } from '../../parts/Listing.tsx';
 import { Page } from '../../parts/Page.tsx';
@@ -175,7 +176,7 @@ function All({ zone }: { zone: string }) {
           head: 'Customer',
           cell: ({ customerId }) => <Link to={['customers', customerId]}>{customerId}</Link>,
         },
-        { head: 'Name', wide: true, cell: ({ name }) => name ?? '' },
+        texts('Name', 'name', true),
         { head: 'Since', cell: ({ createdAt }) => minuteOf(createdAt, zone) },
       ]}
     />

@@ -3,10 +3,10 @@ import { Link } from '../../address/Link.tsx';
 import { usePlace } from '../../address/place.ts';
 import { usePages } from '../../api/usePages.ts';
 import { Act } from '../../parts/Act.tsx';
+import { moments, texts } from '../../parts/columns.tsx';
 import { Listing } from '../../parts/Listing.tsx';
 import { Page } from '../../parts/Page.tsx';
 import { Secret } from '../../parts/Secret.tsx';
-import { When } from '../../parts/When.tsx';
 import { OneSubscription } from './OneSubscription.tsx';
 import {
   type Subscription,
@@ -59,8 +59,8 @@ function Subscriptions() {
           { head: 'State', cell: (one) => <SubscriptionState of={one} /> },
           { head: 'Messages', cell: ({ messageTypes }) => messageTypes.join(', ') },
           { head: 'Customers', cell: ({ customers }) => customers?.join(', ') ?? 'all' },
-          { head: 'Description', cell: ({ description }) => description },
-          { head: 'Since', cell: ({ createdAt }) => <When at={createdAt} /> },
+          texts('Description', 'description'),
+          moments('Since', 'createdAt'),
         ]}
       />
       {secret !== null && (

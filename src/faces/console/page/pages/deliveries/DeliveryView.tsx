@@ -4,6 +4,7 @@ import { useAnswer } from '../../api/useAnswer.ts';
 import { latency } from '../../format/numbers.ts';
 import { Act } from '../../parts/Act.tsx';
 import { Badge, type Tone } from '../../parts/Badge.tsx';
+import { moments, texts } from '../../parts/columns.tsx';
 import { Dialog } from '../../parts/Dialog.tsx';
 import { Facts } from '../../parts/Facts.tsx';
 import { Json } from '../../parts/Json.tsx';
@@ -86,10 +87,10 @@ export function DeliveryView({ path, onChange }: { path: string; onChange(): voi
               rows={attemptLog}
               id="at"
               columns={[
-                { head: 'Attempt', cell: ({ at }) => <When at={at} /> },
+                moments('Attempt', 'at'),
                 { head: 'Status', num: true, cell: ({ status }) => status ?? '–' },
                 { head: 'Took', num: true, cell: ({ durationMs }) => latency(durationMs) },
-                { head: 'Error', cell: ({ error }) => error },
+                texts('Error', 'error'),
                 { head: 'Answer', cell: ({ response }) => <code>{response}</code>, wide: true },
               ]}
             />

@@ -6,6 +6,7 @@ import { useAnswer } from '../../api/useAnswer.ts';
 import { usePages } from '../../api/usePages.ts';
 import { Act } from '../../parts/Act.tsx';
 import { Choice } from '../../parts/Choice.tsx';
+import { texts } from '../../parts/columns.tsx';
 import { Facts } from '../../parts/Facts.tsx';
 import { Listing } from '../../parts/Listing.tsx';
 import { Page } from '../../parts/Page.tsx';
@@ -170,9 +171,7 @@ export function OneSubscription({ id }: { id: string }) {
             )}
           </>
         }
-        empty={
-          <>{state || type ? 'There are none of these.' : 'Nothing has been sent yet. A test is sent so:'}</>
-        }
+        empty={state || type ? 'There are none of these.' : 'Nothing has been sent yet. A test is sent so:'}
         sample={{ method: 'POST', path: `${path}/test` }}
         label="Deliveries, newest first"
         id="id"
@@ -186,8 +185,8 @@ export function OneSubscription({ id }: { id: string }) {
               </Link>
             ),
           },
-          { head: 'Type', cell: ({ type }) => type },
-          { head: 'Customer', cell: ({ customerId }) => customerId },
+          texts('Type', 'type'),
+          texts('Customer', 'customerId'),
           { head: 'State', cell: ({ state }) => <DeliveryState {...{ state }} /> },
           { head: 'Attempts', num: true, cell: ({ attempts }) => attempts },
           { head: 'Last answer', cell: (row) => row.lastError ?? row.lastStatus, wide: true },

@@ -5,6 +5,7 @@ import { decimal, NOTHING, whole } from '../../format/numbers.ts';
 import { lengthOf, stamp } from '../../format/times.ts';
 import { Badge } from '../../parts/Badge.tsx';
 import { Choice } from '../../parts/Choice.tsx';
+import { texts } from '../../parts/columns.tsx';
 import { Empty } from '../../parts/Empty.tsx';
 import { Filter } from '../../parts/Filter.tsx';
 import { Page } from '../../parts/Page.tsx';
@@ -52,8 +53,8 @@ export default function EventsPage() {
         </time>
       ),
     },
-    { head: 'Customer', cell: ({ customerId }) => customerId },
-    { head: 'Type', cell: ({ eventType }) => eventType },
+    texts('Customer', 'customerId'),
+    texts('Type', 'eventType'),
     {
       head: 'Event',
       wide: true,

@@ -8,6 +8,7 @@ import { lengthOf, stamp } from '../../format/times.ts';
 import { Badge, type Tone } from '../../parts/Badge.tsx';
 import { Copy } from '../../parts/Copy.tsx';
 import { Cause, Why } from '../../parts/Correction.tsx';
+import { decimals, moments, texts } from '../../parts/columns.tsx';
 import { Facts } from '../../parts/Facts.tsx';
 import { Json } from '../../parts/Json.tsx';
 import { Table } from '../../parts/Table.tsx';
@@ -35,7 +36,6 @@ interface OneEventProps {
 /** An event: what it is, what meters make of it, its versions, and what was and may be done to it. */
 export function OneEvent({ eventId, at, onChange }: OneEventProps) {
   const place = usePlace();
-  const zone = useZone();
   const session = useSession();
   const box = useRef<HTMLElement>(null);
   const [asked, setAsked] = useState<Kind | null>(null);
@@ -89,7 +89,7 @@ export function OneEvent({ eventId, at, onChange }: OneEventProps) {
                   rows={corrections}
                   id="id"
                   columns={[
-                    { head: 'At', cell: (one) => stamp(one.at, zone) },
+                    moments('At', 'at'),
                     { head: 'What', cell: ({ kind }) => <Cause cause={kind} /> },
                     { head: 'Why', wide: true, cell: (note) => <Why note={note} /> },
                   ]}
@@ -149,7 +149,7 @@ function VersionTable({ versions }: Pick<Versions, 'versions'>) {
       rows={versions}
       id={({ version }) => String(version)}
       columns={[
-        { head: 'Version', cell: ({ version }) => version },
+        texts('Version', 'version'),
         { head: 'State', cell: ({ state }) => <StateBadge state={state} /> },
         {
           head: 'What is different',
@@ -207,9 +207,9 @@ function Meters({ event }: { event: Event }) {
             rows={meters}
             id="slug"
             columns={[
-              { head: 'Meter', cell: ({ slug }) => slug },
+              texts('Meter', 'slug'),
               { head: 'Verdict', cell: (one) => <Told verdict={one} /> },
-              { head: 'Value', num: true, cell: ({ value }) => decimal(value) },
+              decimals('Value', 'value'),
               {
                 head: 'Dimensions',
                 wide: true,

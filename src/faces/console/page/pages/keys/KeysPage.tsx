@@ -2,13 +2,13 @@ import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { usePlace } from '../../address/place.ts';
 import { useZone } from '../../address/range.ts';
-import { useOffers } from '../../api/offers.ts';
 import { ask } from '../../api/request.ts';
 import { usePages } from '../../api/usePages.ts';
 import { fromLocal } from '../../format/times.ts';
 import { Act } from '../../parts/Act.tsx';
 import { Badge } from '../../parts/Badge.tsx';
 import { Checks } from '../../parts/Checks.tsx';
+import { moments } from '../../parts/columns.tsx';
 import { Field } from '../../parts/Field.tsx';
 import { Id } from '../../parts/Id.tsx';
 import { Listing } from '../../parts/Listing.tsx';
@@ -16,7 +16,6 @@ import { Options } from '../../parts/Options.tsx';
 import { Page } from '../../parts/Page.tsx';
 import { Secret } from '../../parts/Secret.tsx';
 import { Tabs } from '../../parts/Tabs.tsx';
-import { When } from '../../parts/When.tsx';
 import { useSession } from '../../session/session.tsx';
 import { PortalTokens } from './PortalTokens.tsx';
 
@@ -49,7 +48,7 @@ const OVERLAPS = {
 export default function KeysPage() {
   const { may, tenantId } = useSession();
   const tab = usePlace().get('tab');
-  const portal = useOffers('/v1/portal-tokens') === true && may('read') && tenantId !== null;
+  const portal = may('read') && tenantId !== null;
   const tabs = portal && <Tabs label="Kinds of keys" tabs={TABS} />;
   return portal && tab === 'portal' ? <PortalTokens {...{ tabs }} /> : <ApiKeys {...{ tabs }} />;
 }
@@ -118,9 +117,9 @@ function ApiKeys({ tabs }: { tabs: ComponentChildren }) {
             : []),
           { head: 'Scopes', cell: ({ scopes }) => scopes.join(', '), wide: true },
           { head: 'State', cell: (key) => <KeyState of={key} /> },
-          { head: 'Last used', cell: ({ lastUsedAt }) => <When at={lastUsedAt} /> },
-          { head: 'Ends', cell: ({ expiresAt }) => <When at={expiresAt} /> },
-          { head: 'Made', cell: ({ createdAt }) => <When at={createdAt} /> },
+          moments('Last used', 'lastUsedAt'),
+          moments('Ends', 'expiresAt'),
+          moments('Made', 'createdAt'),
           {
             head: 'Actions',
             cell: (key) =>

@@ -7,6 +7,7 @@ import { Act } from '../../parts/Act.tsx';
 import { Badge } from '../../parts/Badge.tsx';
 import { Checks } from '../../parts/Checks.tsx';
 import { Choice } from '../../parts/Choice.tsx';
+import { moments, texts } from '../../parts/columns.tsx';
 import { Field } from '../../parts/Field.tsx';
 import { Filter } from '../../parts/Filter.tsx';
 import { Id } from '../../parts/Id.tsx';
@@ -14,7 +15,6 @@ import { Listing } from '../../parts/Listing.tsx';
 import { Options } from '../../parts/Options.tsx';
 import { Page } from '../../parts/Page.tsx';
 import { Secret } from '../../parts/Secret.tsx';
-import { When } from '../../parts/When.tsx';
 
 interface Token {
   id: string;
@@ -95,7 +95,7 @@ export function PortalTokens({ tabs }: { tabs: ComponentChildren }) {
         id="id"
         columns={[
           { head: 'Token', cell: ({ id }) => <Id id={id} /> },
-          { head: 'Customer', cell: ({ customerId }) => customerId },
+          texts('Customer', 'customerId'),
           { head: 'Meters', cell: ({ meters }) => meters?.join(', ') ?? 'all', wide: true },
           {
             head: 'Reads',
@@ -105,8 +105,8 @@ export function PortalTokens({ tabs }: { tabs: ComponentChildren }) {
             head: 'State',
             cell: ({ state }) => <Badge tone={state === 'active' ? 'good' : 'bad'}>{state}</Badge>,
           },
-          { head: 'Last used', cell: ({ lastUsedAt }) => <When at={lastUsedAt} /> },
-          { head: 'Ends', cell: ({ expiresAt }) => <When at={expiresAt} /> },
+          moments('Last used', 'lastUsedAt'),
+          moments('Ends', 'expiresAt'),
           {
             head: 'Actions',
             cell: ({ id, customerId, state }) =>

@@ -160,7 +160,7 @@ export function NewMeter() {
           <CurlLine question={question} />
         </View>
         {complete ? (
-          <Preview definition={definitionOf(settled, zone)} zone={zone} />
+          <Preview definition={definitionOf(settled, zone)} />
         ) : (
           <View title="Preview">
             <Empty>Choose a type, and what to count of its events: the last ones are shown here.</Empty>

@@ -5,6 +5,7 @@ import { eachOf, useEach } from '../../api/useEach.ts';
 import { usePages } from '../../api/usePages.ts';
 import { decimal, NOTHING, whole } from '../../format/numbers.ts';
 import { Badge } from '../../parts/Badge.tsx';
+import { decimals } from '../../parts/columns.tsx';
 import { Empty } from '../../parts/Empty.tsx';
 import { Listing } from '../../parts/Listing.tsx';
 import { Page } from '../../parts/Page.tsx';
@@ -73,7 +74,7 @@ export function RuleList() {
                   cell: ({ rule }) => <Link to={['rules', rule.id]}>{rule.name ?? ruleText(rule)}</Link>,
                   wide: true,
                 },
-                { head: 'Has', num: true, cell: ({ value }) => decimal(value) },
+                decimals('Has', 'value'),
                 { head: 'Threshold', num: true, cell: ({ rule }) => decimal(rule.threshold) },
                 { head: 'Of it', num: true, cell: ({ value, rule }) => partOf(value, rule.threshold) },
                 { head: 'State', cell: ({ value, rule, told }) => <State {...{ value, rule, told }} /> },
@@ -104,7 +105,7 @@ export function RuleList() {
             cell: (rule) => <Link to={['rules', rule.id]}>{rule.name ?? ruleText(rule)}</Link>,
           },
           { head: 'Compares', cell: ruleText, wide: true },
-          { head: 'Threshold', num: true, cell: ({ threshold }) => decimal(threshold) },
+          decimals('Threshold', 'threshold'),
           {
             head: 'Above',
             num: true,

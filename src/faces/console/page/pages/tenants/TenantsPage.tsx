@@ -4,10 +4,10 @@ import { usePages } from '../../api/usePages.ts';
 import { whole } from '../../format/numbers.ts';
 import { Act } from '../../parts/Act.tsx';
 import { Badge } from '../../parts/Badge.tsx';
+import { moments, texts } from '../../parts/columns.tsx';
 import { Field } from '../../parts/Field.tsx';
 import { Listing } from '../../parts/Listing.tsx';
 import { Page } from '../../parts/Page.tsx';
-import { When } from '../../parts/When.tsx';
 
 interface Tenant {
   id: string;
@@ -75,7 +75,7 @@ export default function TenantsPage() {
               </Link>
             ),
           },
-          { head: 'Name', cell: ({ name }) => name, wide: true },
+          texts('Name', 'name', true),
           {
             head: 'State',
             cell: ({ active }) =>
@@ -83,7 +83,7 @@ export default function TenantsPage() {
           },
           { head: 'Requests/s', num: true, cell: (one) => rate(one.requestsPerSecond) },
           { head: 'Events/s', num: true, cell: (one) => rate(one.eventsPerSecond) },
-          { head: 'Since', cell: ({ createdAt }) => <When at={createdAt} /> },
+          moments('Since', 'createdAt'),
           {
             head: 'Actions',
             cell: (one) => (

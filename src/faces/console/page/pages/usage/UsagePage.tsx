@@ -5,6 +5,7 @@ import { useAnswer } from '../../api/useAnswer.ts';
 import { change, decimal, latency, short, sumOf, whole } from '../../format/numbers.ts';
 import { bucketOf, spanMs } from '../../format/times.ts';
 import { Choice } from '../../parts/Choice.tsx';
+import { counts, decimals } from '../../parts/columns.tsx';
 import { Download } from '../../parts/Download.tsx';
 import { Empty } from '../../parts/Empty.tsx';
 import { Filter } from '../../parts/Filter.tsx';
@@ -249,11 +250,11 @@ function Explored(props: ExploredProps) {
 }
 
 const USAGE: Column<Point>[] = [
-  { head: 'Calls', num: true, cell: ({ calls }) => whole(calls) },
-  { head: 'Tokens', num: true, cell: ({ tokens }) => whole(tokens) },
-  { head: 'Input', num: true, cell: ({ inputTokens }) => whole(inputTokens) },
-  { head: 'Output', num: true, cell: ({ outputTokens }) => whole(outputTokens) },
-  { head: 'Value', num: true, cell: ({ value }) => decimal(value) },
+  counts('Calls', 'calls'),
+  counts('Tokens', 'tokens'),
+  counts('Input', 'inputTokens'),
+  counts('Output', 'outputTokens'),
+  decimals('Value', 'value'),
   { head: 'Mean', num: true, cell: (point) => latency(point.latency.avgMs) },
   { head: 'p50', num: true, cell: (point) => latency(point.latency.p50Ms) },
   { head: 'p95', num: true, cell: (point) => latency(point.latency.p95Ms) },
@@ -262,9 +263,9 @@ const USAGE: Column<Point>[] = [
 const COSTS: Column<Point>[] = [
   { head: 'Currency', cell: ({ currency }) => currency ?? 'no price' },
   { head: 'Cost', num: true, cell: ({ amount, currency }) => (currency ? decimal(amount) : '–') },
-  { head: 'AI calls', num: true, cell: ({ calls }) => whole(calls) },
-  { head: 'Without price', num: true, cell: ({ unpricedCalls }) => whole(unpricedCalls) },
-  { head: 'Tokens unknown', num: true, cell: ({ unknownCalls }) => whole(unknownCalls) },
+  counts('AI calls', 'calls'),
+  counts('Without price', 'unpricedCalls'),
+  counts('Tokens unknown', 'unknownCalls'),
 ];
 
 function Sums({ now, before }: { now: Totals; before: Totals | null }) {

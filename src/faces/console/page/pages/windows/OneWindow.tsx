@@ -7,6 +7,7 @@ import { clockOf, stamp } from '../../format/times.ts';
 import { Badge } from '../../parts/Badge.tsx';
 import { Copy } from '../../parts/Copy.tsx';
 import { Cause, Why } from '../../parts/Correction.tsx';
+import { counts, texts } from '../../parts/columns.tsx';
 import { Empty } from '../../parts/Empty.tsx';
 import { Facts } from '../../parts/Facts.tsx';
 import { Moment } from '../../parts/Moment.tsx';
@@ -261,11 +262,11 @@ function Then({ window, range, asOf }: ThenProps) {
         rows={rows}
         id="name"
         columns={[
-          { head: 'Sum', cell: ({ name }) => name, wide: true },
+          texts('Sum', 'name', true),
           ...(answer.data === null
             ? []
             : [{ head: 'Then', num: true, cell: ({ before }: Line) => whole(before) }]),
-          { head: 'Now', num: true, cell: ({ now }) => whole(now) },
+          counts('Now', 'now'),
           ...(answer.data === null
             ? []
             : [

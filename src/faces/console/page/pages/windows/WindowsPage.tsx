@@ -7,6 +7,7 @@ import { latency, whole } from '../../format/numbers.ts';
 import { stamp } from '../../format/times.ts';
 import { Choice } from '../../parts/Choice.tsx';
 import { Cause, Why } from '../../parts/Correction.tsx';
+import { counts, moments, texts } from '../../parts/columns.tsx';
 import { Filter } from '../../parts/Filter.tsx';
 import { Listing } from '../../parts/Listing.tsx';
 import { Page } from '../../parts/Page.tsx';
@@ -80,7 +81,7 @@ function Windows({ range: { params, zone }, customerId, onMore }: ListProps) {
           head: 'Window',
           cell: (row) => <a href={place.here(chosen(row))}>{stamp(row.windowStart, zone)}</a>,
         },
-        { head: 'Customer', cell: ({ customerId }) => customerId, wide: true },
+        texts('Customer', 'customerId', true),
         { head: 'State', cell: (row) => <State window={row} /> },
         { head: 'Calls', num: true, cell: ({ aggregations: all }) => whole(all.totalCalls) },
         { head: 'Tokens', num: true, cell: ({ aggregations: all }) => whole(all.totalTokens) },
@@ -117,11 +118,11 @@ function Revisions({ range: { params, zone }, customerId, onMore }: ListProps) {
             <a href={place.here({ ...chosen(row), rev: row.revision })}>{stamp(row.windowStart, zone)}</a>
           ),
         },
-        { head: 'Customer', cell: ({ customerId }) => customerId },
+        texts('Customer', 'customerId'),
         { head: 'Revision', num: true, cell: ({ revision }) => revision },
         { head: 'Cause', cell: ({ cause }) => <Cause cause={cause} /> },
-        { head: 'Changed at', cell: ({ at }) => stamp(at, zone) },
-        { head: 'Events', num: true, cell: ({ events }) => whole(events) },
+        moments('Changed at', 'at'),
+        counts('Events', 'events'),
         { head: 'Calls', num: true, cell: ({ difference }) => <Signed value={difference?.calls} /> },
         {
           head: 'Tokens',

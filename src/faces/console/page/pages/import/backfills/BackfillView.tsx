@@ -3,6 +3,7 @@ import { ask } from '../../../api/request.ts';
 import { useAnswer } from '../../../api/useAnswer.ts';
 import { decimal, whole } from '../../../format/numbers.ts';
 import { Act } from '../../../parts/Act.tsx';
+import { counts, texts } from '../../../parts/columns.tsx';
 import { Empty } from '../../../parts/Empty.tsx';
 import { Facts } from '../../../parts/Facts.tsx';
 import { Field } from '../../../parts/Field.tsx';
@@ -137,12 +138,12 @@ function Preview({ of, id }: { of: NonNullable<ShownBackfill['preview']>; id: st
         rows={[...of.days, { ...of, day: 'In all' }]}
         id="day"
         columns={[
-          { head: 'Day (UTC)', cell: ({ day }) => day },
+          texts('Day (UTC)', 'day'),
           { head: 'Events', num: true, cell: pair(({ events }) => whole(events)) },
           { head: 'Tokens', num: true, cell: pair(({ tokens }) => whole(tokens)) },
           { head: 'Value', num: true, cell: pair(({ value }) => decimal(value)) },
           { head: 'Windows', num: true, cell: pair(({ windows }) => whole(windows)) },
-          { head: 'Windows changed', num: true, cell: ({ changedWindows }) => whole(changedWindows) },
+          counts('Windows changed', 'changedWindows'),
         ]}
       />
     </>

@@ -3,11 +3,12 @@ import { usePlace } from '../../../address/place.ts';
 import { useZone } from '../../../address/range.ts';
 import { ask } from '../../../api/request.ts';
 import { usePages } from '../../../api/usePages.ts';
-import { whole } from '../../../format/numbers.ts';
 import { fromLocal } from '../../../format/times.ts';
 import { Act } from '../../../parts/Act.tsx';
 import { Checks } from '../../../parts/Checks.tsx';
 import { Choice } from '../../../parts/Choice.tsx';
+import { Customers, listOf } from '../../../parts/Customers.tsx';
+import { counts, moments, texts } from '../../../parts/columns.tsx';
 import { Field } from '../../../parts/Field.tsx';
 import { Listing } from '../../../parts/Listing.tsx';
 import { When } from '../../../parts/When.tsx';
@@ -34,14 +35,10 @@ export function Backfills() {
   const pages = usePages<Backfill>(question, { everyMs: 15_000 });
   const chosen = place.get('backfill');
   const create = async (given: FormData) => {
-    const customers = String(given.get('customers'))
-      .split(',')
-      .map((text) => text.trim())
-      .filter(Boolean);
     const [from, to] = ['from', 'to'].map((name) => fromLocal(String(given.get(name)), zone).toISOString());
     const body = {
       ...{ from, to, reason: given.get('reason'), replace: given.has('replace') },
-      ...(customers.length > 0 && { customers }),
+      customers: listOf(given.get('customers')),
     };
     const { id } = await ask<Backfill>({ method: 'POST', path: PATH, body });
     pages.answer.reload();
@@ -66,9 +63,7 @@ export function Backfills() {
                     <input type="datetime-local" name="to" required />
                   </Field>
                 </div>
-                <Field label="Customers" hint="With commas between them. Empty: all.">
-                  <input name="customers" />
-                </Field>
+                <Customers />
                 <Checks
                   label="What is there of that time and those customers"
                   name="replace"
@@ -97,10 +92,10 @@ export function Backfills() {
           },
           { head: 'State', cell: ({ state }) => <BackfillState {...{ state }} /> },
           { head: 'Customers', cell: ({ customers }) => customers?.join(', ') ?? 'all' },
-          { head: 'Events', num: true, cell: ({ events }) => whole(events) },
+          counts('Events', 'events'),
           { head: 'Replaces', cell: ({ replace }) => (replace ? 'yes' : 'no') },
-          { head: 'Why', cell: ({ reason }) => reason, wide: true },
-          { head: 'Made', cell: ({ createdAt }) => <When at={createdAt} /> },
+          texts('Why', 'reason', true),
+          moments('Made', 'createdAt'),
         ]}
       />
       {chosen !== null && <BackfillView key={chosen} id={chosen} onChange={pages.answer.reload} />}
