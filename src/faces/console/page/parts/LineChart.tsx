@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
+import { usePlace } from '../address/place.ts';
 import { short } from '../format/numbers.ts';
 import { clockOf, dayOf, stamp } from '../format/times.ts';
 import { onTheme } from '../styles/theme.ts';
@@ -24,15 +25,16 @@ interface LineChartProps {
   /** Sums of buckets rather than a quantity that goes on. */
   bars?: boolean;
   height?: number;
-  /** A range that was drawn over the chart. */
-  onRange?: (from: Date, to: Date) => void;
+  /** Whether a range that is drawn over the chart becomes that of the page. */
+  zooms?: boolean;
   /** Whether the page has the values as a table already; else it is below the chart. */
   tabled?: boolean;
 }
 
 /** Quantities over time, with their values at the pointer, and as a table. */
 export function LineChart(props: LineChartProps) {
-  const { label, times, series, zone, format = short, bars = false, height = 220, onRange, tabled } = props;
+  const { label, times, series, zone, format = short, bars = false, height = 220, zooms, tabled } = props;
+  const place = usePlace();
   const box = useRef<HTMLDivElement>(null);
   const chart = useRef<uPlot | null>(null);
   const [at, setAt] = useState<number | null>(null);
@@ -45,8 +47,8 @@ export function LineChart(props: LineChartProps) {
 
   useEffect(() => onTheme(() => setTheme((n) => n + 1)), []);
   useEffect(() => {
-    const place = box.current!;
-    const [ink, grid] = ['--muted', '--line'].map((name) => colourOf(place, name));
+    const room = box.current!;
+    const [ink, grid] = ['--muted', '--line'].map((name) => colourOf(room, name));
     const axis = {
       stroke: ink!,
       font: '11px system-ui',
@@ -55,7 +57,7 @@ export function LineChart(props: LineChartProps) {
     };
     const drawn = new uPlot(
       {
-        width: place.clientWidth,
+        width: room.clientWidth,
         height,
         legend: { show: false },
         padding: [8, 22, 0, 0],
@@ -74,11 +76,11 @@ export function LineChart(props: LineChartProps) {
           {},
           ...series.map((one, i) => ({
             label: one.label,
-            stroke: colourOf(place, one.before ? '--muted' : `--c${i % 8}`),
+            stroke: colourOf(room, one.before ? '--muted' : `--c${i % 8}`),
             width: 1.5,
             points: { size: 4, ...(bars && !one.before && { show: false }) },
             ...(one.before && { dash: [4, 4] }),
-            ...(bars && !one.before && BARS && { paths: BARS, fill: `${colourOf(place, `--c${i % 8}`)}` }),
+            ...(bars && !one.before && BARS && { paths: BARS, fill: `${colourOf(room, `--c${i % 8}`)}` }),
           })),
         ],
         hooks: {
@@ -89,17 +91,17 @@ export function LineChart(props: LineChartProps) {
               if (width < 4) return;
               const [from, to] = [left, left + width].map((x) => new Date(1_000 * u.posToVal(x, 'x')));
               u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-              latest.current.onRange?.(from!, to!);
+              if (zooms) place.set({ range: null, from: from!.toISOString(), to: to!.toISOString() });
             },
           ],
         },
       },
       data,
-      place,
+      room,
     );
     chart.current = drawn;
-    const watch = new ResizeObserver(() => drawn.setSize({ width: place.clientWidth, height }));
-    watch.observe(place);
+    const watch = new ResizeObserver(() => drawn.setSize({ width: room.clientWidth, height }));
+    watch.observe(room);
     return () => {
       watch.disconnect();
       drawn.destroy();
@@ -134,7 +136,7 @@ export function LineChart(props: LineChartProps) {
             <b>{format(one.values[shown] ?? null)}</b>
           </button>
         ))}
-        {onRange && <small class="muted">Draw over the chart to look closer.</small>}
+        {zooms && <small class="muted">Draw over the chart to look closer.</small>}
       </figcaption>
       {!tabled && (
         <details>

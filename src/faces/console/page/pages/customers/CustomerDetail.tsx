@@ -21,7 +21,7 @@ import { View } from '../../parts/View.tsx';
 import { useSession } from '../../session/session.tsx';
 import { described, type Meter, type MeterPoint } from '../meters/meter.ts';
 import { partOf, type Rule, ruleText, type Standings } from '../rules/rule.ts';
-import { State } from '../rules/standing.tsx';
+import { RuleLink, State } from '../rules/standing.tsx';
 import { bucketStart, bucketsOf, fitting } from '../usage/buckets.ts';
 import { MEASURES, type Point, seriesOf, totalsOf } from '../usage/series.ts';
 import type { Customer } from './CustomerList.tsx';
@@ -165,9 +165,7 @@ function Usage({ id, range }: { id: string; range: Range }) {
               format={measure.adds ? short : latency}
               bars={measure.adds}
               tabled
-              onRange={(start, end) =>
-                place.set({ range: null, from: start.toISOString(), to: end.toISOString() })
-              }
+              zooms
             />
             <Table
               label="Usage by bucket"
@@ -346,7 +344,7 @@ function Alerts({ id }: { id: string }) {
             columns={[
               {
                 head: 'Rule',
-                cell: (rule) => <Link to={['rules', rule.id]}>{rule.name ?? ruleText(rule)}</Link>,
+                cell: (rule) => <RuleLink rule={rule} />,
               },
               { head: 'Compares', cell: (rule) => ruleText(rule), wide: true },
               {

@@ -12,19 +12,14 @@ import { Empty } from '../../parts/Empty.tsx';
 import { Listing } from '../../parts/Listing.tsx';
 import { Page } from '../../parts/Page.tsx';
 import { RangePicker } from '../../parts/RangePicker.tsx';
+import { SENDS_EVENT } from '../../parts/sample.ts';
 import { Table } from '../../parts/Table.tsx';
 import { Tabs } from '../../parts/Tabs.tsx';
 import { View } from '../../parts/View.tsx';
 import type { Meter } from '../meters/meter.ts';
+import { Customer as Named } from '../rules/standing.tsx';
 
 const MEASURES = { calls: 'calls', tokens: 'tokens', value: 'value' };
-const SAMPLE = {
-  eventId: 'my-first-event',
-  timestamp: new Date().toISOString(),
-  customerId: 'customer-1',
-  apiEndpoint: '/v1/chat',
-  metadata: { tokens: 120 },
-};
 
 export interface Customer {
   customerId: string;
@@ -108,9 +103,7 @@ function TopConsumers({ params }: { params: { from: string; to: string } }) {
       <View title="Top consumers" question={question} answer={answer}>
         {({ customers, total, data }) =>
           data.length === 0 ? (
-            <Empty question={{ method: 'POST', path: '/v1/events', body: SAMPLE }}>
-              No customer has anything in this range. An event fills it:
-            </Empty>
+            <Empty question={SENDS_EVENT}>No customer has anything in this range. An event fills it:</Empty>
           ) : (
             <>
               <Table
@@ -120,12 +113,7 @@ function TopConsumers({ params }: { params: { from: string; to: string } }) {
                 columns={[
                   {
                     head: 'Customer',
-                    cell: ({ customerId, name }) => (
-                      <>
-                        <Link to={['customers', customerId]}>{name ?? customerId}</Link>{' '}
-                        {name !== null && <code class="muted">{customerId}</code>}
-                      </>
-                    ),
+                    cell: (one) => <Named {...one} />,
                   },
                   {
                     head: options[by as keyof typeof options] ?? by,
@@ -168,7 +156,7 @@ function All({ zone }: { zone: string }) {
       question={question}
       pages={pages}
       empty="There is no customer yet. One registers itself with its first event:"
-      sample={{ method: 'POST', path: '/v1/events', body: SAMPLE }}
+      sample={SENDS_EVENT}
       label="All customers"
       id="customerId"
       columns={[

@@ -5,7 +5,7 @@ import { useAnswer } from '../../api/useAnswer.ts';
 import { writeJson } from '../../format/json.ts';
 import { decimal } from '../../format/numbers.ts';
 import { lengthOf, stamp } from '../../format/times.ts';
-import { Badge, type Tone } from '../../parts/Badge.tsx';
+import { Badge } from '../../parts/Badge.tsx';
 import { Copy } from '../../parts/Copy.tsx';
 import { Cause, Why } from '../../parts/Correction.tsx';
 import { decimals, moments, texts } from '../../parts/columns.tsx';
@@ -18,11 +18,7 @@ import { Correct, type Corrected, type Kind } from './Correct.tsx';
 import { Differences } from './Differences.tsx';
 import { type Event, type State, type Verdict, type Versions, windowOf } from './event.ts';
 
-const STATES: Record<State, [text: string, tone: Tone]> = {
-  counted: ['counts', 'good'],
-  voided: ['void', 'bad'],
-  superseded: ['replaced', 'plain'],
-};
+const STATES: Record<State, string> = { counted: 'counts', voided: 'void', superseded: 'replaced' };
 const ACTIONS: Record<Kind, string> = { amend: 'Amend …', void: 'Void …', restore: 'Restore …' };
 
 interface OneEventProps {
@@ -64,7 +60,7 @@ export function OneEvent({ eventId, at, onChange }: OneEventProps) {
         answer={answer}
         actions={
           <>
-            {last && <StateBadge state={last.state} />}
+            {last && <Badge>{STATES[last.state]}</Badge>}
             {last &&
               session.may('correct') &&
               kinds.map((kind) => (
@@ -112,11 +108,6 @@ export function OneEvent({ eventId, at, onChange }: OneEventProps) {
   );
 }
 
-function StateBadge({ state }: { state: State }) {
-  const [text, tone] = STATES[state];
-  return <Badge tone={tone}>{text}</Badge>;
-}
-
 function EventFacts({ event }: { event: Event }) {
   const place = usePlace();
   const zone = useZone();
@@ -150,7 +141,7 @@ function VersionTable({ versions }: Pick<Versions, 'versions'>) {
       id={({ version }) => String(version)}
       columns={[
         texts('Version', 'version'),
-        { head: 'State', cell: ({ state }) => <StateBadge state={state} /> },
+        { head: 'State', cell: ({ state }) => <Badge>{STATES[state]}</Badge> },
         {
           head: 'What is different',
           wide: true,
@@ -228,7 +219,7 @@ function Meters({ event }: { event: Event }) {
 
 const Told = ({ verdict: { verdict, reason } }: { verdict: Verdict }) => (
   <>
-    <Badge tone={verdict === 'counted' ? 'good' : 'warn'}>{verdict}</Badge>
+    <Badge>{verdict}</Badge>
     {reason && <small> {reason.replaceAll('_', ' ')}</small>}
   </>
 );

@@ -5,7 +5,7 @@ import { Field } from '../../parts/Field.tsx';
 import { Options } from '../../parts/Options.tsx';
 import { Table } from '../../parts/Table.tsx';
 import { View } from '../../parts/View.tsx';
-import type { Backfill } from './backfills/backfill.tsx';
+import type { Backfill } from './backfills/backfill.ts';
 import { CONSTANTS, faultOf, KEPT, type Mapping, TARGETS } from './mapping.ts';
 import type { Opened } from './opened.ts';
 import type { Job, Progress } from './run.ts';

@@ -103,7 +103,7 @@ export function PortalTokens({ tabs }: { tabs: ComponentChildren }) {
           },
           {
             head: 'State',
-            cell: ({ state }) => <Badge tone={state === 'active' ? 'good' : 'bad'}>{state}</Badge>,
+            cell: ({ state }) => <Badge>{state}</Badge>,
           },
           moments('Last used', 'lastUsedAt'),
           moments('Ends', 'expiresAt'),

@@ -18,20 +18,14 @@ import { LineChart } from '../../parts/LineChart.tsx';
 import { Page } from '../../parts/Page.tsx';
 import { RangePicker } from '../../parts/RangePicker.tsx';
 import { Stat, Stats } from '../../parts/Stat.tsx';
+import { SAMPLE_EVENT, SENDS_EVENT } from '../../parts/sample.ts';
 import { type Column, Table } from '../../parts/Table.tsx';
 import { View } from '../../parts/View.tsx';
 import { When } from '../../parts/When.tsx';
+import { WindowState } from '../../parts/WindowState.tsx';
 import { useSession } from '../../session/session.tsx';
 import { bucketStart, bucketsOf, fitting, GRANULARITIES, type Granularity } from '../usage/buckets.ts';
-import {
-  adds,
-  conditionText,
-  described,
-  type Meter,
-  type MeterPoint,
-  reasonsText,
-  STATE_TONE,
-} from './meter.ts';
+import { adds, conditionText, described, type Meter, type MeterPoint, reasonsText } from './meter.ts';
 
 /** What is chosen for events that have no value of a dimension. */
 const NONE = '(none)';
@@ -140,7 +134,7 @@ function Fill({ meter: { fill, createdAt }, zone }: { meter: Meter; zone: string
   if (state === 'complete') {
     return (
       <>
-        <Badge tone="good">summed up</Badge> {from ? `from ${stamp(from, zone)} on` : 'all of it'}
+        <Badge>summed up</Badge> {from ? `from ${stamp(from, zone)} on` : 'all of it'}
       </>
     );
   }
@@ -149,7 +143,7 @@ function Fill({ meter: { fill, createdAt }, zone }: { meter: Meter; zone: string
   const done = from === null ? 0 : Math.max(0, made - Date.parse(from));
   return (
     <>
-      <Badge tone="info">filling</Badge>{' '}
+      <Badge>filling</Badge>{' '}
       {length !== null && length > 0 && (
         <progress max={length} value={Math.min(done, length)} aria-label="Summed up of its past" />
       )}{' '}
@@ -303,18 +297,12 @@ interface ChartProps {
 }
 
 function Chart({ meter, by, granularity, zone, page, from, to, groups }: ChartProps) {
-  const place = usePlace();
   const { data } = page;
   if (data.length === 0) {
     const { eventType } = meter;
-    const body = {
-      eventId: 'one-more',
-      timestamp: new Date().toISOString(),
-      customerId: 'customer-1',
-      eventType,
-    };
+    const body = { ...SAMPLE_EVENT, eventId: 'one-more', eventType };
     return (
-      <Empty question={{ method: 'POST', path: '/v1/events', body }}>
+      <Empty question={{ ...SENDS_EVENT, body }}>
         Nothing is counted in this range. Events of type <code>{eventType}</code> are:
       </Empty>
     );
@@ -349,9 +337,7 @@ function Chart({ meter, by, granularity, zone, page, from, to, groups }: ChartPr
           format={short}
           tabled
           bars={sums && series.length === 1}
-          onRange={(start, end) =>
-            place.set({ range: null, from: start.toISOString(), to: end.toISOString() })
-          }
+          zooms
         />
       )}
       {more > 0 && (
@@ -369,9 +355,7 @@ function Chart({ meter, by, granularity, zone, page, from, to, groups }: ChartPr
           ...COUNTS,
           {
             head: 'State',
-            cell: ({ state, revision }) => (
-              <Badge tone={STATE_TONE[state]}>{revision > 0 ? `${state}, ${revision}×` : state}</Badge>
-            ),
+            cell: ({ state, revision }) => <WindowState {...{ state, revision }} />,
           },
         ]}
       />

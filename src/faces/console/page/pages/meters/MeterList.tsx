@@ -69,11 +69,11 @@ export function MeterList() {
         columns={[
           {
             head: 'Meter',
-            cell: ({ slug, id, name, archivedAt }) => (
+            cell: ({ slug, name, archivedAt }) => (
               <>
                 {archivedAt === null ? <Link to={['meters', slug]}>{name}</Link> : name}{' '}
                 {name !== slug && <code class="muted">{slug}</code>}{' '}
-                {archivedAt !== null && <Badge key={id}>archived</Badge>}
+                {archivedAt !== null && <Badge>archived</Badge>}
               </>
             ),
           },
@@ -102,7 +102,7 @@ export function MeterList() {
           },
           {
             head: 'Past',
-            cell: ({ fill }) => (fill.state === 'filling' ? <Badge tone="info">filling</Badge> : 'summed up'),
+            cell: ({ fill }) => <Badge>{fill.state === 'filling' ? 'filling' : 'summed up'}</Badge>,
           },
         ]}
       />

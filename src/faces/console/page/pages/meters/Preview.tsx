@@ -70,14 +70,11 @@ export function Preview({ definition }: { definition: { dimensions?: Record<stri
                 {
                   head: 'Verdict',
                   wide: true,
-                  cell: ({ verdict, reason }) =>
-                    verdict === 'counted' ? (
-                      <Badge tone="good">counted</Badge>
-                    ) : (
-                      <>
-                        <Badge tone="warn">ignored</Badge> {reasonText(reason!)}
-                      </>
-                    ),
+                  cell: ({ verdict, reason }) => (
+                    <>
+                      <Badge>{verdict}</Badge> {reason && reasonText(reason)}
+                    </>
+                  ),
                 },
               ]}
             />

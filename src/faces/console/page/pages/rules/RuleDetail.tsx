@@ -48,7 +48,7 @@ export function RuleDetail({ id }: { id: string }) {
           <Link to="rules">All rules</Link>
           {shown && (
             <>
-              <Badge tone={shown.active ? 'good' : 'plain'}>{shown.active ? 'active' : 'paused'}</Badge>
+              <Badge>{shown.active ? 'active' : 'paused'}</Badge>
               <Act label={shown.active ? 'Pause' : 'Resume'} run={() => change({ active: !shown.active })} />
               <Act
                 label="Change"

@@ -13,7 +13,7 @@ import { Table } from '../../parts/Table.tsx';
 import { View } from '../../parts/View.tsx';
 import { NewRule } from './NewRule.tsx';
 import { partOf, type Rule, ruleText, type Standings, standingOf } from './rule.ts';
-import { Customer, State } from './standing.tsx';
+import { Customer, RuleLink, State } from './standing.tsx';
 
 /** So many customers of each rule are looked at for who is near. */
 const LOOKED_AT = 20;
@@ -71,7 +71,7 @@ export function RuleList() {
                 { head: 'Customer', cell: (one) => <Customer {...one} /> },
                 {
                   head: 'Rule',
-                  cell: ({ rule }) => <Link to={['rules', rule.id]}>{rule.name ?? ruleText(rule)}</Link>,
+                  cell: ({ rule }) => <RuleLink rule={rule} />,
                   wide: true,
                 },
                 decimals('Has', 'value'),
@@ -102,7 +102,7 @@ export function RuleList() {
         columns={[
           {
             head: 'Rule',
-            cell: (rule) => <Link to={['rules', rule.id]}>{rule.name ?? ruleText(rule)}</Link>,
+            cell: (rule) => <RuleLink rule={rule} />,
           },
           { head: 'Compares', cell: ruleText, wide: true },
           decimals('Threshold', 'threshold'),
@@ -126,8 +126,7 @@ export function RuleList() {
           },
           {
             head: 'State',
-            cell: ({ active }) =>
-              active ? <Badge tone="good">active</Badge> : <Badge tone="plain">paused</Badge>,
+            cell: ({ active }) => <Badge>{active ? 'active' : 'paused'}</Badge>,
           },
         ]}
       />

@@ -78,8 +78,7 @@ export default function TenantsPage() {
           texts('Name', 'name', true),
           {
             head: 'State',
-            cell: ({ active }) =>
-              active ? <Badge tone="good">active</Badge> : <Badge tone="warn">inactive</Badge>,
+            cell: ({ active }) => <Badge>{active ? 'active' : 'inactive'}</Badge>,
           },
           { head: 'Requests/s', num: true, cell: (one) => rate(one.requestsPerSecond) },
           { head: 'Events/s', num: true, cell: (one) => rate(one.eventsPerSecond) },

@@ -2,7 +2,7 @@ import { usePlace } from '../../address/place.ts';
 import { type Range, useRange } from '../../address/range.ts';
 import type { Question } from '../../api/request.ts';
 import { useAnswer } from '../../api/useAnswer.ts';
-import { change, decimal, latency, short, sumOf, whole } from '../../format/numbers.ts';
+import { change, decimal, figure, latency, short, sumOf, whole } from '../../format/numbers.ts';
 import { bucketOf, spanMs } from '../../format/times.ts';
 import { Choice } from '../../parts/Choice.tsx';
 import { counts, decimals } from '../../parts/columns.tsx';
@@ -13,8 +13,10 @@ import { LineChart } from '../../parts/LineChart.tsx';
 import { Page } from '../../parts/Page.tsx';
 import { RangePicker } from '../../parts/RangePicker.tsx';
 import { Stat, Stats } from '../../parts/Stat.tsx';
+import { SENDS_EVENT } from '../../parts/sample.ts';
 import { type Column, Table } from '../../parts/Table.tsx';
 import { View } from '../../parts/View.tsx';
+import { SUMS } from '../windows/window.ts';
 import { bucketStart, bucketsOf, earlier, fitting, GRANULARITIES, type Granularity } from './buckets.ts';
 import {
   groupsOf,
@@ -44,13 +46,6 @@ const GROUPS = {
   endpoint: 'endpoint',
   model: 'model',
   eventType: 'event type',
-};
-const SAMPLE = {
-  eventId: 'my-first-event',
-  timestamp: new Date().toISOString(),
-  customerId: 'customer-1',
-  apiEndpoint: '/v1/chat',
-  metadata: { inputTokens: 100, outputTokens: 20 },
 };
 
 interface Answered {
@@ -165,11 +160,10 @@ interface ExploredProps {
 
 function Explored(props: ExploredProps) {
   const { points, before, measure, costs, groups, granularity, range, earlier } = props;
-  const place = usePlace();
   const { zone } = range;
   if (points.length === 0 && !before?.length) {
     return (
-      <Empty question={{ method: 'POST', path: '/v1/events', body: SAMPLE }}>
+      <Empty question={SENDS_EVENT}>
         No {costs ? 'AI usage' : 'usage'} in this range{costs ? '' : '. An event fills it'}:
       </Empty>
     );
@@ -203,7 +197,7 @@ function Explored(props: ExploredProps) {
         {...{ times, series, zone, format }}
         bars={measure.adds && series.length === 1}
         tabled={fields.length === 0 && before === null}
-        onRange={(from, to) => place.set({ range: null, from: from.toISOString(), to: to.toISOString() })}
+        zooms
       />
       {fields.length > 0 && measure.adds && (
         <>
@@ -269,25 +263,15 @@ const COSTS: Column<Point>[] = [
 ];
 
 function Sums({ now, before }: { now: Totals; before: Totals | null }) {
-  const shown: [string, keyof Totals][] = [
-    ['Calls', 'calls'],
-    ['Tokens', 'tokens'],
-    ['Input', 'inputTokens'],
-    ['Output', 'outputTokens'],
-    ['Value', 'value'],
-  ];
   return (
     <Stats>
-      {shown.map(([label, name]) => {
-        const value = now[name];
-        return (
-          <Stat
-            label={label}
-            value={typeof value === 'string' ? decimal(value) : whole(value)}
-            sub={before && change(Number(value), Number(before[name]))}
-          />
-        );
-      })}
+      {SUMS.map(([name, label]) => (
+        <Stat
+          label={label}
+          value={figure(now[name])}
+          sub={before && change(Number(now[name]), Number(before[name]))}
+        />
+      ))}
     </Stats>
   );
 }

@@ -101,9 +101,7 @@ export function Changes(props: ChangesProps) {
                     { head: 'Cause', cell: ({ cause }) => <Cause cause={cause} /> },
                     {
                       head: 'Counts',
-                      cell: ({ counts }) => (
-                        <Badge tone={counts ? 'good' : 'bad'}>{counts ? 'now' : 'no more'}</Badge>
-                      ),
+                      cell: ({ counts }) => <Badge>{counts ? 'now' : 'no more'}</Badge>,
                     },
                     moments('Since', 'at'),
                     ...SUMS.filter(([name]) => !name.endsWith('putTokens')).map(([name, head]) => ({

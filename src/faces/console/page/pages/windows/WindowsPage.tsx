@@ -13,9 +13,11 @@ import { Listing } from '../../parts/Listing.tsx';
 import { Page } from '../../parts/Page.tsx';
 import { RangePicker } from '../../parts/RangePicker.tsx';
 import { Signed } from '../../parts/Signed.tsx';
+import { SENDS_EVENT } from '../../parts/sample.ts';
 import { Tabs } from '../../parts/Tabs.tsx';
+import { WindowState } from '../../parts/WindowState.tsx';
 import { Changes } from './Changes.tsx';
-import { OneWindow, State } from './OneWindow.tsx';
+import { OneWindow } from './OneWindow.tsx';
 import { Strip } from './Strip.tsx';
 import { chosen, type Revision, type Window } from './window.ts';
 
@@ -55,13 +57,6 @@ interface ListProps {
   onMore(): void;
 }
 
-const SAMPLE = {
-  eventId: 'my-first-event',
-  timestamp: new Date().toISOString(),
-  customerId: 'acme',
-  apiEndpoint: '/v1/chat',
-};
-
 function Windows({ range: { params, zone }, customerId, onMore }: ListProps) {
   const place = usePlace();
   const question = { path: '/v1/windows', query: { ...params, customerId, state: place.get('state') } };
@@ -73,7 +68,7 @@ function Windows({ range: { params, zone }, customerId, onMore }: ListProps) {
       pages={pages}
       actions={<Choice label="Which" name="state" options={STATES} />}
       empty="No such windows in this range. An event makes one:"
-      sample={{ path: '/v1/events', body: SAMPLE }}
+      sample={SENDS_EVENT}
       label="Windows of the range"
       id={(row) => `${row.windowStart} ${row.customerId}`}
       columns={[
@@ -82,7 +77,7 @@ function Windows({ range: { params, zone }, customerId, onMore }: ListProps) {
           cell: (row) => <a href={place.here(chosen(row))}>{stamp(row.windowStart, zone)}</a>,
         },
         texts('Customer', 'customerId', true),
-        { head: 'State', cell: (row) => <State window={row} /> },
+        { head: 'State', cell: (row) => <WindowState {...row} /> },
         { head: 'Calls', num: true, cell: ({ aggregations: all }) => whole(all.totalCalls) },
         { head: 'Tokens', num: true, cell: ({ aggregations: all }) => whole(all.totalTokens) },
         { head: 'Input', num: true, cell: ({ aggregations: all }) => whole(all.totalInputTokens) },

@@ -3,6 +3,7 @@ import { ask } from '../../../api/request.ts';
 import { useAnswer } from '../../../api/useAnswer.ts';
 import { decimal, whole } from '../../../format/numbers.ts';
 import { Act } from '../../../parts/Act.tsx';
+import { Badge } from '../../../parts/Badge.tsx';
 import { counts, texts } from '../../../parts/columns.tsx';
 import { Empty } from '../../../parts/Empty.tsx';
 import { Facts } from '../../../parts/Facts.tsx';
@@ -11,7 +12,7 @@ import { Table } from '../../../parts/Table.tsx';
 import { View } from '../../../parts/View.tsx';
 import { When } from '../../../parts/When.tsx';
 import { useSession } from '../../../session/session.tsx';
-import { BackfillState, type ShownBackfill } from './backfill.tsx';
+import type { ShownBackfill } from './backfill.ts';
 
 /** One backfill: what closing it would change, day by day, and what may be done to it. */
 export function BackfillView({ id, onChange }: { id: string; onChange(): void }) {
@@ -71,7 +72,7 @@ export function BackfillView({ id, onChange }: { id: string; onChange(): void })
         <>
           <Facts
             facts={{
-              State: <BackfillState state={of.state} />,
+              State: <Badge>{of.state}</Badge>,
               Range: (
                 <>
                   <When at={of.from} /> – <When at={of.to} />
@@ -80,22 +81,20 @@ export function BackfillView({ id, onChange }: { id: string; onChange(): void })
               Customers: of.customers?.join(', ') ?? 'all',
               Why: of.reason,
               Events: whole(of.events),
-              Closed:
-                of.closed === null ? undefined : (
-                  <>
-                    <When at={of.closed.at} />: {whole(of.closed.events)} events count since,{' '}
-                    {whole(of.closed.replaced)} no more, {whole(of.closed.duplicates)} were duplicates;{' '}
-                    {whole(of.closed.windows)} windows revised
-                  </>
-                ),
-              Reverted:
-                of.reverted === null ? undefined : (
-                  <>
-                    <When at={of.reverted.at} />: {of.reverted.reason}; {whole(of.reverted.windows)} windows
-                    revised
-                  </>
-                ),
-              Dropped: of.droppedAt === null ? undefined : <When at={of.droppedAt} />,
+              Closed: of.closed && (
+                <>
+                  <When at={of.closed.at} />: {whole(of.closed.events)} events count since,{' '}
+                  {whole(of.closed.replaced)} no more, {whole(of.closed.duplicates)} were duplicates;{' '}
+                  {whole(of.closed.windows)} windows revised
+                </>
+              ),
+              Reverted: of.reverted && (
+                <>
+                  <When at={of.reverted.at} />: {of.reverted.reason}; {whole(of.reverted.windows)} windows
+                  revised
+                </>
+              ),
+              Dropped: of.droppedAt && <When at={of.droppedAt} />,
               Id: <code>{of.id}</code>,
             }}
           />

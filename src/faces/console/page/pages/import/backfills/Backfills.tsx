@@ -5,6 +5,7 @@ import { ask } from '../../../api/request.ts';
 import { usePages } from '../../../api/usePages.ts';
 import { fromLocal } from '../../../format/times.ts';
 import { Act } from '../../../parts/Act.tsx';
+import { Badge } from '../../../parts/Badge.tsx';
 import { Checks } from '../../../parts/Checks.tsx';
 import { Choice } from '../../../parts/Choice.tsx';
 import { Customers, listOf } from '../../../parts/Customers.tsx';
@@ -14,7 +15,7 @@ import { Listing } from '../../../parts/Listing.tsx';
 import { When } from '../../../parts/When.tsx';
 import { useSession } from '../../../session/session.tsx';
 import { BackfillView } from './BackfillView.tsx';
-import { type Backfill, BackfillState } from './backfill.tsx';
+import type { Backfill } from './backfill.ts';
 
 const PATH = '/v1/backfills';
 const STATES = { '': 'all', staged: 'staged', closed: 'closed', reverted: 'reverted', dropped: 'dropped' };
@@ -90,7 +91,7 @@ export function Backfills() {
               </Link>
             ),
           },
-          { head: 'State', cell: ({ state }) => <BackfillState {...{ state }} /> },
+          { head: 'State', cell: ({ state }) => <Badge>{state}</Badge> },
           { head: 'Customers', cell: ({ customers }) => customers?.join(', ') ?? 'all' },
           counts('Events', 'events'),
           { head: 'Replaces', cell: ({ replace }) => (replace ? 'yes' : 'no') },
