@@ -12,6 +12,7 @@ import { LineChart } from '../../parts/LineChart.tsx';
 import { Page } from '../../parts/Page.tsx';
 import { Sparkline } from '../../parts/Sparkline.tsx';
 import { Stat, Stats } from '../../parts/Stat.tsx';
+import { SENDS_EVENT } from '../../parts/sample.ts';
 import { useNow } from '../../parts/useNow.ts';
 import { View } from '../../parts/View.tsx';
 import { useSession } from '../../session/session.tsx';
@@ -56,15 +57,15 @@ export default function NowPage() {
       sub={session.tenantId === null ? 'All tenants together' : `Tenant ${session.tenantId}`}
       actions={
         <span role="status">
-          {state === 'open' ? (
-            <Badge tone="good">live</Badge>
-          ) : state === 'connecting' ? (
-            <Badge>connecting …</Badge>
-          ) : polled.data && !polled.problem ? (
-            <Badge tone="info">asked every {POLL_MS / 1_000} s</Badge>
-          ) : (
-            <Badge tone="warn">connecting again …</Badge>
-          )}
+          <Badge>
+            {state === 'open'
+              ? 'live'
+              : state === 'connecting'
+                ? 'connecting …'
+                : polled.data && !polled.problem
+                  ? `asked every ${POLL_MS / 1_000} s`
+                  : 'connecting again …'}
+          </Badge>
         </span>
       }
     >
@@ -123,20 +124,7 @@ function Incoming({ samples, at }: { samples: Overview[]; at: Date | null }) {
         Instance <code>{instance.id}</code>, sums since {stamp(instance.since, zone)}.
       </p>
       {instance.accepted === 0 && tenantId !== null && (
-        <Empty
-          question={{
-            method: 'POST',
-            path: '/v1/events',
-            body: {
-              eventId: 'my-first-event',
-              timestamp: new Date().toISOString(),
-              customerId: 'customer-1',
-              apiEndpoint: '/v1/chat',
-            },
-          }}
-        >
-          Nothing has come in here yet. An event moves it:
-        </Empty>
+        <Empty question={SENDS_EVENT}>Nothing has come in here yet. An event moves it:</Empty>
       )}
       <LineChart
         label="Events a second"

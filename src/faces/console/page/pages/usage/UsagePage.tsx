@@ -2,9 +2,10 @@ import { usePlace } from '../../address/place.ts';
 import { type Range, useRange } from '../../address/range.ts';
 import type { Question } from '../../api/request.ts';
 import { useAnswer } from '../../api/useAnswer.ts';
-import { change, decimal, latency, short, sumOf, whole } from '../../format/numbers.ts';
+import { change, decimal, figure, latency, short, sumOf, whole } from '../../format/numbers.ts';
 import { bucketOf, spanMs } from '../../format/times.ts';
 import { Choice } from '../../parts/Choice.tsx';
+import { counts, decimals } from '../../parts/columns.tsx';
 import { Download } from '../../parts/Download.tsx';
 import { Empty } from '../../parts/Empty.tsx';
 import { Filter } from '../../parts/Filter.tsx';
@@ -12,8 +13,10 @@ import { LineChart } from '../../parts/LineChart.tsx';
 import { Page } from '../../parts/Page.tsx';
 import { RangePicker } from '../../parts/RangePicker.tsx';
 import { Stat, Stats } from '../../parts/Stat.tsx';
+import { SENDS_EVENT } from '../../parts/sample.ts';
 import { type Column, Table } from '../../parts/Table.tsx';
 import { View } from '../../parts/View.tsx';
+import { SUMS } from '../windows/window.ts';
 import { bucketStart, bucketsOf, earlier, fitting, GRANULARITIES, type Granularity } from './buckets.ts';
 import {
   groupsOf,
@@ -43,13 +46,6 @@ const GROUPS = {
   endpoint: 'endpoint',
   model: 'model',
   eventType: 'event type',
-};
-const SAMPLE = {
-  eventId: 'my-first-event',
-  timestamp: new Date().toISOString(),
-  customerId: 'customer-1',
-  apiEndpoint: '/v1/chat',
-  metadata: { inputTokens: 100, outputTokens: 20 },
 };
 
 interface Answered {
@@ -164,11 +160,10 @@ interface ExploredProps {
 
 function Explored(props: ExploredProps) {
   const { points, before, measure, costs, groups, granularity, range, earlier } = props;
-  const place = usePlace();
   const { zone } = range;
   if (points.length === 0 && !before?.length) {
     return (
-      <Empty question={{ method: 'POST', path: '/v1/events', body: SAMPLE }}>
+      <Empty question={SENDS_EVENT}>
         No {costs ? 'AI usage' : 'usage'} in this range{costs ? '' : '. An event fills it'}:
       </Empty>
     );
@@ -202,7 +197,7 @@ function Explored(props: ExploredProps) {
         {...{ times, series, zone, format }}
         bars={measure.adds && series.length === 1}
         tabled={fields.length === 0 && before === null}
-        onRange={(from, to) => place.set({ range: null, from: from.toISOString(), to: to.toISOString() })}
+        zooms
       />
       {fields.length > 0 && measure.adds && (
         <>
@@ -210,7 +205,7 @@ function Explored(props: ExploredProps) {
           <Table
             label="Totals by group"
             rows={all}
-            id={({ name }) => name}
+            id="name"
             columns={[
               { head: named.join(' · '), cell: ({ name }) => name, wide: true },
               { head: 'Calls', num: true, cell: ({ points }) => whole(totalsOf(points).calls) },
@@ -249,11 +244,11 @@ function Explored(props: ExploredProps) {
 }
 
 const USAGE: Column<Point>[] = [
-  { head: 'Calls', num: true, cell: ({ calls }) => whole(calls) },
-  { head: 'Tokens', num: true, cell: ({ tokens }) => whole(tokens) },
-  { head: 'Input', num: true, cell: ({ inputTokens }) => whole(inputTokens) },
-  { head: 'Output', num: true, cell: ({ outputTokens }) => whole(outputTokens) },
-  { head: 'Value', num: true, cell: ({ value }) => decimal(value) },
+  counts('Calls', 'calls'),
+  counts('Tokens', 'tokens'),
+  counts('Input', 'inputTokens'),
+  counts('Output', 'outputTokens'),
+  decimals('Value', 'value'),
   { head: 'Mean', num: true, cell: (point) => latency(point.latency.avgMs) },
   { head: 'p50', num: true, cell: (point) => latency(point.latency.p50Ms) },
   { head: 'p95', num: true, cell: (point) => latency(point.latency.p95Ms) },
@@ -262,31 +257,21 @@ const USAGE: Column<Point>[] = [
 const COSTS: Column<Point>[] = [
   { head: 'Currency', cell: ({ currency }) => currency ?? 'no price' },
   { head: 'Cost', num: true, cell: ({ amount, currency }) => (currency ? decimal(amount) : '–') },
-  { head: 'AI calls', num: true, cell: ({ calls }) => whole(calls) },
-  { head: 'Without price', num: true, cell: ({ unpricedCalls }) => whole(unpricedCalls) },
-  { head: 'Tokens unknown', num: true, cell: ({ unknownCalls }) => whole(unknownCalls) },
+  counts('AI calls', 'calls'),
+  counts('Without price', 'unpricedCalls'),
+  counts('Tokens unknown', 'unknownCalls'),
 ];
 
 function Sums({ now, before }: { now: Totals; before: Totals | null }) {
-  const shown: [string, keyof Totals][] = [
-    ['Calls', 'calls'],
-    ['Tokens', 'tokens'],
-    ['Input', 'inputTokens'],
-    ['Output', 'outputTokens'],
-    ['Value', 'value'],
-  ];
   return (
     <Stats>
-      {shown.map(([label, name]) => {
-        const value = now[name];
-        return (
-          <Stat
-            label={label}
-            value={typeof value === 'string' ? decimal(value) : whole(value)}
-            sub={before && change(Number(value), Number(before[name]))}
-          />
-        );
-      })}
+      {SUMS.map(([name, label]) => (
+        <Stat
+          label={label}
+          value={figure(now[name])}
+          sub={before && change(Number(now[name]), Number(before[name]))}
+        />
+      ))}
     </Stats>
   );
 }
