@@ -132,8 +132,8 @@ export function LineChart(props: LineChartProps) {
             aria-pressed={!hidden.includes(one.label)}
             onClick={() => toggle(one.label)}
           >
-            <i class={one.before ? 'before' : `c${i % 8}`} /> {one.label}{' '}
-            <b>{format(one.values[shown] ?? null)}</b>
+            <i {...(one.before ? { class: 'before' } : { style: { background: `var(--c${i % 8})` } })} />{' '}
+            {one.label} <b>{format(one.values[shown] ?? null)}</b>
           </button>
         ))}
         {zooms && <small class="muted">Draw over the chart to look closer.</small>}
