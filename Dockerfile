@@ -19,7 +19,7 @@ FROM node AS build
 RUN --mount=type=cache,target=/root/.npm npm ci --ignore-scripts
 COPY tsconfig.json tsconfig.build.json ./
 COPY src src
-RUN npm run build && rm dist/.tsbuildinfo*
+RUN npm run build && rm dist/.tsbuildinfo
 
 FROM ${BASE_IMAGE}
 RUN groupadd --gid 1000 tidemark \

@@ -1,4 +1,4 @@
-import { useId } from 'preact/hooks';
+import { useEffect, useId, useState } from 'preact/hooks';
 import { usePlace } from '../address/place.ts';
 
 interface FilterProps {
@@ -14,6 +14,10 @@ interface FilterProps {
 export function Filter({ label, name, placeholder, known }: FilterProps) {
   const place = usePlace();
   const id = useId();
+  const value = place.get(name) ?? '';
+  // What is being typed stays, however often the page is drawn meanwhile.
+  const [typed, setTyped] = useState(value);
+  useEffect(() => setTyped(value), [value]);
   return (
     <label class="choice">
       <span>{label}</span>
@@ -21,9 +25,10 @@ export function Filter({ label, name, placeholder, known }: FilterProps) {
         type="search"
         autocomplete="off"
         spellcheck={false}
-        value={place.get(name) ?? ''}
+        value={typed}
         placeholder={placeholder ?? 'any'}
         list={known && id}
+        onInput={({ currentTarget }) => setTyped(currentTarget.value)}
         onChange={({ currentTarget }) => place.set({ [name]: currentTarget.value.trim() })}
       />
       {known && (
