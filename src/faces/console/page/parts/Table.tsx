@@ -1,5 +1,6 @@
 import type { ComponentChildren } from 'preact';
 import type { Question } from '../api/request.ts';
+import { whole } from '../format/numbers.ts';
 import { Empty } from './Empty.tsx';
 
 export interface Column<T> {
@@ -22,13 +23,17 @@ export interface TableProps<T> {
   current?: (row: T) => boolean;
   /** Sums: a cell a column. */
   foot?: ComponentChildren[] | undefined;
+  /** Whether more than so many rows are left out, which is said. */
+  capped?: boolean;
   /** What is said where there is no row, and what makes one. */
   empty?: ComponentChildren;
   sample?: Question | undefined;
 }
 
+const MOST = 500;
+
 /** Rows with heads, which scroll in their own region where they are wide. The first column is the row's head. */
-export function Table<T>({ label, columns, rows, id, current, foot, empty, sample }: TableProps<T>) {
+export function Table<T>({ label, columns, rows, id, current, foot, empty, sample, capped }: TableProps<T>) {
   if (rows.length === 0 && empty) return <Empty question={sample}>{empty}</Empty>;
   const classOf = ({ num, wide }: Column<T>) => (num ? 'num' : wide ? 'wide' : undefined);
   return (
@@ -45,7 +50,7 @@ export function Table<T>({ label, columns, rows, id, current, foot, empty, sampl
           </tr>
         </thead>
         <tbody>
-          {rows.map((row) => (
+          {(capped ? rows.slice(0, MOST) : rows).map((row) => (
             <tr
               key={typeof id === 'function' ? id(row) : String(row[id])}
               aria-current={current?.(row) ? 'true' : undefined}
@@ -71,6 +76,11 @@ export function Table<T>({ label, columns, rows, id, current, foot, empty, sampl
           </tfoot>
         )}
       </table>
+      {capped && rows.length > MOST && (
+        <p class="muted">
+          The first {MOST} of {whole(rows.length)} rows.
+        </p>
+      )}
     </section>
   );
 }

@@ -5,7 +5,7 @@ import { ask } from '../../api/request.ts';
 import { useAnswer } from '../../api/useAnswer.ts';
 import { eachOf, useEach } from '../../api/useEach.ts';
 import { decimal, latency, short, sumOf, whole } from '../../format/numbers.ts';
-import { bucketOf, lengthOf, minuteOf, spanMs } from '../../format/times.ts';
+import { bucketOf, lengthOf, minuteOf } from '../../format/times.ts';
 import { Act } from '../../parts/Act.tsx';
 import { Choice } from '../../parts/Choice.tsx';
 import { counts, decimals, moments } from '../../parts/columns.tsx';
@@ -22,12 +22,11 @@ import { useSession } from '../../session/session.tsx';
 import { described, type Meter, type MeterPoint } from '../meters/meter.ts';
 import { partOf, type Rule, ruleText, type Standings } from '../rules/rule.ts';
 import { RuleLink, State } from '../rules/standing.tsx';
-import { bucketStart, bucketsOf, fitting } from '../usage/buckets.ts';
+import { bucketsOf, cutOf } from '../usage/buckets.ts';
 import { MEASURES, type Point, seriesOf, totalsOf } from '../usage/series.ts';
 import type { Customer } from './CustomerList.tsx';
 
 const LIMIT = 10_000;
-const ROWS = 500;
 /** So many of its last events are looked through for sessions. */
 const LOOKED_THROUGH = 1_000;
 const TABS = { usage: 'Usage and cost', meters: 'Meters', sessions: 'Sessions' };
@@ -103,9 +102,7 @@ interface PointWithCost extends Point {
 function Usage({ id, range }: { id: string; range: Range }) {
   const place = usePlace();
   const { zone } = range;
-  const length = range.span === null ? range.to.getTime() - range.from.getTime() : spanMs(range.span)!;
-  const granularity = fitting(length);
-  const from = range.span === null ? range.from : bucketStart(range.from, granularity, zone);
+  const { granularity, from } = cutOf(range);
   const name = place.get('measure') ?? 'calls';
   const measure = MEASURES[name] ?? MEASURES.calls!;
   const { cost: _, ...measures } = MEASURES;
@@ -169,7 +166,8 @@ function Usage({ id, range }: { id: string; range: Range }) {
             />
             <Table
               label="Usage by bucket"
-              rows={data.slice(-ROWS).reverse()}
+              rows={data.toReversed()}
+              capped
               id="bucket"
               columns={[
                 { head: 'From', cell: ({ bucket }) => bucketOf(bucket, granularity, zone) },

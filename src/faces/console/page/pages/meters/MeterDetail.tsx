@@ -4,7 +4,7 @@ import { type Range, useRange } from '../../address/range.ts';
 import { ask, type Question } from '../../api/request.ts';
 import { type Answer, useAnswer } from '../../api/useAnswer.ts';
 import { decimal, share, short, whole } from '../../format/numbers.ts';
-import { bucketOf, lengthOf, spanMs, stamp } from '../../format/times.ts';
+import { bucketOf, lengthOf, stamp } from '../../format/times.ts';
 import { Act } from '../../parts/Act.tsx';
 import { Badge } from '../../parts/Badge.tsx';
 import { Choice } from '../../parts/Choice.tsx';
@@ -24,13 +24,12 @@ import { View } from '../../parts/View.tsx';
 import { When } from '../../parts/When.tsx';
 import { WindowState } from '../../parts/WindowState.tsx';
 import { useSession } from '../../session/session.tsx';
-import { bucketStart, bucketsOf, fitting, GRANULARITIES, type Granularity } from '../usage/buckets.ts';
+import { bucketsOf, cutOf, GRANULARITIES, type Granularity } from '../usage/buckets.ts';
 import { adds, conditionText, described, type Meter, type MeterPoint, reasonsText } from './meter.ts';
 
 /** What is chosen for events that have no value of a dimension. */
 const NONE = '(none)';
 const LIMIT = 10_000;
-const ROWS = 500;
 const DRAWN = 8;
 
 /** One meter: what it is, how far its past is summed up, and its numbers. */
@@ -164,10 +163,7 @@ function Numbers({ meter, range }: { meter: Meter; range: Range }) {
   const names = Object.keys(meter.dimensions);
   const asked = place.get('by');
   const by = asked === 'customer' || (asked !== null && names.includes(asked)) ? asked : '';
-  const length = range.span === null ? range.to.getTime() - range.from.getTime() : spanMs(range.span)!;
-  const granularity = (place.get('granularity') ?? fitting(length)) as Granularity;
-  // Whole buckets where the range moves along; a range that stands still is taken as it is.
-  const from = range.span === null ? range.from : bucketStart(range.from, granularity, zone);
+  const { granularity, from } = cutOf(range, place.get('granularity'));
   const filters = names.flatMap((name) => {
     const value = place.get(`f.${name}`);
     return value === null ? [] : [[name, value] as const];
@@ -252,7 +248,8 @@ function Numbers({ meter, range }: { meter: Meter; range: Range }) {
           {({ data }) => (
             <Table
               label={`Values by ${by}`}
-              rows={inOrder(data).slice(0, ROWS)}
+              rows={inOrder(data)}
+              capped
               id={(row) => nameOf(row, by)}
               columns={[
                 {
@@ -347,7 +344,8 @@ function Chart({ meter, by, granularity, zone, page, from, to, groups }: ChartPr
       )}
       <Table
         label={`${meter.name} by window`}
-        rows={data.slice(-ROWS).reverse()}
+        rows={data.toReversed()}
+        capped
         id={(point) => `${point.windowStart} ${by && nameOf(point, by)}`}
         columns={[
           { head: 'From', cell: ({ windowStart }) => bucketOf(windowStart, granularity, zone) },
@@ -359,11 +357,6 @@ function Chart({ meter, by, granularity, zone, page, from, to, groups }: ChartPr
           },
         ]}
       />
-      {data.length > ROWS && (
-        <p class="muted">
-          The last {ROWS} of {whole(data.length)} rows; all are in the CSV.
-        </p>
-      )}
     </>
   );
 }

@@ -3,7 +3,7 @@ import { type Range, useRange } from '../../address/range.ts';
 import type { Question } from '../../api/request.ts';
 import { useAnswer } from '../../api/useAnswer.ts';
 import { change, decimal, figure, latency, short, sumOf, whole } from '../../format/numbers.ts';
-import { bucketOf, spanMs } from '../../format/times.ts';
+import { bucketOf } from '../../format/times.ts';
 import { Choice } from '../../parts/Choice.tsx';
 import { counts, decimals } from '../../parts/columns.tsx';
 import { Download } from '../../parts/Download.tsx';
@@ -17,7 +17,7 @@ import { SENDS_EVENT } from '../../parts/sample.ts';
 import { type Column, Table } from '../../parts/Table.tsx';
 import { View } from '../../parts/View.tsx';
 import { SUMS } from '../windows/window.ts';
-import { bucketStart, bucketsOf, earlier, fitting, GRANULARITIES, type Granularity } from './buckets.ts';
+import { bucketsOf, cutOf, earlier, GRANULARITIES, type Granularity } from './buckets.ts';
 import {
   groupsOf,
   inCurrencies,
@@ -31,8 +31,6 @@ import {
 
 /** Answers are asked for in one piece; what does not fit is said. */
 const LIMIT = 10_000;
-/** Rows of the table at most: what is more is for the file. */
-const ROWS = 500;
 const FIELDS: Record<string, string> = {
   customer: 'customerId',
   endpoint: 'endpoint',
@@ -63,9 +61,7 @@ export default function UsagePage() {
   const costs = measure === MEASURES.cost;
   const by = ['by', 'and'].map((at) => place.get(at) ?? '').filter((group) => group in FIELDS);
   const groups = [...new Set(by)].filter((group) => costs || group !== 'provider');
-  const length = range.span === null ? range.to.getTime() - range.from.getTime() : spanMs(range.span)!;
-  const granularity = (place.get('granularity') ?? fitting(length)) as Granularity;
-  const from = range.span === null ? range.from : bucketStart(range.from, granularity, zone);
+  const { length, granularity, from } = cutOf(range, place.get('granularity'));
   const question = (start: Date, end: Date): Question => ({
     path: costs ? '/v1/costs' : '/v1/usage',
     query: {
@@ -223,7 +219,8 @@ function Explored(props: ExploredProps) {
       <h3>By time</h3>
       <Table
         label={`${measure.text} by time`}
-        rows={points.slice(0, ROWS)}
+        rows={points}
+        capped
         id={(point) => [point.bucket, point.currency, ...fields.map((field) => point[field])].join(' ')}
         columns={[
           { head: 'From', cell: ({ bucket }) => bucketOf(bucket, granularity, zone) },
@@ -234,11 +231,6 @@ function Explored(props: ExploredProps) {
           ...(costs ? COSTS : USAGE),
         ]}
       />
-      {points.length > ROWS && (
-        <p class="muted">
-          The first {ROWS} of {whole(points.length)} rows; all are in the CSV.
-        </p>
-      )}
     </>
   );
 }

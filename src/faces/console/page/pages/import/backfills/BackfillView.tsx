@@ -7,7 +7,7 @@ import { Badge } from '../../../parts/Badge.tsx';
 import { counts, texts } from '../../../parts/columns.tsx';
 import { Empty } from '../../../parts/Empty.tsx';
 import { Facts } from '../../../parts/Facts.tsx';
-import { Field } from '../../../parts/Field.tsx';
+import { Reason } from '../../../parts/Reason.tsx';
 import { Table } from '../../../parts/Table.tsx';
 import { View } from '../../../parts/View.tsx';
 import { When } from '../../../parts/When.tsx';
@@ -59,9 +59,7 @@ export function BackfillView({ id, onChange }: { id: string; onChange(): void })
                 run={(given) => act('POST', '/revert', { reason: given.get('reason') })}
               >
                 <p>What it has brought becomes void, and what it has taken the place of counts again.</p>
-                <Field label="Why" hint="It stands in the audit log and in the history.">
-                  <input name="reason" required maxLength={1_024} />
-                </Field>
+                <Reason />
               </Act>
             )}
           </>

@@ -12,6 +12,7 @@ import { Customers, listOf } from '../../../parts/Customers.tsx';
 import { counts, moments, texts } from '../../../parts/columns.tsx';
 import { Field } from '../../../parts/Field.tsx';
 import { Listing } from '../../../parts/Listing.tsx';
+import { Reason } from '../../../parts/Reason.tsx';
 import { When } from '../../../parts/When.tsx';
 import { useSession } from '../../../session/session.tsx';
 import { BackfillView } from './BackfillView.tsx';
@@ -70,9 +71,7 @@ export function Backfills() {
                   name="replace"
                   options={{ true: 'becomes void when it is closed' }}
                 />
-                <Field label="Why" hint="It stands in the audit log and in the history.">
-                  <input name="reason" required maxLength={1_024} />
-                </Field>
+                <Reason />
               </Act>
             )}
           </>
