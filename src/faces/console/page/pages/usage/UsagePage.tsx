@@ -19,6 +19,7 @@ import { View } from '../../parts/View.tsx';
 import { SUMS } from '../windows/window.ts';
 import { bucketsOf, cutOf, earlier, GRANULARITIES, type Granularity } from './buckets.ts';
 import {
+  countOf,
   groupsOf,
   inCurrencies,
   MEASURES,
@@ -204,14 +205,14 @@ function Explored(props: ExploredProps) {
             id="name"
             columns={[
               { head: named.join(' · '), cell: ({ name }) => name, wide: true },
-              { head: 'Calls', num: true, cell: ({ points }) => whole(totalsOf(points).calls) },
+              { head: 'Calls', num: true, cell: ({ points }) => whole(countOf(points, 'calls')) },
               costs
                 ? {
                     head: 'Cost',
                     num: true,
                     cell: ({ points }) => decimal(sumOf(points.map(({ amount }) => amount))),
                   }
-                : { head: 'Tokens', num: true, cell: ({ points }) => whole(totalsOf(points).tokens) },
+                : { head: 'Tokens', num: true, cell: ({ points }) => whole(countOf(points, 'tokens')) },
             ]}
           />
         </>

@@ -121,7 +121,12 @@ function indexOf(buckets: number[], at: number): number {
 
 export type Totals = Sums;
 
+/** A count of points together. */
+export const countOf = (points: Point[], name: (typeof COUNTED)[number]): number =>
+  points.reduce((total, point) => total + point[name], 0);
+
+/** What points of usage have together. */
 export function totalsOf(points: Point[]): Totals {
-  const sums = COUNTED.map((name) => [name, points.reduce((total, point) => total + point[name], 0)]);
-  return { ...Object.fromEntries(sums), value: sumOf(points.map(({ value }) => value)) };
+  const counts = Object.fromEntries(COUNTED.map((name) => [name, countOf(points, name)]));
+  return { ...counts, value: sumOf(points.map(({ value }) => value)) } as Totals;
 }
