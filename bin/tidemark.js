@@ -36,10 +36,7 @@ function build() {
   if (!existsSync(compiler))
     fail('dist/ is missing or old, and there is no compiler: run npm ci, or npm run build');
   // What `npm run build` does.
-  const steps = [
-    [compiler, '-p', 'tsconfig.build.json'],
-    ['dist/faces/console/bundlePage.js'],
-  ];
+  const steps = [[compiler, '-p', 'tsconfig.build.json'], ['dist/faces/console/bundlePage.js']];
   for (const step of steps) {
     const { status } = spawnSync(process.execPath, step, {
       cwd: root,

@@ -57,11 +57,17 @@ export async function loadHistory(url: string, count: number, to: number): Promi
   });
 }
 
-/** Stores `count` events over a few connections. @param make those of one transaction: `rows` from the `first` on. */
+/**
+ * Stores `count` events over a few connections.
+ *
+ * @param make those of one transaction: `rows` from the `first` on.
+ * @param rowsPerCopy of one transaction, at most.
+ */
 export async function copyAll(
   url: string,
   count: number,
   make: (first: number, rows: number) => UsageEvent[],
+  rowsPerCopy = ROWS_PER_COPY,
 ): Promise<void> {
   let loaded = 0;
   const load = async () => {
@@ -72,7 +78,7 @@ export async function copyAll(
       while (loaded < count) {
         interruption.throwIfAborted();
         const first = loaded;
-        loaded = Math.min(count, loaded + ROWS_PER_COPY);
+        loaded = Math.min(count, loaded + rowsPerCopy);
         await copyEvents(client, encoder, make(first, loaded - first));
       }
     } finally {
@@ -80,6 +86,21 @@ export async function copyAll(
     }
   };
   await Promise.all(Array.from({ length: CONNECTIONS }, load));
+}
+
+/**
+ * Has the events of each transaction received when the last of them happened, as if a service had stored them then: events are
+ * looked for around that moment.
+ */
+export async function receiveAsHappened(url: string): Promise<void> {
+  await withClient(url, async (client) => {
+    await client.query(
+      `create temp table happened as select received_at, max(ts) as at from event group by 1;
+       analyze happened;
+       update event e set received_at = h.at from happened h where h.received_at = e.received_at;
+       update event_key e set received_at = h.at from happened h where h.received_at = e.received_at`,
+    );
+  });
 }
 
 /** Stores events in one transaction. */

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { UsageEvent } from '../../src/model/usageEvent.ts';
 import { chunksDue, compressChunk } from '../../src/sums/retention/compressChunks.ts';
-import { copyAll, setBack } from '../load/history.ts';
+import { copyAll, receiveAsHappened, setBack } from '../load/history.ts';
 import { makeEvent, seededRandom } from '../load/workload.ts';
 import { interruption } from '../support/interruption.ts';
 import { type BenchDatabase, type BenchServer, withClient } from '../support/servers.ts';
@@ -30,25 +30,31 @@ export interface HistoryOptions {
   to: number;
   /** Changes an event, which is one of the usual ones with the dimensions of its customer. @param i its number. */
   change?(event: UsageEvent, i: number): UsageEvent;
+  /** Events of a transaction, at most. Left out: many. */
+  rowsPerCopy?: number;
+  /** They were received when they happened. Left out: now. */
+  receivedAsHappened?: boolean;
 }
 
 /** Stores events evenly over a time by COPY, and lets a service catch up with them. */
 export async function storeHistory(
   server: BenchServer,
-  { events, from, to, change }: HistoryOptions,
+  { events, from, to, change, rowsPerCopy, receivedAsHappened }: HistoryOptions,
   folder: string,
 ): Promise<StoredHistory> {
   const database = await server.createDatabase('migrated');
   try {
     await setBack(database.url, from);
-    await copyAll(database.url, events, (first, rows) => {
+    const make = (first: number, rows: number) => {
       const random = seededRandom(first + 1);
       return Array.from({ length: rows }, (_, i) => {
         const tsMicros = Math.floor((from + ((first + i) / events) * (to - from)) * 1_000);
         const event = makeEvent(random, randomUUID(), tsMicros, undefined, 'of customers');
         return change ? change(event, first + i) : event;
       });
-    });
+    };
+    await copyAll(database.url, events, make, rowsPerCopy);
+    if (receivedAsHappened) await receiveAsHappened(database.url);
     const service = await startTidemark({ url: database.url, folder });
     let stopped: Promise<string[]> | null = null;
     const stop = () => {

@@ -151,6 +151,49 @@ describeConsole('the usage page', (console) => {
     expect(Number.parseFloat(text.slice(1))).toBeCloseTo(Math.abs(percent), 1);
   });
 
+  it('tells the values at the pointer, and looks closer at what is drawn over', async () => {
+    const visitor = await visit('granularity=15m&by=model');
+    const { page } = visitor;
+    const { data } = await console.site.call(
+      'GET',
+      `/v1/usage?${range(from, to)}&granularity=15m&groupBy=model`,
+      { key: tenant.key },
+    );
+    const chart = page.getByRole('img', { name: /Calls over time/ });
+    const { x, y, width, height } = (await chart.boundingBox())!;
+    for (const bucket of [from, from + HOUR, to - 15 * MINUTE]) {
+      // Lines go from the first bucket to the last one, between the room for the axes.
+      const at = x + 58 + ((bucket - from) / (3 * HOUR - 15 * MINUTE)) * (width - 80);
+      await page.mouse.move(at, y + height / 2);
+      for (const model of ['gpt-4o', 'claude-sonnet-4']) {
+        const point = data.find(
+          // biome-ignore lint/suspicious/noExplicitAny: a point of the API
+          (one: any) => one.model === model && Date.parse(one.bucket) === bucket,
+        );
+        const shown = page.getByRole('button', { name: `${model} ${point?.calls ?? 0}`, exact: true });
+        await shown.waitFor();
+      }
+    }
+    const px = (part: number) => x + 58 + part * (width - 80);
+    await page.mouse.move(px(0.25), y + 40);
+    await page.mouse.down();
+    await page.mouse.move(px(0.6), y + 60);
+    await page.mouse.move(px(0.75), y + 60);
+    await page.mouse.up();
+    await expect.poll(() => page.url()).not.toContain(range(from, to));
+    const chosen = new URL(page.url()).searchParams;
+    const span = 3 * HOUR - 15 * MINUTE;
+    for (const [name, part] of [
+      ['from', 0.25],
+      ['to', 0.75],
+    ] as const) {
+      expect(Math.abs(Date.parse(chosen.get(name)!) - from - part * span)).toBeLessThan(MINUTE);
+    }
+    await visitor.ready('Usage');
+    await page.goBack();
+    await expect.poll(() => page.url()).toContain(range(from, to));
+  });
+
   it('saves what it shows as CSV, as the API has it', async () => {
     const visitor = await visit('granularity=5m&by=endpoint');
     const { page } = visitor;

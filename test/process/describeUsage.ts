@@ -10,7 +10,20 @@ import type { RunCommand } from './support/commandHere.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const METER = ['--tenant', 'big', '--event-type', 'egress', '--aggregation', 'sum', '--value', '$.gb'];
-const COMMANDS = ['serve', 'migrate', 'seed', 'import', 'export', 'keys', 'meters', 'prices', 'doctor'];
+const COMMANDS = [
+  'serve',
+  'migrate',
+  'seed',
+  'import',
+  'export',
+  'keys',
+  'void',
+  'restore',
+  'amend',
+  'meters',
+  'prices',
+  'doctor',
+];
 
 /** What the program says of itself, and of a command line that is wrong. */
 export function describeUsage(runCommand: RunCommand): void {

@@ -272,7 +272,7 @@ it('a failure of the database holds up nobody else', async () => {
           ? Promise.reject(new Error('away'))
           : Promise.resolve({ rows: [{ id: 'k', ...ROW }] }),
   };
-  Object.assign((authenticator as unknown as { options: object }).options, { db });
+  Object.assign(authenticator, { db });
   const ask = (key: string) => authenticator.authenticate(`Bearer ${key}`, () => 'a');
   const failed = await Promise.allSettled(Array.from({ length: 10 }, (_, i) => ask(`key-${i}`)));
   expect(failed.every(({ status }) => status === 'rejected')).toBe(true);

@@ -11,10 +11,10 @@ import { withSchema } from './withSchema.ts';
  */
 export function forTenant<Result>(
   tenantId: string,
-  work: (client: pg.Client, context: TenantContext, config: Config) => Promise<Result>,
+  work: (client: pg.Client, context: TenantContext, config: Config, url: string) => Promise<Result>,
 ): Promise<Result> {
-  return withSchema('admin', async (client, config) => {
+  return withSchema('admin', async (client, config, url) => {
     await requireTenant(client, tenantId);
-    return work(client, tenantContext(tenantId), config);
+    return work(client, tenantContext(tenantId), config, url);
   });
 }

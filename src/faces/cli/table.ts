@@ -1,6 +1,8 @@
 /** Rows as columns of text, two spaces apart. */
 export function table(rows: string[][]): string {
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]!.length))) ?? [];
+  // One by one: there may be more rows than a call may have arguments.
+  const widths =
+    rows[0]?.map((_, column) => rows.reduce((most, row) => Math.max(most, row[column]!.length), 0)) ?? [];
   return rows
     .map(
       (row) =>

@@ -15,7 +15,7 @@ import { withDatabase } from './withDatabase.ts';
  */
 export function withSchema<Result>(
   use: 'admin' | 'export',
-  work: (client: pg.Client, config: Config) => Promise<Result>,
+  work: (client: pg.Client, config: Config, url: string) => Promise<Result>,
 ): Promise<Result> {
   const config = loadConfig();
   return withDatabase(config, async (url) => {
@@ -26,7 +26,7 @@ export function withSchema<Result>(
     );
     try {
       await requireSchema(client);
-      return await work(client, config);
+      return await work(client, config, url);
     } catch (error) {
       throw connectionLost(error) ? unusable(url, error) : error;
     } finally {

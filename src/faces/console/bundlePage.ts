@@ -20,7 +20,7 @@ const common = {
   target: 'es2022',
   jsx: 'automatic',
   jsxImportSource: 'preact',
-  legalComments: 'none', // the licences stand beside the files
+  legalComments: 'none', // the licence stands beside the files
   logLevel: 'warning',
 } as const;
 
@@ -39,9 +39,6 @@ await build({
   format: 'iife', // so that it may be loaded as a module and as a plain script
 });
 
-const { resolve } = createRequire(import.meta.url);
+const preact = dirname(dirname(createRequire(import.meta.url).resolve('preact')));
 mkdirSync(join(BUNDLED, 'licenses'));
-for (const name of ['preact', 'uplot']) {
-  const folder = dirname(dirname(resolve(name)));
-  copyFileSync(join(folder, 'LICENSE'), join(BUNDLED, 'licenses', `${name}.txt`));
-}
+copyFileSync(join(preact, 'LICENSE'), join(BUNDLED, 'licenses/preact.txt'));

@@ -28,6 +28,7 @@ import { customerRoutes } from './routes/customers.ts';
 import { deliveryRoutes } from './routes/deliveries.ts';
 import { descriptionRoutes } from './routes/description.ts';
 import { eventRoutes } from './routes/events.ts';
+import { eventVersionRoutes } from './routes/eventVersions.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { liveRoutes } from './routes/live.ts';
 import { liveViewRoutes } from './routes/liveView.ts';
@@ -44,6 +45,7 @@ import { subscriptionRoutes } from './routes/subscriptions.ts';
 import { summaryRoutes } from './routes/summaries.ts';
 import { tenantRoutes } from './routes/tenants.ts';
 import { usageRoutes } from './routes/usage.ts';
+import { windowHistoryRoutes } from './routes/windowHistory.ts';
 import { windowRoutes } from './routes/windows.ts';
 import type { Services } from './services.ts';
 
@@ -111,6 +113,8 @@ export function createApp(services: Services): App {
 
   eventRoutes(app, services);
   correctionRoutes(app, services);
+  eventVersionRoutes(app, services);
+  windowHistoryRoutes(app, services);
   revisionCountRoutes(app, services);
   recordRoutes(app, services);
   counterRoutes(app, services);

@@ -183,7 +183,11 @@ function parse(
 }
 
 /** What events that come now are checked against. @param tenantId null: each names its own. */
-export function eventRules({ config }: Services, tenantId: string | null, own?: ReadOptions['rules']) {
+export function eventRules(
+  { config }: Pick<Services, 'config'>,
+  tenantId: string | null,
+  own?: ReadOptions['rules'],
+) {
   const now = Date.now();
   return {
     tenantId,

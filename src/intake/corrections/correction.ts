@@ -25,17 +25,19 @@ export interface CorrectionRequest {
   actor: Actor;
   reason: string;
   events: CorrectedEvent[];
+  /** Tell what would become of the events, and change nothing. Left out: no. */
+  dryRun?: boolean;
 }
 
 /** What became of a correction. */
 export interface CorrectionResult {
-  /** Null: none of the ids is known, and nothing was changed. */
+  /** Null: none of the ids is known, or it was a dry run, and nothing was changed. */
   id: string | null;
   /** When it began to count. Null likewise. */
   at: string | null;
-  /** Events changed. */
+  /** Events changed; of a dry run: that would be. */
   corrected: number;
-  /** Windows of a customer changed: each has one more revision. */
+  /** Windows of a customer changed: each has one more revision. Of a dry run 0. */
   windows: number;
   /** Ids of which no event is known, as the request has them. */
   unknown: string[];

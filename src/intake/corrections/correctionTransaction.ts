@@ -13,6 +13,7 @@ import { recountMeters } from '../../sums/meters/keeping/recountMeters.ts';
 import type { Identities } from '../ingest/identities.ts';
 import { type CorrectionRequest, type CorrectionResult, faultOf, refuse } from './correction.ts';
 import { correctTallies } from './correctTallies.ts';
+import { holdChunks } from './holdChunks.ts';
 import { type EventPlace, locateEvents, type WantedEvent } from './locateEvents.ts';
 import { type MovedWindow, movedWindows } from './movedWindows.ts';
 import { EventsMoved, prepareMoves, putBack, putInPlace, takeOut } from './moveEvents.ts';
@@ -32,6 +33,8 @@ const MOST_MS = 120_000;
 /** How long a process that has been stopped may hold what others wait for, in ms. */
 const MOST_IDLE_MS = 10_000;
 
+const DAY_MS = 86_400_000;
+
 const CAUSE = { void: 'void', restore: 'restore', amend: 'amend' } as const;
 const ACTION = { void: 'events.voided', restore: 'events.restored', amend: 'events.amended' } as const;
 /** Ids of a correction that its audit entry names; all of them are in correction_event. */
@@ -48,7 +51,7 @@ const MOST_IDS_LOGGED = 100;
  * batches lock as well, in their order: customers, tallies, windows, hours and days, references, late windows, counters.
  *
  * @param id what it is called: one whose answer was lost has been done.
- * @returns with the id null where none of the events is known: nothing was changed.
+ * @returns with the id null where none of the events is known, or of a dry run: nothing was changed.
  */
 export async function correct(
   client: pg.ClientBase,
@@ -77,21 +80,25 @@ export async function correct(
     return done;
   }
   const { places, versions, restored, unknown } = await find(client, tools, request);
-  if (places.size === 0 && restored.length === 0) {
+  const corrected = kind === 'restore' ? restored.length : places.size;
+  if (corrected === 0 || request.dryRun) {
     await client.query('rollback');
-    return { id: null, at: null, corrected: 0, windows: 0, unknown };
+    return { id: null, at: null, corrected, windows: 0, unknown };
   }
   await prepareMoves(client);
   if (kind === 'restore') await putBack(client, tenantId, restored);
-  else await takeOut(client, tenantId, id, kind === 'void' ? 'voided' : 'superseded', [...places.values()]);
+  else
+    await takeOut(client, tools.engine, tenantId, id, kind === 'void' ? 'voided' : 'superseded', [
+      ...places.values(),
+    ]);
   if (kind === 'amend') await putInPlace(client, versions);
   await client.query('analyze moved_event');
   const windows = await movedWindows(client);
   const types = await movedTypes(client);
 
-  const chunks = await chunkStates(client, tools.engine);
+  const chunks = await chunkStates(client, tools.engine, windows);
   await recountMeters(client, tenantId, windows, types);
-  if ((await chunkStates(client, tools.engine)) !== chunks) throw new ChunksMoved();
+  if ((await chunkStates(client, tools.engine, windows)) !== chunks) throw new ChunksMoved();
   for (const day of byDay(windows)) {
     await client.query('select forget_inactive($1, $2, $3)', [tenantId, ...columnsOf(day)]);
   }
@@ -110,7 +117,7 @@ export async function correct(
   return {
     id,
     at,
-    corrected: kind === 'restore' ? restored.length : places.size,
+    corrected,
     windows: windows.length,
     unknown,
   };
@@ -144,11 +151,12 @@ interface Found {
 /** @throws {TidemarkError} where one of them is void already, or is not. */
 async function find(
   client: pg.ClientBase,
-  { identities }: CorrectionTools,
+  { identities, engine }: CorrectionTools,
   { kind, context, events }: CorrectionRequest,
 ): Promise<Found> {
   const { tenantId } = context;
-  const resolved = await resolveIds(client, client, identities, tenantId, events);
+  const beforeReading = holdChunks(client, engine);
+  const resolved = await resolveIds(client, client, identities, tenantId, events, '', beforeReading);
   const { rows } = await client.query<{ event_id: string; received_micros: string }>(
     `select event_id, (extract(epoch from received_at) * 1000000)::bigint as received_micros
      from uncounted_event
@@ -164,7 +172,7 @@ async function find(
     if (tsMicros !== null) return [{ eventId, tsMicros }];
     return claimedMicros === null ? [] : [{ eventId, receivedMicros: claimedMicros }];
   });
-  const places = await locateEvents(client, tenantId, wanted);
+  const places = await locateEvents(client, tenantId, wanted, '', beforeReading);
   const named = new Set<string>();
   const faults = events.flatMap((event, i) => {
     const { eventId, ambiguous } = resolved[i]!;
@@ -201,18 +209,27 @@ async function movedTypes(db: Queryable): Promise<string[]> {
 const ROWS_BESIDE = 2 | 8;
 
 /**
- * The chunks as they are now: a statement that was planned before one was made or packed may have missed what is in it
- * (docs/adr/0025). The correction itself puts rows beside the columns of meters, where nobody else does meanwhile.
+ * The chunks of the days of some windows as they are now: a statement that was planned before one was made or packed may have
+ * missed what is in it (docs/adr/0025). What becomes of others, while all that is old is being packed, is nothing to it. The
+ * correction itself puts rows beside the columns of meters, where nobody else does meanwhile.
  */
-async function chunkStates(db: Queryable, engine: Engine): Promise<string> {
+async function chunkStates(db: Queryable, engine: Engine, windows: readonly MovedWindow[]): Promise<string> {
   if (engine === 'postgres') return '';
   const { rows } = await db.query<{ states: string }>(
     `select coalesce(md5(string_agg(chunk, ',' order by chunk)), '') as states
      from (
-       select (to_jsonb(c) || case when h.table_name in ('meter_30s', 'meter_1h', 'meter_1d')
-                                   then jsonb_build_object('status', c.status & ~${ROWS_BESIDE}) else '{}' end)::text as chunk
-       from _timescaledb_catalog.chunk c join _timescaledb_catalog.hypertable h on h.id = c.hypertable_id
+       select (row || case when r.relation = 'event' then '{}'
+                           else jsonb_build_object('status', (row ->> 'status')::integer & ~${ROWS_BESIDE}) end)::text as chunk
+       from retention_chunk r
+       join (select to_jsonb(c) as row from _timescaledb_catalog.chunk c) as catalog
+         -- The name, or from 2.29 on the relation
+         on r.chunk::regclass
+            = to_regclass(coalesce(row ->> 'relid', format('%I.%I', row ->> 'schema_name', row ->> 'table_name')))
+       where r.relation in ('event', 'meter_30s', 'meter_1h', 'meter_1d')
+         and exists (select from unnest($1::timestamptz[]) as day
+                     where r.range_start < day + interval '1 day' and r.range_end > day)
      ) as chunks`,
+    [byDay(windows).map(([first]) => new Date(Math.floor(first!.start / DAY_MS) * DAY_MS).toISOString())],
   );
   return rows[0]!.states;
 }

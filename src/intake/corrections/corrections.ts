@@ -36,8 +36,9 @@ export interface CorrectionsOptions {
   onMessages(): void;
 }
 
-/** How often one that met another's work is done again, and the first pause before it, in ms. */
+/** How often one that met another's work is done again at least, and for how long; and the first pause before it, in ms. */
 const TRIES = 10;
+const PATIENCE_MS = 20_000;
 const FIRST_PAUSE_MS = 20;
 /** How long one may wait for those before it, in ms: they are rare, and go one after the other in the whole database. */
 const WAIT_MS = 30_000;
@@ -113,6 +114,7 @@ export class Corrections {
 
   /** @param id of the correction, the same each time: one whose answer was lost is known by it. */
   private async untilDone(request: CorrectionRequest, id: string): Promise<CorrectionResult> {
+    const began = performance.now();
     for (let tries = 1; ; tries++) {
       try {
         return await this.attempt(request, id);
@@ -121,7 +123,7 @@ export class Corrections {
         const again =
           gaveWay(error) || errorCode(error) === INTERNAL_ERROR || remedyFor(error) === 'reconnect';
         if (!again) throw error;
-        if (tries === TRIES) {
+        if (tries >= TRIES && performance.now() - began > PATIENCE_MS) {
           this.options.log.error({ err: error, kind: request.kind }, 'events were not corrected');
           throw new TidemarkError(
             'database_unavailable',

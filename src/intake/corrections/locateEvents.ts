@@ -9,6 +9,9 @@ export type WantedEvent = { eventId: string } & (
   | { tsMicros?: undefined; receivedMicros: number }
 );
 
+/** Told of a stretch of time, in ms since the epoch, before events in it are read. */
+export type BeforeReading = (from: number, to: number) => Promise<void>;
+
 /** Where an event that counts is. */
 export interface EventPlace {
   eventId: string;
@@ -38,6 +41,7 @@ interface Stretch {
  * their time only.
  *
  * @param schema '' or 'tenant_data.': of the relations that are read.
+ * @param beforeReading told of each stretch.
  * @returns those that are there and kept, by their ids.
  */
 export async function locateEvents(
@@ -45,10 +49,11 @@ export async function locateEvents(
   tenantId: string,
   wanted: readonly WantedEvent[],
   schema: '' | 'tenant_data.' = '',
+  beforeReading?: BeforeReading,
 ): Promise<Map<string, EventPlace>> {
   const found = new Map<string, EventPlace>();
   if (wanted.length === 0) return found;
-  const place = { tenantId, schema, kept: await keptFrom(db, schema) };
+  const place = { tenantId, schema, kept: await keptFrom(db, schema), beforeReading };
   const told = wanted.filter(({ tsMicros }) => tsMicros !== undefined);
   await search(
     db,
@@ -135,6 +140,7 @@ export async function listedAt(
   tenantId: string,
   wanted: readonly { clientId: string; tsMicros: number }[],
   schema: '' | 'tenant_data.' = '',
+  beforeReading?: BeforeReading,
 ): Promise<string[][]> {
   const found = wanted.map((): string[] => []);
   if (wanted.length === 0) return found;
@@ -146,6 +152,7 @@ export async function listedAt(
   }
   for (const { from, to } of joined(wanted.map(({ tsMicros }) => stretchAround(tsMicros / 1_000, 0)))) {
     if (to < kept) continue;
+    await beforeReading?.(Math.max(from, kept), to);
     const inReach = `tenant_id = $1 and external_id = any ($2::text[])
       and ts >= ${instant(Math.max(from, kept))} and ts <= ${instant(to)}`;
     const { rows } = await db.query<Record<'event_id' | 'external_id' | 'ts_micros', string>>(
@@ -167,18 +174,29 @@ export async function listedAt(
   return found;
 }
 
+interface SearchedPlace {
+  tenantId: string;
+  schema: string;
+  kept: number;
+  beforeReading: BeforeReading | undefined;
+}
+
 /** Looks through stretches of time, and adds what is found. */
 async function search(
   db: Queryable,
-  { tenantId, schema, kept }: { tenantId: string; schema: string; kept: number },
+  { tenantId, schema, kept, beforeReading }: SearchedPlace,
   events: readonly WantedEvent[],
   around: readonly Stretch[],
   found: Map<string, EventPlace>,
 ): Promise<void> {
   const wanted = new Map(events.map((event) => [event.eventId, event]));
   for (const { from, to } of joined(around)) {
-    const ids = [...wanted.keys()].filter((eventId) => !found.has(eventId));
-    if (ids.length === 0 || to < kept) continue;
+    if (to < kept) continue;
+    const ids = events.flatMap(({ eventId }, i) =>
+      around[i]!.from >= from && around[i]!.to <= to && !found.has(eventId) ? eventId : [],
+    );
+    if (ids.length === 0) continue;
+    await beforeReading?.(Math.max(from, kept), to);
     const bounds = [
       ...(Number.isFinite(Math.max(from, kept)) ? [`and ts >= ${instant(Math.max(from, kept))}`] : []),
       ...(Number.isFinite(to) ? [`and ts <= ${instant(to)}`] : []),

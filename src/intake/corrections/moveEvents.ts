@@ -1,15 +1,14 @@
+import type { Engine } from '../../ground/db/engine.ts';
 import type { Queryable } from '../../ground/db/queryable.ts';
 import { instant } from '../../ground/db/sqlParameters.ts';
 import { formatTimestamp } from '../../model/timestamp.ts';
 import type { UsageEvent } from '../../model/usageEvent.ts';
 import { EVENT_COLUMNS } from '../ingest/copyEncoding.ts';
 import type { EventPlace } from './locateEvents.ts';
+import { runsOf } from './runsOfEvents.ts';
 
 /** All columns of an event, in an order of ours. */
 const COLUMNS = [...EVENT_COLUMNS, 'received_at'].join(', ');
-/** Events so far apart (ms), or fewer, are taken out by one statement: of a packed chunk it unpacks all in between. */
-const RUN_GAP_MS = 1_000;
-const DAY_MICROS = 86_400_000_000;
 
 export type UncountedState = 'voided' | 'superseded';
 
@@ -33,20 +32,21 @@ export async function prepareMoves(db: Queryable): Promise<void> {
 /** Takes events out of what counts. @throws {EventsMoved} where one of them is not there. */
 export async function takeOut(
   db: Queryable,
+  engine: Engine,
   tenantId: string,
   correctionId: string,
   state: UncountedState,
   places: readonly EventPlace[],
 ): Promise<void> {
   let taken = 0;
-  for (const run of runsOf(places)) {
+  for (const run of await runsOf(db, engine, tenantId, places)) {
+    // The bounds are written out: by them alone is told what is unpacked.
     const { rowCount } = await db.query(
       `with gone as (
-         delete from event
-         where tenant_id = $1 and ts >= ${instant(run[0]!.tsMicros / 1_000)} and ts <= ${instant(run.at(-1)!.tsMicros / 1_000)}
-           and event_id = any ($2::uuid[])
-           and exists (select from unnest($2::uuid[], $3::timestamptz[]) as p (id, at) where p.id = event_id and p.at = ts)
-         returning ${COLUMNS}
+         delete from event e using unnest($2::uuid[], $3::timestamptz[]) as p (id, at)
+         where e.tenant_id = $1 and e.event_id = p.id and e.ts = p.at
+           and e.ts >= ${instant(run[0]!.tsMicros / 1_000)} and e.ts <= ${instant(run.at(-1)!.tsMicros / 1_000)}
+         returning ${[...EVENT_COLUMNS, 'received_at'].map((name) => `e.${name}`).join(', ')}
        )
        insert into moved_event (${COLUMNS}, counts) select ${COLUMNS}, false from gone`,
       [tenantId, run.map(({ eventId }) => eventId), run.map(({ ts }) => ts)],
@@ -130,21 +130,4 @@ async function insertMoved(db: Queryable): Promise<void> {
   await db.query(
     `insert into event (${COLUMNS}) select ${COLUMNS} from moved_event where counts order by ts`,
   );
-}
-
-/** Neighbours in time, of one day of UTC. */
-function runsOf(places: readonly EventPlace[]): EventPlace[][] {
-  const sorted = [...places].sort((a, b) => a.tsMicros - b.tsMicros);
-  const runs: EventPlace[][] = [];
-  for (const place of sorted) {
-    const run = runs.at(-1);
-    const before = run?.at(-1);
-    const near =
-      before !== undefined &&
-      place.tsMicros - before.tsMicros <= RUN_GAP_MS * 1_000 &&
-      Math.floor(place.tsMicros / DAY_MICROS) === Math.floor(before.tsMicros / DAY_MICROS);
-    if (near) run!.push(place);
-    else runs.push([place]);
-  }
-  return runs;
 }

@@ -1,7 +1,7 @@
 import type { Queryable } from '../../ground/db/queryable.ts';
 import { identify, identifyAs } from '../../model/eventId.ts';
 import type { Identities } from '../ingest/identities.ts';
-import { claimedAt, listedAt, locateEvents } from './locateEvents.ts';
+import { type BeforeReading, claimedAt, listedAt, locateEvents } from './locateEvents.ts';
 
 /** An event by its client's id. */
 export interface NamedEvent {
@@ -41,6 +41,7 @@ export function candidatesOf(clientId: string): string[] {
  *
  * @param keys where identities are asked for.
  * @param db where events are; with the relations of `schema`.
+ * @param beforeReading told of where events are read.
  */
 export async function resolveIds(
   keys: Queryable,
@@ -49,6 +50,7 @@ export async function resolveIds(
   tenantId: string,
   events: readonly NamedEvent[],
   schema: '' | 'tenant_data.' = '',
+  beforeReading?: BeforeReading,
 ): Promise<ResolvedEvent[]> {
   const candidates = events.map(({ clientId }) => candidatesOf(clientId));
   const all = candidates.flat();
@@ -59,7 +61,8 @@ export async function resolveIds(
   );
   const known = new Set([...claimed.keys(), ...rows.map(({ event_id }) => event_id)]);
   const meant = candidates.map((own) => own.filter((eventId) => known.has(eventId)));
-  for (const [i, ids] of await byTheirTime(db, tenantId, events, candidates, meant, schema)) meant[i] = ids;
+  for (const [i, ids] of await byTheirTime(db, tenantId, events, candidates, meant, schema, beforeReading))
+    meant[i] = ids;
   const found = meant.flat().filter((eventId) => !known.has(eventId));
   for (const [eventId, micros] of await claimedAt(keys, identities, tenantId, found)) {
     claimed.set(eventId, micros);
@@ -81,6 +84,7 @@ async function byTheirTime(
   candidates: readonly string[][],
   known: readonly string[][],
   schema: '' | 'tenant_data.',
+  beforeReading: BeforeReading | undefined,
 ): Promise<Map<number, string[]>> {
   const unsure = events.flatMap(({ clientId, tsMicros }, i) =>
     tsMicros !== null && known[i]!.length !== 1 ? [{ i, clientId, tsMicros }] : [],
@@ -88,14 +92,14 @@ async function byTheirTime(
   const wanted = unsure.flatMap(({ i, tsMicros }) =>
     candidates[i]!.map((eventId) => ({ eventId, tsMicros })),
   );
-  const places = await locateEvents(db, tenantId, wanted, schema);
+  const places = await locateEvents(db, tenantId, wanted, schema, beforeReading);
   const found = new Map<number, string[]>();
   for (const { i, tsMicros } of unsure) {
     const there = candidates[i]!.filter((eventId) => places.get(eventId)?.tsMicros === tsMicros);
     if (there.length > 0) found.set(i, there);
   }
   const shown = unsure.filter(({ i }) => !found.has(i));
-  for (const [n, ids] of (await listedAt(db, tenantId, shown, schema)).entries()) {
+  for (const [n, ids] of (await listedAt(db, tenantId, shown, schema, beforeReading)).entries()) {
     if (ids.length > 0) found.set(shown[n]!.i, ids);
   }
   return found;

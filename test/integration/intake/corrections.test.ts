@@ -37,6 +37,9 @@ describeEngine('corrections', () => {
     return body.data.reduce((sum: number, { calls }: { calls: number }) => sum + calls, 0);
   };
 
+  const retriesOf = async () =>
+    Number(/^tidemark_correction_retries_total (\d+)$/m.exec((await t.call('GET', '/metrics')).body)![1]);
+
   it('need a scope of their own, which a tenant may give its keys', async () => {
     const { id, key } = await t.tenant();
     const event = anEvent();
@@ -385,6 +388,101 @@ describeEngine('corrections', () => {
       await done(key, kind, body);
       expect(await sum()).toBe(value);
     }
+  });
+
+  it('many of a packed day go at once, whatever lies between them', async () => {
+    const { key } = await t.tenant();
+    const day = Math.floor(Date.now() / DAY) * DAY - 13 * DAY;
+    const all = Array.from({ length: 300 }, (_, i) =>
+      anEvent({ timestamp: iso(day + Math.floor(((i * DAY) / 300) * 0.9)), customerId: `c${i % 7}` }),
+    );
+    await post(key, ...all);
+    const pack = async () => {
+      if (t.database.engine === 'postgres') return;
+      await t.sql.query(
+        `select compress_chunk(chunk, true) from show_chunks('event') as chunk order by chunk`,
+      );
+    };
+    await pack();
+    const gone = all.filter((_, i) => i % 5 === 0);
+    const ids = gone.map(({ eventId }) => eventId);
+    expect(await done(key, 'void', { ids })).toMatchObject({ events: 60, unknown: [] });
+    expect(await callsOf(key)).toBe(240);
+    expect(await callsOf(key, '&customerId=c0')).toBe(
+      all.filter((_, i) => i % 7 === 0 && i % 5 !== 0).length,
+    );
+    await pack();
+    const versions = gone.map((event) => ({ ...event, customerId: 'other' }));
+    expect((await correct(key, 'amend', { events: versions })).body).toMatchObject({ code: 'event_voided' });
+    expect(await done(key, 'restore', { ids })).toMatchObject({ events: 60, unknown: [] });
+    await pack();
+    expect(await done(key, 'amend', { events: versions })).toMatchObject({ events: 60, unknown: [] });
+    expect([await callsOf(key), await callsOf(key, '&customerId=other')]).toEqual([300, 60]);
+  });
+
+  it('are not done again when chunks of other days are packed beside them', async () => {
+    if (t.database.engine === 'postgres') return; // nothing is packed there
+    const { key } = await t.tenant();
+    const meter = { slug: 'beside', eventType: 'api.request', aggregation: 'count' };
+    expect((await t.call('POST', '/v1/meters', { key, body: meter })).status).toBe(201);
+    const [event, far] = [anEvent(), anEvent({ timestamp: iso(Date.now() - 17 * DAY) })];
+    await post(key, event, far);
+    const before = await retriesOf();
+    const holder = new pg.Client(t.database.url);
+    await holder.connect();
+    try {
+      await holder.query('begin; lock table meter_part in access exclusive mode');
+      const voiding = done(key, 'void', { ids: [event.eventId] });
+      await until(async () => {
+        const { rows } = await t.sql.query(
+          `select 1 from pg_locks where relation = 'meter_part'::regclass and not granted
+             and pid in (select pid from pg_stat_activity where query ilike '%delete from meter_part%')`,
+        );
+        return rows.length > 0;
+      });
+      const { rows } = await t.sql.query(
+        `select compress_chunk(chunk::regclass) from retention_chunk
+         where relation = 'event' and range_start <= $1 and range_end > $1 and state <> 1`,
+        [far.timestamp],
+      );
+      expect(rows).toHaveLength(1);
+      await holder.query('commit');
+      expect(await voiding).toMatchObject({ events: 1 });
+    } finally {
+      await holder.end();
+    }
+    expect(await retriesOf()).toBe(before);
+  });
+
+  it('wait for who packs their chunk before they have read it, so that he is not kept from ending', async () => {
+    if (t.database.engine === 'postgres') return; // nothing is packed there
+    const { key } = await t.tenant();
+    const event = anEvent({ timestamp: iso(Date.now() - 16 * DAY) });
+    await post(key, event);
+    const { rows } = await t.sql.query(
+      `select chunk from retention_chunk where relation = 'event' and range_start <= $1 and range_end > $1`,
+      [event.timestamp],
+    );
+    const before = await retriesOf();
+    const packer = new pg.Client(t.database.url);
+    await packer.connect();
+    try {
+      await packer.query(`begin; lock table ${rows[0].chunk} in exclusive mode`);
+      const voiding = done(key, 'void', { ids: [event.eventId] });
+      await until(async () => {
+        const waiting = await t.sql.query(
+          'select from pg_locks where relation = $1::regclass and not granted',
+          [rows[0].chunk],
+        );
+        return waiting.rows.length === 1;
+      });
+      await packer.query(`lock table ${rows[0].chunk} in access exclusive mode`);
+      await packer.query('commit');
+      expect(await voiding).toMatchObject({ events: 1 });
+    } finally {
+      await packer.end();
+    }
+    expect(await retriesOf()).toBe(before);
   });
 
   it('records, sessions, live sums and costs follow in the next read', async () => {

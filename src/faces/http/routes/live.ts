@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { WINDOW_MS, windowStart } from '../../../model/window.ts';
+import { anyCorrected } from '../../../sums/live/anyCorrected.ts';
 import type { LiveSums } from '../../../sums/live/liveCounters.ts';
 import { averageMs } from '../../../sums/rollups/latencyHistogram.ts';
 import { windowTotals } from '../../../sums/rollups/windowTotals.ts';
@@ -47,7 +48,8 @@ export function liveRoutes(app: App, services: Services): void {
     const { customerId } = c.req.valid('query');
     const now = Date.now();
     const starts = [windowStart(now) - WINDOW_MS, windowStart(now)];
-    const counted = await live.read(context.tenantId, customerId ?? null, starts);
+    const misled = live.store === 'memory' && (await anyCorrected(reads, context, starts));
+    const counted = misled ? null : await live.read(context.tenantId, customerId ?? null, starts);
     const [previous, current] =
       counted ?? (await reads.inOneMoment(context, (db) => windowTotals(db, context, customerId, starts)));
     const source = counted && live.store !== 'none' ? live.store : ('database' as const);

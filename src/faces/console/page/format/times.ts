@@ -65,10 +65,15 @@ export function lengthOf(ms: number): string {
 /** For <input type="datetime-local">: `2026-11-30T12:03`, in the zone. */
 export const toLocal = (date: Date, zone: string) => minuteOf(date, zone).replace(' ', 'T');
 
+/** How far clocks of the zone are ahead of UTC then, in ms. */
+export function aheadOf(at: number, zone: string): number {
+  const whole = Math.floor(at / 1_000) * 1_000;
+  return Date.parse(`${stamp(whole, zone).replace(' ', 'T')}Z`) - whole;
+}
+
 /** The instant at which clocks of the zone show this; of two, as clocks are set back, the first. */
 export function fromLocal(text: string, zone: string): Date {
   const shown = Date.parse(`${text.slice(0, 19).padEnd(19, ':00')}Z`);
-  const ahead = (at: number) => Date.parse(`${stamp(at, zone).replace(' ', 'T')}Z`) - at;
-  const candidates = [shown - UNITS.d!, shown + UNITS.d!].map((near) => shown - ahead(near));
-  return new Date(candidates.find((at) => at + ahead(at) === shown) ?? candidates[1]!);
+  const candidates = [shown - UNITS.d!, shown + UNITS.d!].map((near) => shown - aheadOf(near, zone));
+  return new Date(candidates.find((at) => at + aheadOf(at, zone) === shown) ?? candidates[1]!);
 }

@@ -1,8 +1,6 @@
 const STORED = 'tidemark.theme';
 export type Theme = 'auto' | 'light' | 'dark';
 
-const listeners = new Set<() => void>();
-
 /** What was chosen; auto: as the system has it. */
 export const themeOf = (): Theme => (localStorage.getItem(STORED) as Theme | null) ?? 'auto';
 
@@ -16,16 +14,4 @@ export function chooseTheme(theme: Theme): void {
 export function applyTheme(): void {
   const theme = themeOf();
   document.documentElement.style.colorScheme = theme === 'auto' ? 'light dark' : theme;
-  for (const listener of listeners) listener();
-}
-
-/** For what is painted with colours of its own. @returns what ends it. */
-export function onTheme(listener: () => void): () => void {
-  const system = matchMedia('(prefers-color-scheme: dark)');
-  listeners.add(listener);
-  system.addEventListener('change', listener);
-  return () => {
-    listeners.delete(listener);
-    system.removeEventListener('change', listener);
-  };
 }
