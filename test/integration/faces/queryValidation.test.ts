@@ -466,8 +466,8 @@ describeEngine('bodies and paths of the administration', () => {
     for (const [method, path, allow] of [
       ['PUT', '/v1/events', 'POST, GET'],
       ['DELETE', '/v1/windows', 'GET'],
-      ['POST', '/v1/customers/somebody', 'PATCH'],
-      ['GET', '/v1/customers/%ff', 'PATCH'],
+      ['POST', '/v1/customers/somebody', 'GET, PATCH'],
+      ['PUT', '/v1/customers/%ff', 'GET, PATCH'],
       ['POST', '/healthz', 'GET'],
     ]) {
       const answer = await t.call(method!, path!);
