@@ -265,7 +265,7 @@ describeEngine('query parameters', () => {
       '00000000-0000-0000-0000-000000000000',
     ];
     for (const { path, parameters } of routes.filter((route) => route.parameters.has('cursor'))) {
-      const groupBy = 'customer,endpoint,model,eventType';
+      const groupBy = isPortal({ path }) ? 'endpoint,model,eventType' : 'customer,endpoint,model,eventType';
       const query = {
         limit: '1',
         ...(parameters.has('from') && { from: iso(Date.now() - 5 * DAY) }),
