@@ -48,11 +48,14 @@ const PICTURES: Picture[] = [
     path: `usage?tenant=${TENANT}&by=model&granularity=1h&compare=1`,
     also: ['dark', 'narrow'],
   },
-  { page: 'meters', path: `meters?tenant=${TENANT}` },
+  {
+    page: 'meters',
+    path: `meters?tenant=${TENANT}`,
+    until: (page) => page.locator('tbody .spark').last().waitFor(),
+  },
   {
     page: 'new-meter',
     path: `meters?tenant=${TENANT}&new=1`,
-    also: ['dark', 'narrow'],
     until: async (page) => {
       await page.getByRole('button', { name: 'api.request' }).click();
       const row = (path: string) => page.getByRole('row', { name: path });
@@ -64,16 +67,14 @@ const PICTURES: Picture[] = [
   {
     page: 'rules',
     path: `rules?tenant=${TENANT}`,
-    also: ['dark', 'narrow'],
     until: (page) => page.waitForTimeout(3_000),
   },
-  { page: 'customers', path: `customers?tenant=${TENANT}&by=tokens`, also: ['dark', 'narrow'] },
+  { page: 'customers', path: `customers?tenant=${TENANT}&by=tokens`, also: ['narrow'] },
   { page: 'customer', path: `customers/customer-01?tenant=${TENANT}` },
-  { page: 'windows', path: `windows?tenant=${TENANT}`, also: ['dark', 'narrow'] },
+  { page: 'windows', path: `windows?tenant=${TENANT}`, also: ['narrow'] },
   {
     page: 'events',
     path: `events?tenant=${TENANT}&paused=1`,
-    also: ['narrow'],
     until: async (page) => {
       await page.getByRole('rowheader').first().waitFor();
       await page.locator('tbody a').first().click();
@@ -95,6 +96,9 @@ const PICTURES: Picture[] = [
       await page.getByLabel('What region is').selectOption('(kept)');
       await page.getByRole('button', { name: 'Dry run' }).click();
       await page.getByText('nothing was sent').waitFor();
+      await page
+        .getByText('A dry run reads all rows')
+        .evaluate((text) => text.scrollIntoView({ block: 'center' }));
     },
   },
 ];

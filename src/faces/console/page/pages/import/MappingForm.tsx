@@ -72,7 +72,7 @@ export function MappingForm({
           },
         ]}
       />
-      <fieldset class="grid plain">
+      <fieldset class="grid">
         <legend>The same {ROWS}</legend>
         {TARGETS.filter(({ name }) => name in CONSTANTS).map(({ name, label, max }) => (
           <Field {...{ label }}>

@@ -250,10 +250,13 @@ function Paths({
       id="path"
       columns={[
         { head: 'In the last events', cell: ({ path }) => <code>{path}</code> },
-        { head: 'Such as', cell: ({ example }) => <code>{JSON.stringify(example).slice(0, 24)}</code> },
+        {
+          head: 'Such as',
+          cell: ({ example }) => <code>{JSON.stringify(example).slice(0, 24)}</code>,
+          wide: true,
+        },
         {
           head: 'Use it',
-          wide: true,
           cell: ({ path, example }) => (
             <>
               <button
