@@ -253,7 +253,6 @@ function Paths({
         {
           head: 'Such as',
           cell: ({ example }) => <code>{JSON.stringify(example).slice(0, 24)}</code>,
-          wide: true,
         },
         {
           head: 'Use it',
