@@ -37,14 +37,20 @@ export async function ask<Body>(
   return (await answer.json()) as Body;
 }
 
-/** Voids or restores events. @returns how long its answer took, in ms, and what it was. */
+/** An event by its id, and by its time where that is known (ISO 8601, to the microsecond). */
+export type Named = string | { eventId: string; timestamp: string };
+
+/** Voids or restores events, all of which are named in the same way. @returns how long its answer took, in ms, and what it was. */
 export async function correct(
   history: Pick<StoredHistory, 'service'>,
   kind: 'void' | 'restore',
-  ids: readonly string[],
+  events: readonly Named[],
 ): Promise<{ ms: number; answer: Answer }> {
   const began = performance.now();
-  const answer = await ask<Answer>(history, `/v1/events/${kind}`, { reason: 'a benchmark', ids });
+  const answer = await ask<Answer>(history, `/v1/events/${kind}`, {
+    reason: 'a benchmark',
+    [typeof events[0] === 'string' ? 'ids' : 'events']: events,
+  });
   return { ms: performance.now() - began, answer };
 }
 

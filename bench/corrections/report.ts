@@ -15,7 +15,7 @@ const TITLES: Record<Row, string> = {
 const MOST: Partial<Record<Row, (sample: CorrectionSample) => number | null>> = {
   one: ({ who }) => (who === 'until refreshed' ? 2 : null),
   many: ({ who }) => (who === 'until answered' ? 10 : null),
-  asOf: () => 100,
+  asOf: ({ variant }) => (variant.includes('as of') ? 100 : null),
 };
 const LEAST_INGEST = 0.99;
 
