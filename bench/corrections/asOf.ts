@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { WINDOW_MS } from '../../src/model/window.ts';
 import { CUSTOMERS } from '../load/workload.ts';
 import { askAgainAndAgain, type Question, rangeOf } from '../services/asking.ts';
 import { type StoredHistory, storeHistory } from '../services/storedHistory.ts';
@@ -25,7 +26,7 @@ export async function measureAsOf(
   folder: string,
   keep: (samples: readonly CorrectionSample[]) => void,
 ): Promise<void> {
-  const to = Date.now();
+  const to = Math.floor(Date.now() / WINDOW_MS) * WINDOW_MS;
   const history = await storeHistory(
     server,
     { events: options.events, from: to - DAYS * DAY_MS, to },

@@ -1,7 +1,9 @@
 import type pg from 'pg';
+import { WINDOW_MS } from '../../src/model/window.ts';
 import { packDue, storeHistory } from '../services/storedHistory.ts';
 import { interruption } from '../support/interruption.ts';
 import { type BenchServer, withClient } from '../support/servers.ts';
+import { figure } from '../support/table.ts';
 import { callsOf, compareCounts, correct, refreshed } from './calls.ts';
 import type { Options } from './options.ts';
 import { type CorrectionSample, timed } from './sample.ts';
@@ -20,7 +22,7 @@ export async function measureMany(
   folder: string,
   keep: (samples: readonly CorrectionSample[]) => void,
 ): Promise<void> {
-  const to = Date.now() - 2 * DAY_MS;
+  const to = Math.floor((Date.now() - 2 * DAY_MS) / WINDOW_MS) * WINDOW_MS;
   const from = to - DAYS * DAY_MS;
   const history = await storeHistory(
     server,
@@ -35,7 +37,7 @@ export async function measureMany(
         await packDue(history.database);
         const ids = await anyOf(client, to - VOIDED_DAYS * DAY_MS, to, voided);
         const { ms, answer } = await correct(history, 'void', ids);
-        const variant = `${ids.length} in ${VOIDED_DAYS} days of ${manyEvents / DAYS} a day`;
+        const variant = `${ids.length} in ${VOIDED_DAYS} days of ${figure(manyEvents / DAYS)} a day`;
         const sample = timed('many', variant, 'until answered', ms);
         const calls = await callsOf(history, from, to);
         if (answer.events !== ids.length || calls !== manyEvents - ids.length) {

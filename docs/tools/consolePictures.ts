@@ -1,4 +1,6 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -27,6 +29,12 @@ interface Picture {
   /** Until it shows what it is to show. */
   until?: (page: Page) => Promise<unknown>;
 }
+
+/** Subscriptions, each to a path of its own. */
+const HOOKS = {
+  billing: ['window.closed', 'window.revised'],
+  operations: ['usage.threshold', 'alert.triggered'],
+};
 
 const PICTURES: Picture[] = [
   {
@@ -61,27 +69,63 @@ const PICTURES: Picture[] = [
   },
   { page: 'customers', path: `customers?tenant=${TENANT}&by=tokens`, also: ['dark', 'narrow'] },
   { page: 'customer', path: `customers/customer-01?tenant=${TENANT}` },
+  { page: 'windows', path: `windows?tenant=${TENANT}`, also: ['dark', 'narrow'] },
+  {
+    page: 'events',
+    path: `events?tenant=${TENANT}&paused=1`,
+    also: ['narrow'],
+    until: async (page) => {
+      await page.getByRole('rowheader').first().waitFor();
+      await page.locator('tbody a').first().click();
+      await page.getByRole('heading', { name: 'What meters make of it' }).waitFor();
+    },
+  },
+  { page: 'deliveries', path: `deliveries?tenant=${TENANT}` },
+  {
+    page: 'import',
+    path: `import?tenant=${TENANT}`,
+    until: async (page) => {
+      const lines = Array.from({ length: 400 }, (_, i) => {
+        const at = new Date(Date.now() - i * 60_000).toISOString();
+        return `${at},customer-0${i % 9},/v1/chat,${i % 50 === 7 ? 'many' : i * 3},eu`;
+      });
+      const text = ['time,customer,path,tokens,region', ...lines].join('\n');
+      const file = { name: 'gateway.csv', mimeType: 'text/csv', buffer: Buffer.from(`${text}\n`) };
+      await page.getByLabel('CSV file').setInputFiles(file);
+      await page.getByLabel('What region is').selectOption('(kept)');
+      await page.getByRole('button', { name: 'Dry run' }).click();
+      await page.getByText('nothing was sent').waitFor();
+    },
+  },
 ];
 
 const executable = findChromium();
 if (executable === null) process.exit(1);
 const wanted = process.argv.slice(2);
 const folder = await mkdtemp(join(tmpdir(), 'tidemark-pictures-'));
+const receiver = createServer((_, answer) => answer.writeHead(204).end());
+await new Promise<void>((done) => receiver.listen(0, '127.0.0.1', done));
+const hooks = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`;
 const port = await freePort();
 const service = runProgram(['serve'], {
   DATA_DIR: folder,
   PORT: String(port),
   EMBEDDED_PG_PORT: String(await freePort()),
   LOG_LEVEL: 'error',
+  WEBHOOK_ALLOWED_NETWORKS: '127.0.0.0/8',
 });
 try {
   await mkdir(FOLDER, { recursive: true });
-  const [adminKey] = await service.says(/Admin key (\S+)/);
+  const [adminKey] = await service.says(/Admin key (\S+)/, 180_000);
   const address = `http://127.0.0.1:${port}`;
   const seeding = { ADMIN_KEY: adminKey!, TIDEMARK_URL: address };
   const history = runProgram(['seed', '--backfill', HISTORY, '--duration', '0s', '--rate', '1'], seeding);
   if ((await history.exited) !== 0) throw new Error(history.stderr());
   const traffic = runProgram(['seed', '--duration', '1h', '--rate', '20'], seeding);
+  for (const [name, messageTypes] of Object.entries(HOOKS)) {
+    const body = { url: `${hooks}/${name}`, messageTypes, description: `for ${name}` };
+    await post(address, adminKey!, '/v1/subscriptions', body);
+  }
   const browser = await launch(executable);
   for (const { page: name, path, also = [], until } of PICTURES) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
@@ -107,5 +151,17 @@ try {
 } finally {
   service.child.kill('SIGTERM');
   await service.exited;
-  await rm(folder, { recursive: true, force: true });
+  receiver.close();
+  await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/** Makes something of the tenant's. */
+async function post(address: string, key: string, path: string, body: object): Promise<void> {
+  const headers = {
+    Authorization: `Bearer ${key}`,
+    'X-Tenant-Id': TENANT,
+    'Content-Type': 'application/json',
+  };
+  const answer = await fetch(address + path, { method: 'POST', headers, body: JSON.stringify(body) });
+  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
 }

@@ -41,7 +41,7 @@ describeConsole('the page of backfills', (console) => {
     await dialog.getByLabel('To (').fill(`${NEXT}T00:00`);
     await dialog.getByLabel('Customers').fill('initech');
     await dialog.getByLabel('becomes void').check();
-    await dialog.getByLabel('Why').fill('the gateway lost a day');
+    await dialog.getByLabel('Reason').fill('the gateway lost a day');
     await dialog.getByRole('button', { name: 'Begin' }).click();
     await page.getByText('Closing it would change').first().waitFor();
     const [backfill] = (await site.call('GET', '/v1/backfills', { key: tenant.key })).data;
@@ -84,7 +84,7 @@ describeConsole('the page of backfills', (console) => {
     const events = 'select count(*)::int as n from event where tenant_id = $1';
     expect(await site.rows(events, [tenant.id])).toEqual([{ n: 40 }]);
     await page.getByRole('button', { name: 'Revert' }).click();
-    await dialog.getByLabel('Why').fill('it was the log of the test system');
+    await dialog.getByLabel('Reason').fill('it was the log of the test system');
     await dialog.getByRole('button', { name: 'Revert' }).click();
     await page.getByText('it was the log of the test system').waitFor();
     expect(await counted()).toEqual([[2, 18]]);

@@ -25,7 +25,7 @@ describeConsole(
       await visitor.isAccessible();
       await dialog.getByLabel('Webhook URL').fill(receiver.url('/hook'));
       await dialog.getByLabel('window.revised').check();
-      await dialog.getByLabel('Customers').fill('customer-1, customer-2');
+      await dialog.getByLabel('Customers').fill('customer-1\ncustomer-2');
       await dialog.getByRole('button', { name: 'Subscribe' }).click();
       await dialog.getByText('it is not shown again').waitFor();
       const secret = await dialog.locator('code').innerText();

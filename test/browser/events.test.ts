@@ -145,7 +145,10 @@ describeConsole('the events of the console', (console) => {
     await look('Reference', 'nothing');
     await page.getByText('No such events in this range.').waitFor();
     await look('Id', 'b');
-    await page.getByRole('region', { name: 'Event b', exact: true }).getByText('order.line').waitFor();
+    await page
+      .getByRole('region', { name: 'Event b', exact: true })
+      .getByRole('link', { name: 'order.line' })
+      .waitFor();
     visitor.allow(/status of 404/);
     await look('Id', 'unheard of');
     await page.getByRole('alert').getByText('not_found').waitFor();

@@ -27,6 +27,7 @@ const NEEDS: Record<string, { scope: Scope | 'any'; platform?: true }> = {
   getEvent: { scope: 'read' },
   listWindowRevisions: { scope: 'read' },
   listRevisionEvents: { scope: 'read' },
+  countWindowRevisions: { scope: 'read' },
   listEvents: { scope: 'read' },
   listWindows: { scope: 'read' },
   hourlySummaries: { scope: 'read' },

@@ -77,10 +77,15 @@ describeEngine('the description', () => {
         revisedWindow = new Date(at - (at % 30_000)).toISOString();
         return 'revised';
       },
-      updateCustomer: async () => {
-        await t.call('POST', '/v1/events', { key, body: anEvent({ customerId: 'somebody' }) });
-        return 'somebody';
-      },
+      ...Object.fromEntries(
+        ['getCustomer', 'updateCustomer'].map((id) => [
+          id,
+          async () => {
+            await t.call('POST', '/v1/events', { key, body: anEvent({ customerId: 'somebody' }) });
+            return 'somebody';
+          },
+        ]),
+      ),
       readCounter: async () => {
         await t.call('POST', '/increment', { key, body: { key: 'somebody', value: '1.5' } });
         return 'somebody';
@@ -88,6 +93,10 @@ describeEngine('the description', () => {
       readSession: async () => {
         await t.call('POST', '/v1/events', { key, body: anEvent({ reference: 'session-1' }) });
         return 'session-1';
+      },
+      listRuleCustomers: async () => {
+        const body = { kind: 'usage', measure: 'tokens', period: 'day', threshold: 5 };
+        return (await t.call('POST', '/v1/alert-rules', { key, body })).body.id;
       },
       rotateKey: async () => (await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } })).body.id,
       ...Object.fromEntries(

@@ -350,7 +350,7 @@ describeEngine('doctor', () => {
 
     test('no room for connections', async () => {
       const tight = await faults('connections', { READ_POOL_SIZE: '100' });
-      expect(tight).toMatchObject([{ status: 'fail', message: expect.stringContaining('takes up to 113') }]);
+      expect(tight).toMatchObject([{ status: 'fail', message: expect.stringContaining('takes up to 114') }]);
       const clients = Array.from({ length: 45 }, () => new pg.Client(cluster.url));
       try {
         await Promise.all(clients.map((client) => client.connect()));

@@ -20,6 +20,10 @@ export function decimal(text: string | null | undefined): string {
   return fraction === undefined ? grouped : `${grouped}.${fraction}`;
 }
 
+/** A count, or an exact decimal. */
+export const figure = (value: number | string | null | undefined) =>
+  typeof value === 'string' ? decimal(value) : whole(value);
+
 /** The exact sum of exact decimals. */
 export function sumOf(texts: readonly string[]): string {
   const digits = Math.max(0, ...texts.map((text) => text.split('.')[1]?.length ?? 0));

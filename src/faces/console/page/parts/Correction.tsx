@@ -1,12 +1,8 @@
-import { Badge, type Tone } from './Badge.tsx';
+import { Badge } from './Badge.tsx';
 import type { Note } from './note.ts';
 
-const TONES: Record<string, Tone> = { late: 'warn', void: 'bad', restore: 'good', amend: 'info' };
-
 /** Why a window has changed, or an event counts or not. */
-export const Cause = ({ cause }: { cause: string }) => (
-  <Badge tone={TONES[cause] ?? 'plain'}>{cause.replaceAll('_', ' ')}</Badge>
-);
+export const Cause = ({ cause }: { cause: string }) => <Badge>{cause.replaceAll('_', ' ')}</Badge>;
 
 /** A reason, and whose it is. */
 export const Why = ({ note }: { note: Note | undefined }) =>

@@ -37,7 +37,8 @@ export function HeatStrip({ label, cells, current, onPick }: HeatStripProps) {
       {cells.map((cell, i) => (
         <button
           type="button"
-          class={`h${cell.value <= 0 ? 0 : Math.ceil((5 * cell.value) / top)}${cell.open ? ' open' : ''}`}
+          class={cell.value > 0 ? 'some' : cell.open ? 'none open' : 'none'}
+          style={{ '--strength': `${30 + (70 * cell.value) / top}%` }}
           title={cell.label}
           aria-label={cell.label}
           aria-pressed={i === current}

@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { usePlace } from '../address/place.ts';
 import { short } from '../format/numbers.ts';
 import { stamp } from '../format/times.ts';
 import { timeTicks, valueTicks } from './scale.ts';
@@ -23,8 +24,8 @@ interface LineChartProps {
   /** Sums of buckets rather than a quantity that goes on. */
   bars?: boolean;
   height?: number;
-  /** A range that was drawn over the chart. */
-  onRange?: (from: Date, to: Date) => void;
+  /** Whether a range that is drawn over the chart becomes that of the page. */
+  zooms?: boolean;
   /** Whether the page has the values as a table already; else it is below the chart. */
   tabled?: boolean;
 }
@@ -36,7 +37,7 @@ const colourOf = (one: Series, i: number) => `var(${one.before ? '--muted' : `--
 
 /** Quantities over time, with their values at the pointer, and as a table. */
 export function LineChart(props: LineChartProps) {
-  const { label, times, series, zone, format = short, onRange, tabled } = props;
+  const { label, times, series, zone, format = short, zooms, tabled } = props;
   const [at, setAt] = useState<number | null>(null);
   const [hidden, setHidden] = useState<readonly string[]>([]);
   const toggle = (name: string) =>
@@ -58,7 +59,7 @@ export function LineChart(props: LineChartProps) {
             <b>{format(one.values[shown] ?? null)}</b>
           </button>
         ))}
-        {onRange && <small class="muted">Draw over the chart to look closer.</small>}
+        {zooms && <small class="muted">Draw over the chart to look closer.</small>}
       </figcaption>
       {!tabled && (
         <details>
@@ -98,12 +99,13 @@ function Lines(props: LinesProps) {
     format = short,
     bars = false,
     height = 220,
-    onRange,
+    zooms,
     tabled,
     drawn,
     at,
     onAt,
   } = props;
+  const place = usePlace();
   const box = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(0);
   const [dragged, setDragged] = useState<[number, number] | null>(null);
@@ -152,7 +154,7 @@ function Lines(props: LinesProps) {
     setDragged(null);
     if (!dragged || Math.abs(dragged[1] - dragged[0]) < 5) return;
     const [from, to] = dragged.map(timeAt).sort((a, b) => a - b);
-    onRange?.(new Date(from!), new Date(to!));
+    place.set({ range: null, from: new Date(from!).toISOString(), to: new Date(to!).toISOString() });
   };
 
   const dots = inner / Math.max(1, times.length) > 14;
@@ -182,7 +184,7 @@ function Lines(props: LinesProps) {
       onPointerMove={move}
       onPointerLeave={() => onAt(null)}
       onPointerDown={(event) => {
-        if (!onRange || event.button !== 0) return;
+        if (!zooms || event.button !== 0) return;
         event.preventDefault();
         event.currentTarget.setPointerCapture(event.pointerId);
         setDragged([pixel(event), pixel(event)]);

@@ -2,7 +2,7 @@ import type { Pages } from '../api/usePages.ts';
 import { Fault } from './Fault.tsx';
 
 /** How many rows of a list are shown, and the way to more of them. */
-export function Pager({ pages, onMore }: { pages: Pages<unknown>; onMore?: () => void }) {
+export function Pager({ pages, onMore }: { pages: Pages<unknown>; onMore?: (() => void) | undefined }) {
   const { rows, more, busy, problem } = pages;
   const go = () => {
     onMore?.();

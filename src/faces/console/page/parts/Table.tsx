@@ -1,4 +1,7 @@
 import type { ComponentChildren } from 'preact';
+import type { Question } from '../api/request.ts';
+import { whole } from '../format/numbers.ts';
+import { Empty } from './Empty.tsx';
 
 export interface Column<T> {
   head: ComponentChildren;
@@ -9,20 +12,29 @@ export interface Column<T> {
   wide?: boolean;
 }
 
-interface TableProps<T> {
+export interface TableProps<T> {
   /** What it is a table of, for who cannot see. */
   label: string;
-  columns: Column<T>[];
+  columns: Column<NoInfer<T>>[];
   rows: readonly T[];
-  id(row: T): string;
+  /** What tells a row from the others: a member of it, or made of it. */
+  id: keyof T | ((row: T) => string);
   /** The row that the address names. */
   current?: (row: T) => boolean;
   /** Sums: a cell a column. */
-  foot?: ComponentChildren[];
+  foot?: ComponentChildren[] | undefined;
+  /** Whether more than so many rows are left out, which is said. */
+  capped?: boolean;
+  /** What is said where there is no row, and what makes one. */
+  empty?: ComponentChildren;
+  sample?: Question | undefined;
 }
 
+const MOST = 500;
+
 /** Rows with heads, which scroll in their own region where they are wide. The first column is the row's head. */
-export function Table<T>({ label, columns, rows, id, current, foot }: TableProps<T>) {
+export function Table<T>({ label, columns, rows, id, current, foot, empty, sample, capped }: TableProps<T>) {
+  if (rows.length === 0 && empty) return <Empty question={sample}>{empty}</Empty>;
   const classOf = ({ num, wide }: Column<T>) => (num ? 'num' : wide ? 'wide' : undefined);
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keys
@@ -38,8 +50,11 @@ export function Table<T>({ label, columns, rows, id, current, foot }: TableProps
           </tr>
         </thead>
         <tbody>
-          {rows.map((row) => (
-            <tr key={id(row)} aria-current={current?.(row) ? 'true' : undefined}>
+          {(capped ? rows.slice(0, MOST) : rows).map((row) => (
+            <tr
+              key={typeof id === 'function' ? id(row) : String(row[id])}
+              aria-current={current?.(row) ? 'true' : undefined}
+            >
               {columns.map((column, i) => {
                 const Cell = i === 0 ? 'th' : 'td';
                 return (
@@ -61,6 +76,11 @@ export function Table<T>({ label, columns, rows, id, current, foot }: TableProps
           </tfoot>
         )}
       </table>
+      {capped && rows.length > MOST && (
+        <p class="muted">
+          The first {MOST} of {whole(rows.length)} rows.
+        </p>
+      )}
     </section>
   );
 }

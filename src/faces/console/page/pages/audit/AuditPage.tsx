@@ -2,14 +2,13 @@ import { Link } from '../../address/Link.tsx';
 import { usePlace } from '../../address/place.ts';
 import { useRange } from '../../address/range.ts';
 import { usePages } from '../../api/usePages.ts';
-import { Empty } from '../../parts/Empty.tsx';
+import { texts } from '../../parts/columns.tsx';
 import { Facts } from '../../parts/Facts.tsx';
 import { Id } from '../../parts/Id.tsx';
 import { Json } from '../../parts/Json.tsx';
+import { Listing } from '../../parts/Listing.tsx';
 import { Page } from '../../parts/Page.tsx';
-import { Pager } from '../../parts/Pager.tsx';
 import { RangePicker } from '../../parts/RangePicker.tsx';
-import { Table } from '../../parts/Table.tsx';
 import { View } from '../../parts/View.tsx';
 import { When } from '../../parts/When.tsx';
 import { useSession } from '../../session/session.tsx';
@@ -44,41 +43,33 @@ export default function AuditPage() {
       sub={`What was changed${tenantId === null ? '' : ` of ${tenantId}`}, and by whom.`}
       actions={<RangePicker range={range} />}
     >
-      <View title="Changes" question={question} answer={pages.answer}>
-        {() =>
-          pages.rows.length === 0 ? (
-            <Empty>Nothing was changed in this range.</Empty>
-          ) : (
-            <>
-              <Table
-                label="Changes, newest first"
-                rows={pages.rows}
-                id={({ id }) => id}
-                current={(one) => one === chosen}
-                columns={[
-                  {
-                    head: 'At',
-                    cell: ({ at, id }) => (
-                      <Link to="audit" params={{ entry: id }}>
-                        <When at={at} />
-                      </Link>
-                    ),
-                  },
-                  { head: 'Action', cell: ({ action }) => action },
-                  ...(caller.platform
-                    ? [{ head: 'Tenant', cell: (one: Entry) => one.tenantId ?? 'the platform' }]
-                    : []),
-                  { head: 'What', cell: ({ target }) => <Id id={target} /> },
-                  { head: 'Change', cell: ({ changes }) => <Change {...changes} />, wide: true },
-                  { head: 'By', cell: ({ actor }) => <Actor {...actor} /> },
-                  { head: 'From', cell: ({ clientAddress }) => clientAddress },
-                ]}
-              />
-              <Pager pages={pages} />
-            </>
-          )
-        }
-      </View>
+      <Listing
+        title="Changes"
+        question={question}
+        pages={pages}
+        empty="Nothing was changed in this range."
+        label="Changes, newest first"
+        id="id"
+        current={(one) => one === chosen}
+        columns={[
+          {
+            head: 'At',
+            cell: ({ at, id }) => (
+              <Link to="audit" params={{ entry: id }}>
+                <When at={at} />
+              </Link>
+            ),
+          },
+          texts('Action', 'action'),
+          ...(caller.platform
+            ? [{ head: 'Tenant', cell: (one: Entry) => one.tenantId ?? 'the platform' }]
+            : []),
+          { head: 'What', cell: ({ target }) => <Id id={target} /> },
+          { head: 'Change', cell: ({ changes }) => <Change {...changes} />, wide: true },
+          { head: 'By', cell: ({ actor }) => <Actor {...actor} /> },
+          texts('From', 'clientAddress'),
+        ]}
+      />
       {chosen && <Details of={chosen} />}
     </Page>
   );

@@ -1,4 +1,3 @@
-import { useState } from 'preact/hooks';
 import { Link } from '../../address/Link.tsx';
 import { usePlace } from '../../address/place.ts';
 import { type Range, useRange } from '../../address/range.ts';
@@ -6,9 +5,10 @@ import { ask } from '../../api/request.ts';
 import { useAnswer } from '../../api/useAnswer.ts';
 import { eachOf, useEach } from '../../api/useEach.ts';
 import { decimal, latency, short, sumOf, whole } from '../../format/numbers.ts';
-import { bucketOf, lengthOf, minuteOf, spanMs, stamp } from '../../format/times.ts';
+import { bucketOf, lengthOf, minuteOf } from '../../format/times.ts';
+import { Act } from '../../parts/Act.tsx';
 import { Choice } from '../../parts/Choice.tsx';
-import { Confirm } from '../../parts/Dialog.tsx';
+import { counts, decimals, moments } from '../../parts/columns.tsx';
 import { Empty } from '../../parts/Empty.tsx';
 import { Field } from '../../parts/Field.tsx';
 import { LineChart } from '../../parts/LineChart.tsx';
@@ -21,13 +21,12 @@ import { View } from '../../parts/View.tsx';
 import { useSession } from '../../session/session.tsx';
 import { described, type Meter, type MeterPoint } from '../meters/meter.ts';
 import { partOf, type Rule, ruleText, type Standings } from '../rules/rule.ts';
-import { State } from '../rules/standing.tsx';
-import { bucketStart, bucketsOf, fitting } from '../usage/buckets.ts';
+import { RuleLink, State } from '../rules/standing.tsx';
+import { bucketsOf, cutOf } from '../usage/buckets.ts';
 import { MEASURES, type Point, seriesOf, totalsOf } from '../usage/series.ts';
 import type { Customer } from './CustomerList.tsx';
 
 const LIMIT = 10_000;
-const ROWS = 500;
 /** So many of its last events are looked through for sessions. */
 const LOOKED_THROUGH = 1_000;
 const TABS = { usage: 'Usage and cost', meters: 'Meters', sessions: 'Sessions' };
@@ -37,7 +36,6 @@ export function CustomerDetail({ id }: { id: string }) {
   const session = useSession();
   const place = usePlace();
   const range = useRange('24h', 30_000);
-  const [naming, setNaming] = useState(false);
   const path = `/v1/customers/${encodeURIComponent(id)}`;
   const answer = useAnswer<Customer>({ path });
   const customer = answer.data;
@@ -65,9 +63,20 @@ export function CustomerDetail({ id }: { id: string }) {
           <Link to="customers">All customers</Link>
           <RangePicker range={range} />
           {customer && session.may('admin') && (
-            <button type="button" onClick={() => setNaming(true)}>
-              {customer.name === null ? 'Name it' : 'Rename'}
-            </button>
+            <Act
+              label={customer.name === null ? 'Name it' : 'Rename'}
+              title={`Name ${id}`}
+              action="Save"
+              run={async (given) => {
+                const name = String(given.get('name')).trim() || null;
+                await ask({ method: 'PATCH', path, body: { name } });
+                answer.reload();
+              }}
+            >
+              <Field label="Name" hint="Empty: it is called by its id.">
+                <input name="name" maxLength={256} defaultValue={customer.name ?? ''} />
+              </Field>
+            </Act>
           )}
         </>
       }
@@ -82,9 +91,6 @@ export function CustomerDetail({ id }: { id: string }) {
       {tab === 'meters' && <Meters {...{ id, range }} />}
       {tab === 'sessions' && <Sessions {...{ id, range }} />}
       {tab === 'alerts' && <Alerts id={id} />}
-      {naming && customer && (
-        <Naming customer={customer} path={path} onClose={() => setNaming(false)} onDone={answer.reload} />
-      )}
     </Page>
   );
 }
@@ -96,9 +102,7 @@ interface PointWithCost extends Point {
 function Usage({ id, range }: { id: string; range: Range }) {
   const place = usePlace();
   const { zone } = range;
-  const length = range.span === null ? range.to.getTime() - range.from.getTime() : spanMs(range.span)!;
-  const granularity = fitting(length);
-  const from = range.span === null ? range.from : bucketStart(range.from, granularity, zone);
+  const { granularity, from } = cutOf(range);
   const name = place.get('measure') ?? 'calls';
   const measure = MEASURES[name] ?? MEASURES.calls!;
   const { cost: _, ...measures } = MEASURES;
@@ -158,19 +162,18 @@ function Usage({ id, range }: { id: string; range: Range }) {
               format={measure.adds ? short : latency}
               bars={measure.adds}
               tabled
-              onRange={(start, end) =>
-                place.set({ range: null, from: start.toISOString(), to: end.toISOString() })
-              }
+              zooms
             />
             <Table
               label="Usage by bucket"
-              rows={data.slice(-ROWS).reverse()}
-              id={({ bucket }) => bucket}
+              rows={data.toReversed()}
+              capped
+              id="bucket"
               columns={[
                 { head: 'From', cell: ({ bucket }) => bucketOf(bucket, granularity, zone) },
-                { head: 'Calls', num: true, cell: ({ calls }) => whole(calls) },
-                { head: 'Tokens', num: true, cell: ({ tokens }) => whole(tokens) },
-                { head: 'Value', num: true, cell: ({ value }) => decimal(value) },
+                counts('Calls', 'calls'),
+                counts('Tokens', 'tokens'),
+                decimals('Value', 'value'),
                 { head: 'p95', num: true, cell: (point) => latency(point.latency.p95Ms) },
                 ...costs.map(([currency]) => ({
                   head: currency,
@@ -206,7 +209,7 @@ function Meters({ id, range }: { id: string; range: Range }) {
           <Table
             label="Meters of the customer"
             rows={meters}
-            id={({ slug }) => slug}
+            id="slug"
             columns={[
               {
                 head: 'Meter',
@@ -254,7 +257,6 @@ interface SessionTotals {
 }
 
 function Sessions({ id, range }: { id: string; range: Range }) {
-  const { zone } = range;
   const question = {
     path: '/v1/events',
     query: { ...range.params, customerId: id, limit: LOOKED_THROUGH },
@@ -282,7 +284,7 @@ function Sessions({ id, range }: { id: string; range: Range }) {
             <Table
               label="Sessions of the customer"
               rows={rows}
-              id={(one) => one.id}
+              id="id"
               columns={[
                 {
                   head: 'Session',
@@ -292,13 +294,13 @@ function Sessions({ id, range }: { id: string; range: Range }) {
                     </Link>
                   ),
                 },
-                { head: 'First', cell: ({ first }) => stamp(first, zone) },
-                { head: 'Last', cell: ({ last }) => stamp(last, zone) },
+                moments('First', 'first'),
+                moments('Last', 'last'),
                 { head: 'Length', num: true, cell: ({ durationMs }) => lengthOf(durationMs) },
-                { head: 'Events', num: true, cell: ({ events }) => whole(events) },
-                { head: 'Tokens', num: true, cell: ({ tokens }) => whole(tokens) },
-                { head: 'Value', num: true, cell: ({ value }) => decimal(value) },
-                { head: 'Customers', num: true, cell: ({ uniqueCustomers }) => whole(uniqueCustomers) },
+                counts('Events', 'events'),
+                counts('Tokens', 'tokens'),
+                decimals('Value', 'value'),
+                counts('Customers', 'uniqueCustomers'),
               ]}
             />
             <p class="muted">
@@ -336,11 +338,11 @@ function Alerts({ id }: { id: string }) {
           <Table
             label="Where it stands"
             rows={rules}
-            id={(rule) => rule.id}
+            id="id"
             columns={[
               {
                 head: 'Rule',
-                cell: (rule) => <Link to={['rules', rule.id]}>{rule.name ?? ruleText(rule)}</Link>,
+                cell: (rule) => <RuleLink rule={rule} />,
               },
               { head: 'Compares', cell: (rule) => ruleText(rule), wide: true },
               {
@@ -348,7 +350,7 @@ function Alerts({ id }: { id: string }) {
                 num: true,
                 cell: (rule) => decimal(standings.get(rule.id) && valueIn(standings, rule)),
               },
-              { head: 'Threshold', num: true, cell: ({ threshold }) => decimal(threshold) },
+              decimals('Threshold', 'threshold'),
               {
                 head: 'Of it',
                 num: true,
@@ -375,25 +377,3 @@ function Alerts({ id }: { id: string }) {
 
 const valueIn = (standings: ReadonlyMap<string, Standings>, { id }: Rule) =>
   standings.get(id)?.data[0]?.value ?? '0';
-
-interface NamingProps {
-  customer: Customer;
-  path: string;
-  onClose(): void;
-  onDone(): void;
-}
-
-function Naming({ customer, path, onClose, onDone }: NamingProps) {
-  const [name, setName] = useState(customer.name ?? '');
-  const save = async () => {
-    await ask({ method: 'PATCH', path, body: { name: name.trim() || null } });
-    onDone();
-  };
-  return (
-    <Confirm title={`Name ${customer.customerId}`} action="Save" onConfirm={save} onClose={onClose}>
-      <Field label="Name" hint="Empty: it is called by its id.">
-        <input maxLength={256} value={name} onInput={({ currentTarget }) => setName(currentTarget.value)} />
-      </Field>
-    </Confirm>
-  );
-}

@@ -7,23 +7,19 @@ import { decimal, share, whole } from '../../format/numbers.ts';
 import { minuteOf } from '../../format/times.ts';
 import { Bar } from '../../parts/Bar.tsx';
 import { Choice } from '../../parts/Choice.tsx';
+import { texts } from '../../parts/columns.tsx';
 import { Empty } from '../../parts/Empty.tsx';
+import { Listing } from '../../parts/Listing.tsx';
 import { Page } from '../../parts/Page.tsx';
-import { Pager } from '../../parts/Pager.tsx';
 import { RangePicker } from '../../parts/RangePicker.tsx';
+import { SENDS_EVENT } from '../../parts/sample.ts';
 import { Table } from '../../parts/Table.tsx';
 import { Tabs } from '../../parts/Tabs.tsx';
 import { View } from '../../parts/View.tsx';
 import type { Meter } from '../meters/meter.ts';
+import { Customer as Named } from '../rules/standing.tsx';
 
 const MEASURES = { calls: 'calls', tokens: 'tokens', value: 'value' };
-const SAMPLE = {
-  eventId: 'my-first-event',
-  timestamp: new Date().toISOString(),
-  customerId: 'customer-1',
-  apiEndpoint: '/v1/chat',
-  metadata: { tokens: 120 },
-};
 
 export interface Customer {
   customerId: string;
@@ -107,24 +103,17 @@ function TopConsumers({ params }: { params: { from: string; to: string } }) {
       <View title="Top consumers" question={question} answer={answer}>
         {({ customers, total, data }) =>
           data.length === 0 ? (
-            <Empty question={{ method: 'POST', path: '/v1/events', body: SAMPLE }}>
-              No customer has anything in this range. An event fills it:
-            </Empty>
+            <Empty question={SENDS_EVENT}>No customer has anything in this range. An event fills it:</Empty>
           ) : (
             <>
               <Table
                 label="Customers by what they use"
                 rows={data}
-                id={({ customerId }) => customerId}
+                id="customerId"
                 columns={[
                   {
                     head: 'Customer',
-                    cell: ({ customerId, name }) => (
-                      <>
-                        <Link to={['customers', customerId]}>{name ?? customerId}</Link>{' '}
-                        {name !== null && <code class="muted">{customerId}</code>}
-                      </>
-                    ),
+                    cell: (one) => <Named {...one} />,
                   },
                   {
                     head: options[by as keyof typeof options] ?? by,
@@ -162,31 +151,22 @@ function All({ zone }: { zone: string }) {
   const question = { path: '/v1/customers', query: { limit: 100 } };
   const pages = usePages<Customer>(question);
   return (
-    <View title="All customers, by id" question={question} answer={pages.answer}>
-      {() =>
-        pages.rows.length === 0 ? (
-          <Empty question={{ method: 'POST', path: '/v1/events', body: SAMPLE }}>
-            There is no customer yet. One registers itself with its first event:
-          </Empty>
-        ) : (
-          <>
-            <Table
-              label="All customers"
-              rows={pages.rows}
-              id={({ customerId }) => customerId}
-              columns={[
-                {
-                  head: 'Customer',
-                  cell: ({ customerId }) => <Link to={['customers', customerId]}>{customerId}</Link>,
-                },
-                { head: 'Name', wide: true, cell: ({ name }) => name ?? '' },
-                { head: 'Since', cell: ({ createdAt }) => minuteOf(createdAt, zone) },
-              ]}
-            />
-            <Pager pages={pages} />
-          </>
-        )
-      }
-    </View>
+    <Listing
+      title="All customers, by id"
+      question={question}
+      pages={pages}
+      empty="There is no customer yet. One registers itself with its first event:"
+      sample={SENDS_EVENT}
+      label="All customers"
+      id="customerId"
+      columns={[
+        {
+          head: 'Customer',
+          cell: ({ customerId }) => <Link to={['customers', customerId]}>{customerId}</Link>,
+        },
+        texts('Name', 'name', true),
+        { head: 'Since', cell: ({ createdAt }) => minuteOf(createdAt, zone) },
+      ]}
+    />
   );
 }

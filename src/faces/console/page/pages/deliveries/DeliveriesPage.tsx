@@ -3,13 +3,10 @@ import { Link } from '../../address/Link.tsx';
 import { usePlace } from '../../address/place.ts';
 import { usePages } from '../../api/usePages.ts';
 import { Act } from '../../parts/Act.tsx';
-import { Empty } from '../../parts/Empty.tsx';
+import { moments, texts } from '../../parts/columns.tsx';
+import { Listing } from '../../parts/Listing.tsx';
 import { Page } from '../../parts/Page.tsx';
-import { Pager } from '../../parts/Pager.tsx';
 import { Secret } from '../../parts/Secret.tsx';
-import { Table } from '../../parts/Table.tsx';
-import { View } from '../../parts/View.tsx';
-import { When } from '../../parts/When.tsx';
 import { OneSubscription } from './OneSubscription.tsx';
 import {
   type Subscription,
@@ -45,36 +42,27 @@ function Subscriptions() {
         </Act>
       }
     >
-      <View title="Subscriptions" question={QUESTION} answer={pages.answer}>
-        {() =>
-          pages.rows.length === 0 ? (
-            <Empty question={{ method: 'POST', path: '/v1/subscriptions', body: SAMPLE }}>
-              Nobody is told of anything yet. Subscribe above, or so:
-            </Empty>
-          ) : (
-            <>
-              <Table
-                label="All subscriptions"
-                rows={pages.rows}
-                id={({ id }) => id}
-                columns={[
-                  {
-                    head: 'To',
-                    cell: (one) => <Link to={['deliveries', one.id]}>{targetOf(one)}</Link>,
-                    wide: true,
-                  },
-                  { head: 'State', cell: (one) => <SubscriptionState of={one} /> },
-                  { head: 'Messages', cell: ({ messageTypes }) => messageTypes.join(', ') },
-                  { head: 'Customers', cell: ({ customers }) => customers?.join(', ') ?? 'all' },
-                  { head: 'Description', cell: ({ description }) => description },
-                  { head: 'Since', cell: ({ createdAt }) => <When at={createdAt} /> },
-                ]}
-              />
-              <Pager pages={pages} />
-            </>
-          )
-        }
-      </View>
+      <Listing
+        title="Subscriptions"
+        question={QUESTION}
+        pages={pages}
+        empty="Nobody is told of anything yet. Subscribe above, or so:"
+        sample={{ method: 'POST', path: '/v1/subscriptions', body: SAMPLE }}
+        label="All subscriptions"
+        id="id"
+        columns={[
+          {
+            head: 'To',
+            cell: (one) => <Link to={['deliveries', one.id]}>{targetOf(one)}</Link>,
+            wide: true,
+          },
+          { head: 'State', cell: (one) => <SubscriptionState of={one} /> },
+          { head: 'Messages', cell: ({ messageTypes }) => messageTypes.join(', ') },
+          { head: 'Customers', cell: ({ customers }) => customers?.join(', ') ?? 'all' },
+          texts('Description', 'description'),
+          moments('Since', 'createdAt'),
+        ]}
+      />
       {secret !== null && (
         <Secret title="The secret that signs its messages" {...{ secret }} onClose={() => setSecret(null)} />
       )}

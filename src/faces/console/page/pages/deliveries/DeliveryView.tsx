@@ -3,7 +3,8 @@ import { ask } from '../../api/request.ts';
 import { useAnswer } from '../../api/useAnswer.ts';
 import { latency } from '../../format/numbers.ts';
 import { Act } from '../../parts/Act.tsx';
-import { Badge, type Tone } from '../../parts/Badge.tsx';
+import { Badge } from '../../parts/Badge.tsx';
+import { moments, texts } from '../../parts/columns.tsx';
 import { Dialog } from '../../parts/Dialog.tsx';
 import { Facts } from '../../parts/Facts.tsx';
 import { Json } from '../../parts/Json.tsx';
@@ -36,10 +37,8 @@ interface Details extends Delivery {
   }[];
 }
 
-const TONES: Record<Delivery['state'], Tone> = { pending: 'info', delivered: 'good', dead: 'bad' };
-
 export function DeliveryState({ state }: { state: Delivery['state'] }) {
-  return <Badge tone={TONES[state]}>{state === 'dead' ? 'dead letter' : state}</Badge>;
+  return <Badge>{state === 'dead' ? 'dead letter' : state}</Badge>;
 }
 
 /** One delivery: what was sent, and what came back each time. */
@@ -84,12 +83,12 @@ export function DeliveryView({ path, onChange }: { path: string; onChange(): voi
             <Table
               label="Attempts"
               rows={attemptLog}
-              id={({ at }) => at}
+              id="at"
               columns={[
-                { head: 'Attempt', cell: ({ at }) => <When at={at} /> },
+                moments('Attempt', 'at'),
                 { head: 'Status', num: true, cell: ({ status }) => status ?? '–' },
                 { head: 'Took', num: true, cell: ({ durationMs }) => latency(durationMs) },
-                { head: 'Error', cell: ({ error }) => error },
+                texts('Error', 'error'),
                 { head: 'Answer', cell: ({ response }) => <code>{response}</code>, wide: true },
               ]}
             />

@@ -6,12 +6,11 @@ import { useAnswer } from '../../api/useAnswer.ts';
 import { usePages } from '../../api/usePages.ts';
 import { Act } from '../../parts/Act.tsx';
 import { Choice } from '../../parts/Choice.tsx';
-import { Empty } from '../../parts/Empty.tsx';
+import { texts } from '../../parts/columns.tsx';
 import { Facts } from '../../parts/Facts.tsx';
+import { Listing } from '../../parts/Listing.tsx';
 import { Page } from '../../parts/Page.tsx';
-import { Pager } from '../../parts/Pager.tsx';
 import { Secret } from '../../parts/Secret.tsx';
-import { Table } from '../../parts/Table.tsx';
 import { View } from '../../parts/View.tsx';
 import { When } from '../../parts/When.tsx';
 import { type Delivery, DeliveryState, DeliveryView, type Outcome, OutcomeDialog } from './DeliveryView.tsx';
@@ -154,10 +153,10 @@ export function OneSubscription({ id }: { id: string }) {
           />
         )}
       </View>
-      <View
+      <Listing
         title="Deliveries"
         question={question}
-        answer={pages.answer}
+        pages={pages}
         actions={
           <>
             <Choice label="State" name="state" options={STATES} />
@@ -172,44 +171,31 @@ export function OneSubscription({ id }: { id: string }) {
             )}
           </>
         }
-      >
-        {() =>
-          pages.rows.length === 0 ? (
-            <Empty question={{ method: 'POST', path: `${path}/test` }}>
-              {state || type ? 'There are none of these.' : 'Nothing has been sent yet. A test is sent so:'}
-            </Empty>
-          ) : (
-            <>
-              <Table
-                label="Deliveries, newest first"
-                rows={pages.rows}
-                id={({ id }) => id}
-                current={({ id }) => id === chosen}
-                columns={[
-                  {
-                    head: 'From',
-                    cell: ({ id: delivery, createdAt }) => (
-                      <Link to={['deliveries', id]} params={{ state, type, delivery }}>
-                        <When at={createdAt} />
-                      </Link>
-                    ),
-                  },
-                  { head: 'Type', cell: ({ type }) => type },
-                  { head: 'Customer', cell: ({ customerId }) => customerId },
-                  { head: 'State', cell: ({ state }) => <DeliveryState {...{ state }} /> },
-                  { head: 'Attempts', num: true, cell: ({ attempts }) => attempts },
-                  { head: 'Last answer', cell: (row) => row.lastError ?? row.lastStatus, wide: true },
-                  {
-                    head: 'Delivered, or next attempt',
-                    cell: (row) => <When at={row.deliveredAt ?? row.nextAttemptAt} />,
-                  },
-                ]}
-              />
-              <Pager pages={pages} />
-            </>
-          )
-        }
-      </View>
+        empty={state || type ? 'There are none of these.' : 'Nothing has been sent yet. A test is sent so:'}
+        sample={{ method: 'POST', path: `${path}/test` }}
+        label="Deliveries, newest first"
+        id="id"
+        current={({ id }) => id === chosen}
+        columns={[
+          {
+            head: 'From',
+            cell: ({ id: delivery, createdAt }) => (
+              <Link to={['deliveries', id]} params={{ state, type, delivery }}>
+                <When at={createdAt} />
+              </Link>
+            ),
+          },
+          texts('Type', 'type'),
+          texts('Customer', 'customerId'),
+          { head: 'State', cell: ({ state }) => <DeliveryState {...{ state }} /> },
+          { head: 'Attempts', num: true, cell: ({ attempts }) => attempts },
+          { head: 'Last answer', cell: (row) => row.lastError ?? row.lastStatus, wide: true },
+          {
+            head: 'Delivered, or next attempt',
+            cell: (row) => <When at={row.deliveredAt ?? row.nextAttemptAt} />,
+          },
+        ]}
+      />
       {chosen !== null && (
         <DeliveryView key={chosen} path={`${path}/deliveries/${chosen}`} onChange={reload} />
       )}

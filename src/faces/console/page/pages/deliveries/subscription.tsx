@@ -1,6 +1,7 @@
 import { ask } from '../../api/request.ts';
 import { Badge } from '../../parts/Badge.tsx';
 import { Checks } from '../../parts/Checks.tsx';
+import { Customers, listOf } from '../../parts/Customers.tsx';
 import { Field } from '../../parts/Field.tsx';
 
 export interface Subscription {
@@ -44,9 +45,7 @@ export function SubscriptionFields({ of }: { of?: Subscription }) {
         options={Object.fromEntries(TYPES.map((type) => [type, type]))}
         chosen={of?.messageTypes ?? TYPES.slice(0, 1)}
       />
-      <Field label="Customers" hint="Only of these, with commas between them. Empty: of all.">
-        <input name="customers" defaultValue={of?.customers?.join(', ')} />
-      </Field>
+      <Customers of={of?.customers} />
       <Field label="Description">
         <input name="description" maxLength={1_024} defaultValue={of?.description ?? ''} />
       </Field>
@@ -63,17 +62,13 @@ export function SubscriptionFields({ of }: { of?: Subscription }) {
 /** Makes a subscription of what was filled in, or changes one. */
 export function saveSubscription<T>(given: FormData, id?: string): Promise<T> {
   const target = given.get('target') as string | null;
-  const customers = String(given.get('customers'))
-    .split(',')
-    .map((customer) => customer.trim())
-    .filter((customer) => customer !== '');
   return ask({
     method: id === undefined ? 'POST' : 'PATCH',
     path: `/v1/subscriptions${id === undefined ? '' : `/${id}`}`,
     body: {
       ...(target !== null && { [/^https?:/i.test(target) ? 'url' : 'stream']: target }),
       messageTypes: given.getAll('type'),
-      customers: customers.length > 0 ? customers : null,
+      customers: listOf(given.get('customers')) ?? null,
       description: String(given.get('description')) || null,
       digest: given.has('digest'),
     },
@@ -81,10 +76,6 @@ export function saveSubscription<T>(given: FormData, id?: string): Promise<T> {
 }
 
 export function SubscriptionState({ of }: { of: Subscription }) {
-  if (of.active) return <Badge tone="good">active</Badge>;
-  return of.disabledReason === 'by request' ? (
-    <Badge tone="warn">paused</Badge>
-  ) : (
-    <Badge tone="bad">disabled</Badge>
-  );
+  const state = of.disabledReason === 'by request' ? 'paused' : 'disabled';
+  return <Badge>{of.active ? 'active' : state}</Badge>;
 }

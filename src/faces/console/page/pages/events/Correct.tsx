@@ -7,6 +7,7 @@ import { stamp } from '../../format/times.ts';
 import { CurlLine } from '../../parts/CurlLine.tsx';
 import { Confirm } from '../../parts/Dialog.tsx';
 import { Field } from '../../parts/Field.tsx';
+import { Reason } from '../../parts/Reason.tsx';
 import { Signed } from '../../parts/Signed.tsx';
 import { Differences } from './Differences.tsx';
 import { asPosted, type Event, windowOf } from './event.ts';
@@ -89,14 +90,7 @@ export function Correct({ kind, event, onDone, onClose }: CorrectProps) {
         </Field>
       )}
       <Effect kind={kind} event={event} after={after} />
-      <Field label="Reason" hint="It stands in the audit log, and in the window's history.">
-        <input
-          required
-          maxLength={1_024}
-          value={reason}
-          onInput={({ currentTarget }) => setReason(currentTarget.value)}
-        />
-      </Field>
+      <Reason onValue={setReason} />
       <CurlLine question={question} />
     </Confirm>
   );

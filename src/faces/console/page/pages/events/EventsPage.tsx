@@ -5,11 +5,13 @@ import { decimal, NOTHING, whole } from '../../format/numbers.ts';
 import { lengthOf, stamp } from '../../format/times.ts';
 import { Badge } from '../../parts/Badge.tsx';
 import { Choice } from '../../parts/Choice.tsx';
+import { texts } from '../../parts/columns.tsx';
 import { Empty } from '../../parts/Empty.tsx';
 import { Filter } from '../../parts/Filter.tsx';
 import { Page } from '../../parts/Page.tsx';
 import { Pager } from '../../parts/Pager.tsx';
 import { RangePicker } from '../../parts/RangePicker.tsx';
+import { SENDS_EVENT } from '../../parts/sample.ts';
 import { type Column, Table } from '../../parts/Table.tsx';
 import { View } from '../../parts/View.tsx';
 import type { Event } from './event.ts';
@@ -17,13 +19,6 @@ import { OneEvent } from './OneEvent.tsx';
 
 const STATES = { '': 'all', counted: 'that count', voided: 'that are void' };
 const TAIL_MS = 2_000;
-const SAMPLE = {
-  eventId: 'my-first-event',
-  timestamp: new Date().toISOString(),
-  customerId: 'acme',
-  apiEndpoint: '/v1/chat',
-  metadata: { model: 'gpt-4', inputTokens: 100, outputTokens: 20 },
-};
 
 /** Events as they come in, or those looked for; one of them with its versions, and what may be done to it. */
 export default function EventsPage() {
@@ -52,15 +47,15 @@ export default function EventsPage() {
         </time>
       ),
     },
-    { head: 'Customer', cell: ({ customerId }) => customerId },
-    { head: 'Type', cell: ({ eventType }) => eventType },
+    texts('Customer', 'customerId'),
+    texts('Type', 'eventType'),
     {
       head: 'Event',
       wide: true,
       cell: ({ eventId, timestamp, voidedAt }) => (
         <>
           <a href={place.here({ event: eventId, at: timestamp })}>{eventId}</a>{' '}
-          {voidedAt && <Badge tone="bad">void</Badge>}
+          {voidedAt && <Badge>void</Badge>}
         </>
       ),
     },
@@ -98,7 +93,7 @@ export default function EventsPage() {
           actions={
             span !== null && (
               <>
-                <Badge tone={live ? 'good' : 'plain'}>{live ? 'live' : 'paused'}</Badge>
+                <Badge>{live ? 'live' : 'paused'}</Badge>
                 <button
                   type="button"
                   onClick={() => place.set({ paused: live ? 1 : null }, { replace: true })}
@@ -111,7 +106,7 @@ export default function EventsPage() {
         >
           {() =>
             pages.rows.length === 0 ? (
-              <Empty question={filtered ? undefined : { path: '/v1/events', body: SAMPLE }}>
+              <Empty question={filtered ? undefined : SENDS_EVENT}>
                 {filtered ? 'No such events in this range.' : 'No events in this range. One fills it:'}
               </Empty>
             ) : (

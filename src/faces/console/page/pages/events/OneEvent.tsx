@@ -5,9 +5,10 @@ import { useAnswer } from '../../api/useAnswer.ts';
 import { writeJson } from '../../format/json.ts';
 import { decimal } from '../../format/numbers.ts';
 import { lengthOf, stamp } from '../../format/times.ts';
-import { Badge, type Tone } from '../../parts/Badge.tsx';
+import { Badge } from '../../parts/Badge.tsx';
 import { Copy } from '../../parts/Copy.tsx';
 import { Cause, Why } from '../../parts/Correction.tsx';
+import { decimals, moments, texts } from '../../parts/columns.tsx';
 import { Facts } from '../../parts/Facts.tsx';
 import { Json } from '../../parts/Json.tsx';
 import { Table } from '../../parts/Table.tsx';
@@ -17,11 +18,7 @@ import { Correct, type Corrected, type Kind } from './Correct.tsx';
 import { Differences } from './Differences.tsx';
 import { type Event, type State, type Verdict, type Versions, windowOf } from './event.ts';
 
-const STATES: Record<State, [text: string, tone: Tone]> = {
-  counted: ['counts', 'good'],
-  voided: ['void', 'bad'],
-  superseded: ['replaced', 'plain'],
-};
+const STATES: Record<State, string> = { counted: 'counts', voided: 'void', superseded: 'replaced' };
 const ACTIONS: Record<Kind, string> = { amend: 'Amend …', void: 'Void …', restore: 'Restore …' };
 
 interface OneEventProps {
@@ -35,7 +32,6 @@ interface OneEventProps {
 /** An event: what it is, what meters make of it, its versions, and what was and may be done to it. */
 export function OneEvent({ eventId, at, onChange }: OneEventProps) {
   const place = usePlace();
-  const zone = useZone();
   const session = useSession();
   const box = useRef<HTMLElement>(null);
   const [asked, setAsked] = useState<Kind | null>(null);
@@ -64,7 +60,7 @@ export function OneEvent({ eventId, at, onChange }: OneEventProps) {
         answer={answer}
         actions={
           <>
-            {last && <StateBadge state={last.state} />}
+            {last && <Badge>{STATES[last.state]}</Badge>}
             {last &&
               session.may('correct') &&
               kinds.map((kind) => (
@@ -87,9 +83,9 @@ export function OneEvent({ eventId, at, onChange }: OneEventProps) {
                 <Table
                   label="What was done to it"
                   rows={corrections}
-                  id={({ id }) => id}
+                  id="id"
                   columns={[
-                    { head: 'At', cell: (one) => stamp(one.at, zone) },
+                    moments('At', 'at'),
                     { head: 'What', cell: ({ kind }) => <Cause cause={kind} /> },
                     { head: 'Why', wide: true, cell: (note) => <Why note={note} /> },
                   ]}
@@ -110,11 +106,6 @@ export function OneEvent({ eventId, at, onChange }: OneEventProps) {
       )}
     </section>
   );
-}
-
-function StateBadge({ state }: { state: State }) {
-  const [text, tone] = STATES[state];
-  return <Badge tone={tone}>{text}</Badge>;
 }
 
 function EventFacts({ event }: { event: Event }) {
@@ -149,8 +140,8 @@ function VersionTable({ versions }: Pick<Versions, 'versions'>) {
       rows={versions}
       id={({ version }) => String(version)}
       columns={[
-        { head: 'Version', cell: ({ version }) => version },
-        { head: 'State', cell: ({ state }) => <StateBadge state={state} /> },
+        texts('Version', 'version'),
+        { head: 'State', cell: ({ state }) => <Badge>{STATES[state]}</Badge> },
         {
           head: 'What is different',
           wide: true,
@@ -205,11 +196,11 @@ function Meters({ event }: { event: Event }) {
           <Table
             label="Meters"
             rows={meters}
-            id={({ slug }) => slug}
+            id="slug"
             columns={[
-              { head: 'Meter', cell: ({ slug }) => slug },
+              texts('Meter', 'slug'),
               { head: 'Verdict', cell: (one) => <Told verdict={one} /> },
-              { head: 'Value', num: true, cell: ({ value }) => decimal(value) },
+              decimals('Value', 'value'),
               {
                 head: 'Dimensions',
                 wide: true,
@@ -228,7 +219,7 @@ function Meters({ event }: { event: Event }) {
 
 const Told = ({ verdict: { verdict, reason } }: { verdict: Verdict }) => (
   <>
-    <Badge tone={verdict === 'counted' ? 'good' : 'warn'}>{verdict}</Badge>
+    <Badge>{verdict}</Badge>
     {reason && <small> {reason.replaceAll('_', ' ')}</small>}
   </>
 );

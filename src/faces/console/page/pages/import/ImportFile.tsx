@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { Field } from '../../parts/Field.tsx';
+import { Options } from '../../parts/Options.tsx';
 import { View } from '../../parts/View.tsx';
 import { MappingForm } from './MappingForm.tsx';
 import { guessed, type Mapping } from './mapping.ts';
@@ -79,9 +80,7 @@ export function ImportFile({ staging }: { staging: boolean }) {
                 disabled={busy}
                 onChange={({ currentTarget }) => void open(opened.file, currentTarget.value)}
               >
-                {Object.entries(DELIMITERS).map(([value, text]) => (
-                  <option value={value}>{text}</option>
-                ))}
+                <Options of={DELIMITERS} />
               </select>
             </Field>
           )}

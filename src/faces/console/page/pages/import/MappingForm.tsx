@@ -2,9 +2,10 @@ import { useState } from 'preact/hooks';
 import { useAnswer } from '../../api/useAnswer.ts';
 import { minuteOf } from '../../format/times.ts';
 import { Field } from '../../parts/Field.tsx';
+import { Options } from '../../parts/Options.tsx';
 import { Table } from '../../parts/Table.tsx';
 import { View } from '../../parts/View.tsx';
-import type { Backfill } from './backfills/backfill.tsx';
+import type { Backfill } from './backfills/backfill.ts';
 import { CONSTANTS, faultOf, KEPT, type Mapping, TARGETS } from './mapping.ts';
 import type { Opened } from './opened.ts';
 import type { Job, Progress } from './run.ts';
@@ -96,9 +97,7 @@ export function MappingForm({
               onChange({ ...mapping, timeFormat: currentTarget.value as TimeFormat })
             }
           >
-            {Object.entries(TIME_FORMATS).map(([value, text]) => (
-              <option {...{ value }}>{text}</option>
-            ))}
+            <Options of={TIME_FORMATS} />
           </select>
         </Field>
         {staging && <Staging value={backfill} onChange={setBackfill} disabled={busy} />}

@@ -2,6 +2,7 @@ import { useZone } from '../../address/range.ts';
 import { whole } from '../../format/numbers.ts';
 import { stamp } from '../../format/times.ts';
 import { CodeLine } from '../../parts/CodeLine.tsx';
+import { texts } from '../../parts/columns.tsx';
 import { save } from '../../parts/Download.tsx';
 import { Fault } from '../../parts/Fault.tsx';
 import { Stat, Stats } from '../../parts/Stat.tsx';
@@ -121,7 +122,7 @@ export function Outcome({ progress, run, opened: { file, delimiter }, mapping }:
               { head: 'Line', num: true, cell: ({ line }) => line },
               { head: 'Field', cell: ({ pointer }) => <code>{pointer}</code> },
               { head: 'Code', cell: ({ code }) => <code>{code}</code> },
-              { head: 'Why', cell: ({ message }) => message, wide: true },
+              texts('Why', 'message', true),
             ]}
           />
         </>

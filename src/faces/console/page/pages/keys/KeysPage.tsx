@@ -2,23 +2,20 @@ import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { usePlace } from '../../address/place.ts';
 import { useZone } from '../../address/range.ts';
-import { useOffers } from '../../api/offers.ts';
 import { ask } from '../../api/request.ts';
 import { usePages } from '../../api/usePages.ts';
 import { fromLocal } from '../../format/times.ts';
 import { Act } from '../../parts/Act.tsx';
 import { Badge } from '../../parts/Badge.tsx';
 import { Checks } from '../../parts/Checks.tsx';
-import { Empty } from '../../parts/Empty.tsx';
+import { moments } from '../../parts/columns.tsx';
 import { Field } from '../../parts/Field.tsx';
 import { Id } from '../../parts/Id.tsx';
+import { Listing } from '../../parts/Listing.tsx';
+import { Options } from '../../parts/Options.tsx';
 import { Page } from '../../parts/Page.tsx';
-import { Pager } from '../../parts/Pager.tsx';
 import { Secret } from '../../parts/Secret.tsx';
-import { Table } from '../../parts/Table.tsx';
 import { Tabs } from '../../parts/Tabs.tsx';
-import { View } from '../../parts/View.tsx';
-import { When } from '../../parts/When.tsx';
 import { useSession } from '../../session/session.tsx';
 import { PortalTokens } from './PortalTokens.tsx';
 
@@ -51,7 +48,7 @@ const OVERLAPS = {
 export default function KeysPage() {
   const { may, tenantId } = useSession();
   const tab = usePlace().get('tab');
-  const portal = useOffers('/v1/portal-tokens') === true && may('read') && tenantId !== null;
+  const portal = may('read') && tenantId !== null;
   const tabs = portal && <Tabs label="Kinds of keys" tabs={TABS} />;
   return portal && tab === 'portal' ? <PortalTokens {...{ tabs }} /> : <ApiKeys {...{ tabs }} />;
 }
@@ -93,113 +90,91 @@ function ApiKeys({ tabs }: { tabs: ComponentChildren }) {
       }
     >
       {tabs}
-      <View
+      <Listing
         title={tenantId === null ? 'All keys' : `Keys of ${tenantId}`}
         question={question}
-        answer={pages.answer}
-      >
-        {() =>
-          pages.rows.length === 0 ? (
-            <Empty
-              question={{ method: 'POST', path: '/v1/keys', body: { tenantId, scopes: ['ingest', 'read'] } }}
-            >
-              There is no key yet. Make one above, or so:
-            </Empty>
-          ) : (
-            <>
-              <Table
-                label="Keys"
-                rows={pages.rows}
-                id={({ id }) => id}
-                columns={[
-                  {
-                    head: 'Key',
-                    cell: ({ id }) => (
-                      <>
-                        <Id id={id} /> {id === caller.id && <Badge tone="info">yours</Badge>}
-                      </>
-                    ),
-                  },
-                  ...(caller.platform
-                    ? [
-                        {
-                          head: 'Tenant',
-                          cell: (key: Key) => key.tenantId ?? <Badge tone="warn">platform</Badge>,
-                        },
-                      ]
-                    : []),
-                  { head: 'Scopes', cell: ({ scopes }) => scopes.join(', '), wide: true },
-                  { head: 'State', cell: (key) => <KeyState of={key} /> },
-                  { head: 'Last used', cell: ({ lastUsedAt }) => <When at={lastUsedAt} /> },
-                  { head: 'Ends', cell: ({ expiresAt }) => <When at={expiresAt} /> },
-                  { head: 'Made', cell: ({ createdAt }) => <When at={createdAt} /> },
-                  {
-                    head: 'Actions',
-                    cell: (key) =>
-                      stateOf(key) === 'valid' && (
-                        <div class="row">
-                          {key.replacedBy === null && (
-                            <Act
-                              label="Rotate"
-                              title="Rotate the key"
-                              class="quiet"
-                              run={(given) =>
-                                make(`/v1/keys/${key.id}/rotate`, {
-                                  overlapSeconds: Number(given.get('overlap')),
-                                })
-                              }
-                            >
-                              <p>
-                                Another key of the same tenant and scopes takes its place, and is shown once.
-                                Of <code>{key.id}</code>:
-                              </p>
-                              <Field label="The old key">
-                                <select name="overlap" defaultValue="86400">
-                                  {Object.entries(OVERLAPS).map(([seconds, text]) => (
-                                    <option value={seconds}>{text}</option>
-                                  ))}
-                                </select>
-                              </Field>
-                            </Act>
-                          )}
-                          <Act
-                            label="Revoke"
-                            title="Revoke the key"
-                            class="quiet"
-                            danger
-                            run={async () => {
-                              await ask({ method: 'DELETE', path: `/v1/keys/${key.id}` });
-                              pages.answer.reload();
-                              return 'The key is revoked. Every instance refuses it within five seconds.';
-                            }}
-                          >
-                            <p>
-                              <code>{key.id}</code> is refused from now on, for good.
-                              {key.id === caller.id && ' It is the key that you are signed in with.'}
-                            </p>
-                          </Act>
-                        </div>
-                      ),
-                  },
-                ]}
-              />
-              <Pager pages={pages} />
-            </>
-          )
-        }
-      </View>
+        pages={pages}
+        empty="There is no key yet. Make one above, or so:"
+        sample={{ method: 'POST', path: '/v1/keys', body: { tenantId, scopes: ['ingest', 'read'] } }}
+        label="Keys"
+        id="id"
+        columns={[
+          {
+            head: 'Key',
+            cell: ({ id }) => (
+              <>
+                <Id id={id} /> {id === caller.id && <Badge>yours</Badge>}
+              </>
+            ),
+          },
+          ...(caller.platform
+            ? [
+                {
+                  head: 'Tenant',
+                  cell: (key: Key) => key.tenantId ?? <Badge>platform</Badge>,
+                },
+              ]
+            : []),
+          { head: 'Scopes', cell: ({ scopes }) => scopes.join(', '), wide: true },
+          { head: 'State', cell: (key) => <Badge>{stateOf(key)}</Badge> },
+          moments('Last used', 'lastUsedAt'),
+          moments('Ends', 'expiresAt'),
+          moments('Made', 'createdAt'),
+          {
+            head: 'Actions',
+            cell: (key) =>
+              /^(valid|replaced)$/.test(stateOf(key)) && (
+                <div class="row">
+                  {key.replacedBy === null && (
+                    <Act
+                      label="Rotate"
+                      title="Rotate the key"
+                      class="quiet"
+                      run={(given) =>
+                        make(`/v1/keys/${key.id}/rotate`, {
+                          overlapSeconds: Number(given.get('overlap')),
+                        })
+                      }
+                    >
+                      <p>
+                        Another key of the same tenant and scopes takes its place, and is shown once. Of{' '}
+                        <code>{key.id}</code>:
+                      </p>
+                      <Field label="The old key">
+                        <select name="overlap" defaultValue="86400">
+                          <Options of={OVERLAPS} />
+                        </select>
+                      </Field>
+                    </Act>
+                  )}
+                  <Act
+                    label="Revoke"
+                    title="Revoke the key"
+                    class="quiet"
+                    danger
+                    run={async () => {
+                      await ask({ method: 'DELETE', path: `/v1/keys/${key.id}` });
+                      pages.answer.reload();
+                      return 'The key is revoked. Every instance refuses it within five seconds.';
+                    }}
+                  >
+                    <p>
+                      <code>{key.id}</code> is refused from now on, for good.
+                      {key.id === caller.id && ' It is the key that you are signed in with.'}
+                    </p>
+                  </Act>
+                </div>
+              ),
+          },
+        ]}
+      />
       {secret !== null && <Secret title="The new key" {...{ secret }} onClose={() => setSecret(null)} />}
     </Page>
   );
 }
 
-function stateOf({ revokedAt, expiresAt }: Key) {
+function stateOf({ revokedAt, expiresAt, replacedBy }: Key) {
   if (revokedAt !== null) return 'revoked';
-  return expiresAt !== null && Date.parse(expiresAt) <= Date.now() ? 'expired' : 'valid';
-}
-
-function KeyState({ of }: { of: Key }) {
-  const state = stateOf(of);
-  if (state !== 'valid') return <Badge tone="bad">{state}</Badge>;
-  return of.replacedBy === null ? <Badge tone="good">valid</Badge> : <Badge tone="warn">replaced</Badge>;
+  if (expiresAt !== null && Date.parse(expiresAt) <= Date.now()) return 'expired';
+  return replacedBy === null ? 'valid' : 'replaced';
 }

@@ -7,16 +7,14 @@ import { Act } from '../../parts/Act.tsx';
 import { Badge } from '../../parts/Badge.tsx';
 import { Checks } from '../../parts/Checks.tsx';
 import { Choice } from '../../parts/Choice.tsx';
-import { Empty } from '../../parts/Empty.tsx';
+import { moments, texts } from '../../parts/columns.tsx';
 import { Field } from '../../parts/Field.tsx';
 import { Filter } from '../../parts/Filter.tsx';
 import { Id } from '../../parts/Id.tsx';
+import { Listing } from '../../parts/Listing.tsx';
+import { Options } from '../../parts/Options.tsx';
 import { Page } from '../../parts/Page.tsx';
-import { Pager } from '../../parts/Pager.tsx';
 import { Secret } from '../../parts/Secret.tsx';
-import { Table } from '../../parts/Table.tsx';
-import { View } from '../../parts/View.tsx';
-import { When } from '../../parts/When.tsx';
 
 interface Token {
   id: string;
@@ -70,19 +68,17 @@ export function PortalTokens({ tabs }: { tabs: ComponentChildren }) {
           <Checks label="It reads also" name="reads" options={READS} chosen={['usage']} />
           <Field label="It lives for">
             <select name="life">
-              {Object.entries(LIVES).map(([seconds, text]) => (
-                <option value={seconds}>{text}</option>
-              ))}
+              <Options of={LIVES} />
             </select>
           </Field>
         </Act>
       }
     >
       {tabs}
-      <View
+      <Listing
         title="Portal tokens"
         question={question}
-        answer={pages.answer}
+        pages={pages}
         actions={
           <>
             <Filter label="Customer" name="customerId" />
@@ -93,61 +89,47 @@ export function PortalTokens({ tabs }: { tabs: ComponentChildren }) {
             />
           </>
         }
-      >
-        {() =>
-          pages.rows.length === 0 ? (
-            <Empty question={{ method: 'POST', path: PATH, body: { customerId: 'acme', expiresIn: 3_600 } }}>
-              There is no such token. Make one above, or so:
-            </Empty>
-          ) : (
-            <>
-              <Table
-                label="Tokens"
-                rows={pages.rows}
-                id={({ id }) => id}
-                columns={[
-                  { head: 'Token', cell: ({ id }) => <Id id={id} /> },
-                  { head: 'Customer', cell: ({ customerId }) => customerId },
-                  { head: 'Meters', cell: ({ meters }) => meters?.join(', ') ?? 'all', wide: true },
-                  {
-                    head: 'Reads',
-                    cell: (one) => [one.usage && 'usage', one.costs && 'costs'].filter(Boolean).join(', '),
-                  },
-                  {
-                    head: 'State',
-                    cell: ({ state }) => <Badge tone={state === 'active' ? 'good' : 'bad'}>{state}</Badge>,
-                  },
-                  { head: 'Last used', cell: ({ lastUsedAt }) => <When at={lastUsedAt} /> },
-                  { head: 'Ends', cell: ({ expiresAt }) => <When at={expiresAt} /> },
-                  {
-                    head: 'Actions',
-                    cell: ({ id, customerId, state }) =>
-                      state === 'active' && (
-                        <Act
-                          label="Revoke"
-                          title="Revoke the token"
-                          class="quiet"
-                          danger
-                          run={async () => {
-                            await ask({ method: 'DELETE', path: `${PATH}/${id}` });
-                            pages.answer.reload();
-                            return 'The token is revoked. Every instance refuses it within five seconds.';
-                          }}
-                        >
-                          <p>
-                            Pages that show <b>{customerId}</b> its numbers with it show them no more, for
-                            good.
-                          </p>
-                        </Act>
-                      ),
-                  },
-                ]}
-              />
-              <Pager pages={pages} />
-            </>
-          )
-        }
-      </View>
+        empty="There is no such token. Make one above, or so:"
+        sample={{ method: 'POST', path: PATH, body: { customerId: 'acme', expiresIn: 3_600 } }}
+        label="Tokens"
+        id="id"
+        columns={[
+          { head: 'Token', cell: ({ id }) => <Id id={id} /> },
+          texts('Customer', 'customerId'),
+          { head: 'Meters', cell: ({ meters }) => meters?.join(', ') ?? 'all', wide: true },
+          {
+            head: 'Reads',
+            cell: (one) => [one.usage && 'usage', one.costs && 'costs'].filter(Boolean).join(', '),
+          },
+          {
+            head: 'State',
+            cell: ({ state }) => <Badge>{state}</Badge>,
+          },
+          moments('Last used', 'lastUsedAt'),
+          moments('Ends', 'expiresAt'),
+          {
+            head: 'Actions',
+            cell: ({ id, customerId, state }) =>
+              state === 'active' && (
+                <Act
+                  label="Revoke"
+                  title="Revoke the token"
+                  class="quiet"
+                  danger
+                  run={async () => {
+                    await ask({ method: 'DELETE', path: `${PATH}/${id}` });
+                    pages.answer.reload();
+                    return 'The token is revoked. Every instance refuses it within five seconds.';
+                  }}
+                >
+                  <p>
+                    Pages that show <b>{customerId}</b> its numbers with it show them no more, for good.
+                  </p>
+                </Act>
+              ),
+          },
+        ]}
+      />
       {secret !== null && <Secret title="The new token" {...{ secret }} onClose={() => setSecret(null)} />}
     </Page>
   );

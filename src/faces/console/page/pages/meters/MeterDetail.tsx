@@ -1,49 +1,41 @@
-import type { ComponentChildren } from 'preact';
-import { useState } from 'preact/hooks';
 import { Link } from '../../address/Link.tsx';
 import { go, link, usePlace } from '../../address/place.ts';
 import { type Range, useRange } from '../../address/range.ts';
 import { ask, type Question } from '../../api/request.ts';
 import { type Answer, useAnswer } from '../../api/useAnswer.ts';
 import { decimal, share, short, whole } from '../../format/numbers.ts';
-import { bucketOf, lengthOf, spanMs, stamp } from '../../format/times.ts';
+import { bucketOf, lengthOf, stamp } from '../../format/times.ts';
+import { Act } from '../../parts/Act.tsx';
 import { Badge } from '../../parts/Badge.tsx';
 import { Choice } from '../../parts/Choice.tsx';
-import { Confirm } from '../../parts/Dialog.tsx';
+import { counts, decimals } from '../../parts/columns.tsx';
 import { Download } from '../../parts/Download.tsx';
 import { Empty } from '../../parts/Empty.tsx';
+import { Facts } from '../../parts/Facts.tsx';
 import { Field } from '../../parts/Field.tsx';
 import { Filter } from '../../parts/Filter.tsx';
 import { LineChart } from '../../parts/LineChart.tsx';
 import { Page } from '../../parts/Page.tsx';
 import { RangePicker } from '../../parts/RangePicker.tsx';
 import { Stat, Stats } from '../../parts/Stat.tsx';
+import { SAMPLE_EVENT, SENDS_EVENT } from '../../parts/sample.ts';
 import { type Column, Table } from '../../parts/Table.tsx';
-import { toast } from '../../parts/Toast.tsx';
 import { View } from '../../parts/View.tsx';
+import { When } from '../../parts/When.tsx';
+import { WindowState } from '../../parts/WindowState.tsx';
 import { useSession } from '../../session/session.tsx';
-import { bucketStart, bucketsOf, fitting, GRANULARITIES, type Granularity } from '../usage/buckets.ts';
-import {
-  adds,
-  conditionText,
-  described,
-  type Meter,
-  type MeterPoint,
-  reasonsText,
-  STATE_TONE,
-} from './meter.ts';
+import { bucketsOf, cutOf, GRANULARITIES, type Granularity } from '../usage/buckets.ts';
+import { adds, conditionText, described, type Meter, type MeterPoint, reasonsText } from './meter.ts';
 
 /** What is chosen for events that have no value of a dimension. */
 const NONE = '(none)';
 const LIMIT = 10_000;
-const ROWS = 500;
 const DRAWN = 8;
 
 /** One meter: what it is, how far its past is summed up, and its numbers. */
 export function MeterDetail({ slug }: { slug: string }) {
   const session = useSession();
   const range = useRange('24h', 15_000);
-  const [asking, setAsking] = useState<'archive' | 'rename' | null>(null);
   const question = { path: `/v1/meters/${encodeURIComponent(slug)}` };
   const answer = useAnswer<Meter>(question, { everyMs: 15_000 });
   const meter = answer.data;
@@ -57,12 +49,44 @@ export function MeterDetail({ slug }: { slug: string }) {
           <RangePicker range={range} />
           {meter && session.may('admin') && (
             <>
-              <button type="button" onClick={() => setAsking('rename')}>
-                Rename
-              </button>
-              <button type="button" onClick={() => setAsking('archive')}>
-                Archive
-              </button>
+              <Act
+                label="Rename"
+                title={`Rename ${meter.name}`}
+                action="Save"
+                run={async (given) => {
+                  const body = { name: given.get('name'), description: given.get('description') || null };
+                  await ask({ ...question, method: 'PATCH', body });
+                  answer.reload();
+                }}
+              >
+                <Field label="Name">
+                  <input name="name" required maxLength={256} defaultValue={meter.name} />
+                </Field>
+                <Field label="Description">
+                  <textarea
+                    name="description"
+                    rows={3}
+                    maxLength={1_024}
+                    defaultValue={meter.description ?? ''}
+                  />
+                </Field>
+              </Act>
+              <Act
+                label="Archive"
+                title={`Archive ${meter.name}?`}
+                action="Archive it"
+                danger
+                run={async () => {
+                  await ask({ ...question, method: 'DELETE' });
+                  go(link('meters'));
+                  return `${meter.name} is archived.`;
+                }}
+              >
+                <p>
+                  It counts and answers no more, at once and for good, and <code>{slug}</code> is free for
+                  another meter. Events stay: a meter that is made again counts them again.
+                </p>
+              </Act>
             </>
           )}
         </>
@@ -72,45 +96,34 @@ export function MeterDetail({ slug }: { slug: string }) {
       <View title="What it counts" question={question} answer={answer}>
         {(shown) => <About meter={shown} zone={range.zone} />}
       </View>
-      {meter && asking === 'archive' && <Archive meter={meter} onClose={() => setAsking(null)} />}
-      {meter && asking === 'rename' && (
-        <Rename meter={meter} onClose={() => setAsking(null)} onDone={answer.reload} />
-      )}
     </Page>
   );
 }
 
 function About({ meter, zone }: { meter: Meter; zone: string }) {
   const { slug, description, filter, dimensions, eventFrom, ignored = {}, createdAt } = meter;
-  const facts: [string, ComponentChildren][] = [
-    ['Slug', <code>{slug}</code>],
-    ['Counts', described(meter)],
-    ['Description', description],
-    ['Only events with', filter.map((one) => <code class="line">{conditionText(one)}</code>)],
-    ['Only events from', eventFrom && stamp(eventFrom, zone)],
-    [
-      'Dimensions',
-      Object.entries(dimensions).map(([name, path]) => (
-        <span class="line">
-          {name} <code class="muted">{path}</code>
-        </span>
-      )),
-    ],
-    ['Ignored, of all that is summed up', reasonsText(ignored) || 'nothing'],
-    ['Its past', <Fill meter={meter} zone={zone} />],
-    ['Made', stamp(createdAt, zone)],
-  ];
+  const named = Object.entries(dimensions);
   return (
-    <dl class="facts">
-      {facts
-        .filter(([, value]) => value && !(Array.isArray(value) && value.length === 0))
-        .map(([name, value]) => (
-          <div>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-    </dl>
+    <Facts
+      facts={{
+        Slug: <code>{slug}</code>,
+        Counts: described(meter),
+        Description: description,
+        'Only events with':
+          filter.length > 0 && filter.map((one) => <code class="line">{conditionText(one)}</code>),
+        'Only events from': eventFrom && <When at={eventFrom} />,
+        Dimensions:
+          named.length > 0 &&
+          named.map(([name, path]) => (
+            <span class="line">
+              {name} <code class="muted">{path}</code>
+            </span>
+          )),
+        'Ignored, of all that is summed up': reasonsText(ignored) || 'nothing',
+        'Its past': <Fill meter={meter} zone={zone} />,
+        Made: <When at={createdAt} />,
+      }}
+    />
   );
 }
 
@@ -120,7 +133,7 @@ function Fill({ meter: { fill, createdAt }, zone }: { meter: Meter; zone: string
   if (state === 'complete') {
     return (
       <>
-        <Badge tone="good">summed up</Badge> {from ? `from ${stamp(from, zone)} on` : 'all of it'}
+        <Badge>summed up</Badge> {from ? `from ${stamp(from, zone)} on` : 'all of it'}
       </>
     );
   }
@@ -129,7 +142,7 @@ function Fill({ meter: { fill, createdAt }, zone }: { meter: Meter; zone: string
   const done = from === null ? 0 : Math.max(0, made - Date.parse(from));
   return (
     <>
-      <Badge tone="info">filling</Badge>{' '}
+      <Badge>filling</Badge>{' '}
       {length !== null && length > 0 && (
         <progress max={length} value={Math.min(done, length)} aria-label="Summed up of its past" />
       )}{' '}
@@ -150,10 +163,7 @@ function Numbers({ meter, range }: { meter: Meter; range: Range }) {
   const names = Object.keys(meter.dimensions);
   const asked = place.get('by');
   const by = asked === 'customer' || (asked !== null && names.includes(asked)) ? asked : '';
-  const length = range.span === null ? range.to.getTime() - range.from.getTime() : spanMs(range.span)!;
-  const granularity = (place.get('granularity') ?? fitting(length)) as Granularity;
-  // Whole buckets where the range moves along; a range that stands still is taken as it is.
-  const from = range.span === null ? range.from : bucketStart(range.from, granularity, zone);
+  const { granularity, from } = cutOf(range, place.get('granularity'));
   const filters = names.flatMap((name) => {
     const value = place.get(`f.${name}`);
     return value === null ? [] : [[name, value] as const];
@@ -238,7 +248,8 @@ function Numbers({ meter, range }: { meter: Meter; range: Range }) {
           {({ data }) => (
             <Table
               label={`Values by ${by}`}
-              rows={inOrder(data).slice(0, ROWS)}
+              rows={inOrder(data)}
+              capped
               id={(row) => nameOf(row, by)}
               columns={[
                 {
@@ -262,9 +273,9 @@ function Numbers({ meter, range }: { meter: Meter; range: Range }) {
 }
 
 const COUNTS: Column<MeterPoint>[] = [
-  { head: 'Value', num: true, cell: ({ value }) => decimal(value) },
-  { head: 'Events', num: true, cell: ({ events }) => whole(events) },
-  { head: 'Ignored', num: true, cell: ({ ignored }) => whole(ignored) },
+  decimals('Value', 'value'),
+  counts('Events', 'events'),
+  counts('Ignored', 'ignored'),
 ];
 
 const nameOf = ({ customerId, dimensions }: MeterPoint, by: string) =>
@@ -283,18 +294,12 @@ interface ChartProps {
 }
 
 function Chart({ meter, by, granularity, zone, page, from, to, groups }: ChartProps) {
-  const place = usePlace();
   const { data } = page;
   if (data.length === 0) {
     const { eventType } = meter;
-    const body = {
-      eventId: 'one-more',
-      timestamp: new Date().toISOString(),
-      customerId: 'customer-1',
-      eventType,
-    };
+    const body = { ...SAMPLE_EVENT, eventId: 'one-more', eventType };
     return (
-      <Empty question={{ method: 'POST', path: '/v1/events', body }}>
+      <Empty question={{ ...SENDS_EVENT, body }}>
         Nothing is counted in this range. Events of type <code>{eventType}</code> are:
       </Empty>
     );
@@ -329,9 +334,7 @@ function Chart({ meter, by, granularity, zone, page, from, to, groups }: ChartPr
           format={short}
           tabled
           bars={sums && series.length === 1}
-          onRange={(start, end) =>
-            place.set({ range: null, from: start.toISOString(), to: end.toISOString() })
-          }
+          zooms
         />
       )}
       {more > 0 && (
@@ -341,7 +344,8 @@ function Chart({ meter, by, granularity, zone, page, from, to, groups }: ChartPr
       )}
       <Table
         label={`${meter.name} by window`}
-        rows={data.slice(-ROWS).reverse()}
+        rows={data.toReversed()}
+        capped
         id={(point) => `${point.windowStart} ${by && nameOf(point, by)}`}
         columns={[
           { head: 'From', cell: ({ windowStart }) => bucketOf(windowStart, granularity, zone) },
@@ -349,17 +353,10 @@ function Chart({ meter, by, granularity, zone, page, from, to, groups }: ChartPr
           ...COUNTS,
           {
             head: 'State',
-            cell: ({ state, revision }) => (
-              <Badge tone={STATE_TONE[state]}>{revision > 0 ? `${state}, ${revision}×` : state}</Badge>
-            ),
+            cell: ({ state, revision }) => <WindowState {...{ state, revision }} />,
           },
         ]}
       />
-      {data.length > ROWS && (
-        <p class="muted">
-          The last {ROWS} of {whole(data.length)} rows; all are in the CSV.
-        </p>
-      )}
     </>
   );
 }
@@ -379,50 +376,4 @@ function DimensionFilter({
     query: { ...params, limit: 200 },
   });
   return <Filter label={name} name={`f.${name}`} known={data?.data.map(({ value }) => value ?? NONE)} />;
-}
-
-function Archive({ meter: { slug, name }, onClose }: { meter: Meter; onClose(): void }) {
-  const archive = async () => {
-    await ask({ method: 'DELETE', path: `/v1/meters/${slug}` });
-    toast(`${name} is archived.`);
-    go(link('meters'));
-  };
-  return (
-    <Confirm title={`Archive ${name}?`} action="Archive it" danger onConfirm={archive} onClose={onClose}>
-      <p>
-        It counts and answers no more, at once and for good, and <code>{slug}</code> is free for another
-        meter. Events stay: a meter that is made again counts them again.
-      </p>
-    </Confirm>
-  );
-}
-
-function Rename({ meter, onClose, onDone }: { meter: Meter; onClose(): void; onDone(): void }) {
-  const [name, setName] = useState(meter.name);
-  const [description, setDescription] = useState(meter.description ?? '');
-  const save = async () => {
-    const body = { name, description: description || null };
-    await ask({ method: 'PATCH', path: `/v1/meters/${meter.slug}`, body });
-    onDone();
-  };
-  return (
-    <Confirm title={`Rename ${meter.name}`} action="Save" onConfirm={save} onClose={onClose}>
-      <Field label="Name">
-        <input
-          required
-          maxLength={256}
-          value={name}
-          onInput={({ currentTarget }) => setName(currentTarget.value)}
-        />
-      </Field>
-      <Field label="Description">
-        <textarea
-          rows={3}
-          maxLength={1024}
-          value={description}
-          onInput={({ currentTarget }) => setDescription(currentTarget.value)}
-        />
-      </Field>
-    </Confirm>
-  );
 }

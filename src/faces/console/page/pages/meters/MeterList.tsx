@@ -5,12 +5,9 @@ import { usePages } from '../../api/usePages.ts';
 import { NOTHING, share, whole } from '../../format/numbers.ts';
 import { Badge } from '../../parts/Badge.tsx';
 import { Choice } from '../../parts/Choice.tsx';
-import { Empty } from '../../parts/Empty.tsx';
+import { Listing } from '../../parts/Listing.tsx';
 import { Page } from '../../parts/Page.tsx';
-import { Pager } from '../../parts/Pager.tsx';
 import { Sparkline } from '../../parts/Sparkline.tsx';
-import { Table } from '../../parts/Table.tsx';
-import { View } from '../../parts/View.tsx';
 import { useSession } from '../../session/session.tsx';
 import { described, type Meter, type MeterPoint, reasonsText } from './meter.ts';
 
@@ -56,68 +53,59 @@ export function MeterList() {
         </>
       }
     >
-      <View title="Meters" question={question} answer={answer}>
-        {() =>
-          rows.length === 0 ? (
-            <Empty question={{ method: 'POST', path: '/v1/meters', body: SAMPLE }}>
-              <p>There is no meter yet. One counts what you choose of your events, those of before too.</p>
-              {admin && <MakeLink />}
-            </Empty>
-          ) : (
-            <>
-              <Table
-                label="All meters"
-                rows={rows}
-                id={({ id }) => id}
-                columns={[
-                  {
-                    head: 'Meter',
-                    cell: ({ slug, id, name, archivedAt }) => (
-                      <>
-                        {archivedAt === null ? <Link to={['meters', slug]}>{name}</Link> : name}{' '}
-                        {name !== slug && <code class="muted">{slug}</code>}{' '}
-                        {archivedAt !== null && <Badge key={id}>archived</Badge>}
-                      </>
-                    ),
-                  },
-                  { head: 'Counts', cell: (meter) => described(meter), wide: true },
-                  {
-                    head: 'Last 24 h',
-                    cell: (meter) => <Day meter={meter} points={days.get(meter.slug)?.data} to={to} />,
-                  },
-                  { head: 'Events', num: true, cell: ({ slug }) => whole(sum(slug, 'events')) },
-                  {
-                    head: 'Ignored',
-                    num: true,
-                    cell: ({ slug }) => {
-                      const [events, ignored] = [sum(slug, 'events'), sum(slug, 'ignored')];
-                      if (!events || ignored === null) return NOTHING;
-                      return (
-                        <span
-                          class={ignored > 0 ? 'warn' : undefined}
-                          title={reasonsText(whys.get(slug)?.ignored)}
-                        >
-                          {share(ignored, events)}
-                        </span>
-                      );
-                    },
-                  },
-                  {
-                    head: 'Why, since ever',
-                    cell: ({ slug }) => <small>{reasonsText(whys.get(slug)?.ignored)}</small>,
-                  },
-                  {
-                    head: 'Past',
-                    cell: ({ fill }) =>
-                      fill.state === 'filling' ? <Badge tone="info">filling</Badge> : 'summed up',
-                  },
-                ]}
-              />
-              <Pager pages={pages} />
-            </>
-          )
+      <Listing
+        title="Meters"
+        question={question}
+        pages={pages}
+        empty={
+          <>
+            <p>There is no meter yet. One counts what you choose of your events, those of before too.</p>
+            {admin && <MakeLink />}
+          </>
         }
-      </View>
+        sample={{ method: 'POST', path: '/v1/meters', body: SAMPLE }}
+        label="All meters"
+        id="id"
+        columns={[
+          {
+            head: 'Meter',
+            cell: ({ slug, name, archivedAt }) => (
+              <>
+                {archivedAt === null ? <Link to={['meters', slug]}>{name}</Link> : name}{' '}
+                {name !== slug && <code class="muted">{slug}</code>}{' '}
+                {archivedAt !== null && <Badge>archived</Badge>}
+              </>
+            ),
+          },
+          { head: 'Counts', cell: (meter) => described(meter), wide: true },
+          {
+            head: 'Last 24 h',
+            cell: (meter) => <Day meter={meter} points={days.get(meter.slug)?.data} to={to} />,
+          },
+          { head: 'Events', num: true, cell: ({ slug }) => whole(sum(slug, 'events')) },
+          {
+            head: 'Ignored',
+            num: true,
+            cell: ({ slug }) => {
+              const [events, ignored] = [sum(slug, 'events'), sum(slug, 'ignored')];
+              if (!events || ignored === null) return NOTHING;
+              return (
+                <span class={ignored > 0 ? 'warn' : undefined} title={reasonsText(whys.get(slug)?.ignored)}>
+                  {share(ignored, events)}
+                </span>
+              );
+            },
+          },
+          {
+            head: 'Why, since ever',
+            cell: ({ slug }) => <small>{reasonsText(whys.get(slug)?.ignored)}</small>,
+          },
+          {
+            head: 'Past',
+            cell: ({ fill }) => <Badge>{fill.state === 'filling' ? 'filling' : 'summed up'}</Badge>,
+          },
+        ]}
+      />
     </Page>
   );
 }

@@ -10,6 +10,7 @@ import { CurlLine } from '../../parts/CurlLine.tsx';
 import { Empty } from '../../parts/Empty.tsx';
 import { Fault } from '../../parts/Fault.tsx';
 import { Field } from '../../parts/Field.tsx';
+import { Options } from '../../parts/Options.tsx';
 import { Page } from '../../parts/Page.tsx';
 import { Table } from '../../parts/Table.tsx';
 import { toast } from '../../parts/Toast.tsx';
@@ -108,9 +109,7 @@ export function NewMeter() {
                   value={draft.aggregation}
                   onChange={({ currentTarget }) => change({ aggregation: currentTarget.value })}
                 >
-                  {Object.entries(AGGREGATIONS).map(([id, text]) => (
-                    <option value={id}>{text}</option>
-                  ))}
+                  <Options of={AGGREGATIONS} />
                 </select>
               </Field>
               {valued && (
@@ -161,7 +160,7 @@ export function NewMeter() {
           <CurlLine question={question} />
         </View>
         {complete ? (
-          <Preview definition={definitionOf(settled, zone)} zone={zone} />
+          <Preview definition={definitionOf(settled, zone)} />
         ) : (
           <View title="Preview">
             <Empty>Choose a type, and what to count of its events: the last ones are shown here.</Empty>
@@ -248,7 +247,7 @@ function Paths({
     <Table
       label="What the last events have"
       rows={paths}
-      id={({ path }) => path}
+      id="path"
       columns={[
         { head: 'In the last events', cell: ({ path }) => <code>{path}</code> },
         { head: 'Such as', cell: ({ example }) => <code>{JSON.stringify(example).slice(0, 24)}</code> },
@@ -341,9 +340,7 @@ function Conditions({ rows, onRows }: RowsProps<Condition>) {
             value={row.operator}
             onChange={({ currentTarget }) => set({ ...row, operator: currentTarget.value })}
           >
-            {Object.entries(OPERATORS).map(([id, text]) => (
-              <option value={id}>{text}</option>
-            ))}
+            <Options of={OPERATORS} />
           </select>
           <input
             aria-label="Compared with"

@@ -1,7 +1,7 @@
 import { useAnswer } from '../../api/useAnswer.ts';
 import { decimal, whole } from '../../format/numbers.ts';
-import { stamp } from '../../format/times.ts';
 import { Badge } from '../../parts/Badge.tsx';
+import { moments, texts } from '../../parts/columns.tsx';
 import { Empty } from '../../parts/Empty.tsx';
 import { Stat, Stats } from '../../parts/Stat.tsx';
 import { type Column, Table } from '../../parts/Table.tsx';
@@ -28,13 +28,7 @@ interface Result {
 }
 
 /** What a definition makes of the last events of its type; asked again every few seconds, as they come. */
-export function Preview({
-  definition,
-  zone,
-}: {
-  definition: { dimensions?: Record<string, string> };
-  zone: string;
-}) {
+export function Preview({ definition }: { definition: { dimensions?: Record<string, string> } }) {
   const question = { method: 'POST', path: '/v1/meters/preview', body: { definition, events: EVENTS } };
   const answer = useAnswer<Previewed>(question, { everyMs: 5_000 });
   const names = Object.keys(definition.dimensions ?? {});
@@ -60,8 +54,8 @@ export function Preview({
               rows={results}
               id={({ eventId, timestamp }) => `${eventId} ${timestamp}`}
               columns={[
-                { head: `Time`, cell: ({ timestamp }) => stamp(timestamp, zone) },
-                { head: 'Customer', cell: ({ customerId }) => customerId },
+                moments(`Time`, 'timestamp'),
+                texts('Customer', 'customerId'),
                 ...names.map(
                   (name): Column<Result> => ({
                     head: name,
@@ -76,14 +70,11 @@ export function Preview({
                 {
                   head: 'Verdict',
                   wide: true,
-                  cell: ({ verdict, reason }) =>
-                    verdict === 'counted' ? (
-                      <Badge tone="good">counted</Badge>
-                    ) : (
-                      <>
-                        <Badge tone="warn">ignored</Badge> {reasonText(reason!)}
-                      </>
-                    ),
+                  cell: ({ verdict, reason }) => (
+                    <>
+                      <Badge>{verdict}</Badge> {reason && reasonText(reason)}
+                    </>
+                  ),
                 },
               ]}
             />

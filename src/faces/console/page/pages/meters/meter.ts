@@ -1,5 +1,3 @@
-import type { Tone } from '../../parts/Badge.tsx';
-
 export type Condition = { path: string } & Record<string, unknown>;
 
 export interface Definition {
@@ -91,9 +89,3 @@ export const reasonsText = (counts: Record<string, number> = {}) =>
     .filter(([, n]) => n > 0)
     .map(([reason, n]) => `${n} ${reasonText(reason)}`)
     .join(', ');
-
-export const STATE_TONE: Record<MeterPoint['state'], Tone> = {
-  open: 'info',
-  closed: 'plain',
-  revised: 'warn',
-};

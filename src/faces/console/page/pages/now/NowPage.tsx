@@ -12,6 +12,7 @@ import { LineChart } from '../../parts/LineChart.tsx';
 import { Page } from '../../parts/Page.tsx';
 import { Sparkline } from '../../parts/Sparkline.tsx';
 import { Stat, Stats } from '../../parts/Stat.tsx';
+import { SENDS_EVENT } from '../../parts/sample.ts';
 import { useNow } from '../../parts/useNow.ts';
 import { View } from '../../parts/View.tsx';
 import { useSession } from '../../session/session.tsx';
@@ -56,15 +57,15 @@ export default function NowPage() {
       sub={session.tenantId === null ? 'All tenants together' : `Tenant ${session.tenantId}`}
       actions={
         <span role="status">
-          {state === 'open' ? (
-            <Badge tone="good">live</Badge>
-          ) : state === 'connecting' ? (
-            <Badge>connecting …</Badge>
-          ) : polled.data && !polled.problem ? (
-            <Badge tone="info">asked every {POLL_MS / 1_000} s</Badge>
-          ) : (
-            <Badge tone="warn">connecting again …</Badge>
-          )}
+          <Badge>
+            {state === 'open'
+              ? 'live'
+              : state === 'connecting'
+                ? 'connecting …'
+                : polled.data && !polled.problem
+                  ? `asked every ${POLL_MS / 1_000} s`
+                  : 'connecting again …'}
+          </Badge>
         </span>
       }
     >
@@ -95,48 +96,29 @@ function Incoming({ samples, at }: { samples: Overview[]; at: Date | null }) {
   return (
     <View title="Coming in · this instance" question={OVERVIEW} at={at}>
       <Stats>
-        <Stat label="Events a second" value={short(rate)}>
-          <Sparkline values={accepted!} label="Events a second, of late" />
-        </Stat>
+        <Moving label="Events a second" value={short(rate)} of={accepted!} />
         <Stat label="Accepted" value={whole(instance.accepted)} />
-        <Stat label="Duplicates" value={whole(instance.duplicates)}>
-          <Sparkline values={duplicates!} label="Duplicates a second, of late" />
-        </Stat>
-        <Stat label="Rejected" value={whole(instance.rejected)} tone={rejected!.at(-1) ? 'bad' : undefined}>
-          <Sparkline values={rejected!} label="Rejected a second, of late" />
-        </Stat>
-        <Stat label="Ingest p50" value={latency(ingestMs?.p50)}>
-          <Sparkline values={latencies('p50')} label="Ingest p50, of late" />
-        </Stat>
-        <Stat label="Ingest p99" value={latency(ingestMs?.p99)}>
-          <Sparkline values={latencies('p99')} label="Ingest p99, of late" />
-        </Stat>
-        <Stat label="Queue" value={whole(queueRows)}>
-          <Sparkline
-            values={samples.map((one) => one.instance.queueRows)}
-            label="Rows in the queue, of late"
-            max={100}
-          />
-        </Stat>
+        <Moving label="Duplicates" value={whole(instance.duplicates)} of={duplicates!} />
+        <Moving
+          label="Rejected"
+          value={whole(instance.rejected)}
+          of={rejected!}
+          tone={rejected!.at(-1) ? 'bad' : undefined}
+        />
+        <Moving label="Ingest p50" value={latency(ingestMs?.p50)} of={latencies('p50')} />
+        <Moving label="Ingest p99" value={latency(ingestMs?.p99)} of={latencies('p99')} />
+        <Moving
+          label="Queue"
+          value={whole(queueRows)}
+          of={samples.map((one) => one.instance.queueRows)}
+          max={100}
+        />
       </Stats>
       <p class="muted">
         Instance <code>{instance.id}</code>, sums since {stamp(instance.since, zone)}.
       </p>
       {instance.accepted === 0 && tenantId !== null && (
-        <Empty
-          question={{
-            method: 'POST',
-            path: '/v1/events',
-            body: {
-              eventId: 'my-first-event',
-              timestamp: new Date().toISOString(),
-              customerId: 'customer-1',
-              apiEndpoint: '/v1/chat',
-            },
-          }}
-        >
-          Nothing has come in here yet. An event moves it:
-        </Empty>
+        <Empty question={SENDS_EVENT}>Nothing has come in here yet. An event moves it:</Empty>
       )}
       <LineChart
         label="Events a second"
@@ -152,6 +134,21 @@ function Incoming({ samples, at }: { samples: Overview[]; at: Date | null }) {
     </View>
   );
 }
+
+interface MovingProps {
+  label: string;
+  value: string;
+  of: (number | null)[];
+  max?: number;
+  tone?: 'bad' | undefined;
+}
+
+/** A figure, and how it was of late. */
+const Moving = ({ label, value, of, max, tone }: MovingProps) => (
+  <Stat {...{ label, value, tone }}>
+    <Sparkline values={of} label={`${label}, of late`} {...(max !== undefined && { max })} />
+  </Stat>
+);
 
 function Standing({ now: { database }, at }: { now: Overview; at: Date | null }) {
   const zone = useZone();

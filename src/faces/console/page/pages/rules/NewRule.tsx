@@ -3,11 +3,12 @@ import { go, link } from '../../address/place.ts';
 import { ask } from '../../api/request.ts';
 import { useAnswer } from '../../api/useAnswer.ts';
 import { CurlLine } from '../../parts/CurlLine.tsx';
+import { Customers, listOf } from '../../parts/Customers.tsx';
 import { Confirm } from '../../parts/Dialog.tsx';
 import { Field } from '../../parts/Field.tsx';
+import { Options } from '../../parts/Options.tsx';
 import { toast } from '../../parts/Toast.tsx';
 import type { Meter } from '../meters/meter.ts';
-import { Customers, listOf } from './CustomersField.tsx';
 import type { Rule } from './rule.ts';
 
 const MEASURES = {
@@ -30,7 +31,6 @@ export function NewRule({ onClose, onDone }: { onClose(): void; onDone(): void }
   const { data } = useAnswer<{ data: Meter[] }>({ path: '/v1/meters', query: { limit: 1_000 } });
   const meters = data?.data.filter(({ aggregation }) => COMPARABLE[kind].includes(aggregation)) ?? [];
   const meter = compared.startsWith('meter ') ? compared.slice(6) : null;
-  const among = listOf(customers);
   const body = {
     kind,
     ...(meter !== null ? { meter } : { [kind === 'event' ? 'field' : 'measure']: compared }),
@@ -39,7 +39,7 @@ export function NewRule({ onClose, onDone }: { onClose(): void; onDone(): void }
     threshold,
     ...(name !== '' && { name }),
     ...(eventType !== '' && meter === null && { eventType }),
-    ...(among.length > 0 && { customers: among }),
+    customers: listOf(customers),
   };
   const question = { method: 'POST', path: '/v1/alert-rules', body };
   const make = async () => {
@@ -63,9 +63,7 @@ export function NewRule({ onClose, onDone }: { onClose(): void; onDone(): void }
         </Field>
         <Field label="Compare">
           <select value={compared} onChange={({ currentTarget }) => setCompared(currentTarget.value)}>
-            {Object.entries(MEASURES[kind]).map(([id, text]) => (
-              <option value={id}>{text}</option>
-            ))}
+            <Options of={MEASURES[kind]} />
             {meters.length > 0 && (
               <optgroup label="Meters">
                 {meters.map(({ slug, name: text }) => (
@@ -117,7 +115,7 @@ export function NewRule({ onClose, onDone }: { onClose(): void; onDone(): void }
           </Field>
         )}
       </div>
-      <Customers value={customers} onValue={setCustomers} />
+      <Customers onValue={setCustomers} />
       <CurlLine question={question} />
     </Confirm>
   );

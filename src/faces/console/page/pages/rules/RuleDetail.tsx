@@ -1,4 +1,3 @@
-import { useState } from 'preact/hooks';
 import { Link } from '../../address/Link.tsx';
 import { go, link, usePlace } from '../../address/place.ts';
 import { useZone } from '../../address/range.ts';
@@ -6,17 +5,17 @@ import { ask } from '../../api/request.ts';
 import { useAnswer } from '../../api/useAnswer.ts';
 import { decimal, whole } from '../../format/numbers.ts';
 import { stamp } from '../../format/times.ts';
+import { Act } from '../../parts/Act.tsx';
 import { Badge } from '../../parts/Badge.tsx';
-import { Confirm } from '../../parts/Dialog.tsx';
+import { Customers, listOf } from '../../parts/Customers.tsx';
+import { decimals } from '../../parts/columns.tsx';
 import { Empty } from '../../parts/Empty.tsx';
 import { Field } from '../../parts/Field.tsx';
 import { Filter } from '../../parts/Filter.tsx';
 import { Page } from '../../parts/Page.tsx';
 import { Stat, Stats } from '../../parts/Stat.tsx';
 import { Table } from '../../parts/Table.tsx';
-import { toast } from '../../parts/Toast.tsx';
 import { View } from '../../parts/View.tsx';
-import { Customers, listOf } from './CustomersField.tsx';
 import { partOf, type Rule, ruleText, type Standings, standingOf } from './rule.ts';
 import { Customer, State } from './standing.tsx';
 
@@ -26,7 +25,6 @@ const LIMIT = 500;
 export function RuleDetail({ id }: { id: string }) {
   const place = usePlace();
   const zone = useZone();
-  const [asking, setAsking] = useState<'delete' | 'change' | null>(null);
   const path = `/v1/alert-rules/${encodeURIComponent(id)}`;
   const rule = useAnswer<Rule>({ path });
   const usage = rule.data?.kind === 'usage';
@@ -36,13 +34,10 @@ export function RuleDetail({ id }: { id: string }) {
   };
   const answer = useAnswer<Standings>(usage ? question : null, { everyMs: 30_000 });
   const shown = rule.data;
-  const pause = async (active: boolean) => {
-    try {
-      await ask({ method: 'PATCH', path, body: { active } });
-      rule.reload();
-    } catch (error) {
-      toast((error as Error).message);
-    }
+  const change = async (body: object) => {
+    await ask({ method: 'PATCH', path, body });
+    rule.reload();
+    answer.reload();
   };
   return (
     <Page
@@ -53,16 +48,48 @@ export function RuleDetail({ id }: { id: string }) {
           <Link to="rules">All rules</Link>
           {shown && (
             <>
-              <Badge tone={shown.active ? 'good' : 'plain'}>{shown.active ? 'active' : 'paused'}</Badge>
-              <button type="button" onClick={() => pause(!shown.active)}>
-                {shown.active ? 'Pause' : 'Resume'}
-              </button>
-              <button type="button" onClick={() => setAsking('change')}>
-                Change
-              </button>
-              <button type="button" onClick={() => setAsking('delete')}>
-                Delete
-              </button>
+              <Badge>{shown.active ? 'active' : 'paused'}</Badge>
+              <Act label={shown.active ? 'Pause' : 'Resume'} run={() => change({ active: !shown.active })} />
+              <Act
+                label="Change"
+                title="Change the rule"
+                action="Save"
+                run={(given) =>
+                  change({
+                    name: given.get('name') || null,
+                    threshold: given.get('threshold'),
+                    customers: listOf(given.get('customers')) ?? null,
+                  })
+                }
+              >
+                <p class="muted">
+                  Another threshold is another crossing: whoever is above is told of again, with its next
+                  event.
+                </p>
+                <Field label="Name">
+                  <input name="name" maxLength={256} defaultValue={shown.name ?? ''} />
+                </Field>
+                <Field label="Threshold">
+                  <input name="threshold" required inputMode="decimal" defaultValue={shown.threshold} />
+                </Field>
+                <Customers of={shown.customers} />
+              </Act>
+              <Act
+                label="Delete"
+                title="Delete this rule?"
+                action="Delete it"
+                danger
+                run={async () => {
+                  await ask({ method: 'DELETE', path });
+                  go(link('rules'));
+                  return 'The rule is deleted.';
+                }}
+              >
+                <p>
+                  “{shown.name ?? ruleText(shown)}” tells of nobody any more, and whom it has told of is
+                  forgotten: the same rule made again tells of them again.
+                </p>
+              </Act>
             </>
           )}
         </>
@@ -88,34 +115,6 @@ export function RuleDetail({ id }: { id: string }) {
             </Empty>
           )}
         </View>
-      )}
-      {shown && asking === 'delete' && (
-        <Confirm
-          title="Delete this rule?"
-          action="Delete it"
-          danger
-          onClose={() => setAsking(null)}
-          onConfirm={async () => {
-            await ask({ method: 'DELETE', path });
-            toast('The rule is deleted.');
-            go(link('rules'));
-          }}
-        >
-          <p>
-            “{shown.name ?? ruleText(shown)}” tells of nobody any more, and whom it has told of is forgotten:
-            the same rule made again tells of them again.
-          </p>
-        </Confirm>
-      )}
-      {shown && asking === 'change' && (
-        <Change
-          rule={shown}
-          onClose={() => setAsking(null)}
-          onDone={() => {
-            rule.reload();
-            answer.reload();
-          }}
-        />
       )}
     </Page>
   );
@@ -163,10 +162,10 @@ function Standing({
         <Table
           label="Customers and the threshold"
           rows={data}
-          id={({ customerId }) => customerId}
+          id="customerId"
           columns={[
             { head: 'Customer', cell: (one) => <Customer {...one} />, wide: true },
-            { head: 'Has', num: true, cell: ({ value }) => decimal(value) },
+            decimals('Has', 'value'),
             { head: 'Of the threshold', num: true, cell: ({ value }) => partOf(value, rule.threshold) },
             { head: 'State', cell: (one) => <State {...one} rule={rule} /> },
           ]}
@@ -178,36 +177,5 @@ function Standing({
         </p>
       )}
     </>
-  );
-}
-
-function Change({ rule, onClose, onDone }: { rule: Rule; onClose(): void; onDone(): void }) {
-  const [name, setName] = useState(rule.name ?? '');
-  const [threshold, setThreshold] = useState(rule.threshold);
-  const [customers, setCustomers] = useState(rule.customers?.join('\n') ?? '');
-  const save = async () => {
-    const among = listOf(customers);
-    const body = { name: name || null, threshold, customers: among.length > 0 ? among : null };
-    await ask({ method: 'PATCH', path: `/v1/alert-rules/${rule.id}`, body });
-    onDone();
-  };
-  return (
-    <Confirm title="Change the rule" action="Save" onConfirm={save} onClose={onClose}>
-      <p class="muted">
-        Another threshold is another crossing: whoever is above is told of again, with its next event.
-      </p>
-      <Field label="Name">
-        <input maxLength={256} value={name} onInput={({ currentTarget }) => setName(currentTarget.value)} />
-      </Field>
-      <Field label="Threshold">
-        <input
-          required
-          inputMode="decimal"
-          value={threshold}
-          onInput={({ currentTarget }) => setThreshold(currentTarget.value)}
-        />
-      </Field>
-      <Customers value={customers} onValue={setCustomers} />
-    </Confirm>
   );
 }

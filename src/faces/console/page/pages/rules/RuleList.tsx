@@ -5,14 +5,15 @@ import { eachOf, useEach } from '../../api/useEach.ts';
 import { usePages } from '../../api/usePages.ts';
 import { decimal, NOTHING, whole } from '../../format/numbers.ts';
 import { Badge } from '../../parts/Badge.tsx';
+import { decimals } from '../../parts/columns.tsx';
 import { Empty } from '../../parts/Empty.tsx';
+import { Listing } from '../../parts/Listing.tsx';
 import { Page } from '../../parts/Page.tsx';
-import { Pager } from '../../parts/Pager.tsx';
 import { Table } from '../../parts/Table.tsx';
 import { View } from '../../parts/View.tsx';
 import { NewRule } from './NewRule.tsx';
 import { partOf, type Rule, ruleText, type Standings, standingOf } from './rule.ts';
-import { Customer, State } from './standing.tsx';
+import { Customer, RuleLink, State } from './standing.tsx';
 
 /** So many customers of each rule are looked at for who is near. */
 const LOOKED_AT = 20;
@@ -70,10 +71,10 @@ export function RuleList() {
                 { head: 'Customer', cell: (one) => <Customer {...one} /> },
                 {
                   head: 'Rule',
-                  cell: ({ rule }) => <Link to={['rules', rule.id]}>{rule.name ?? ruleText(rule)}</Link>,
+                  cell: ({ rule }) => <RuleLink rule={rule} />,
                   wide: true,
                 },
-                { head: 'Has', num: true, cell: ({ value }) => decimal(value) },
+                decimals('Has', 'value'),
                 { head: 'Threshold', num: true, cell: ({ rule }) => decimal(rule.threshold) },
                 { head: 'Of it', num: true, cell: ({ value, rule }) => partOf(value, rule.threshold) },
                 { head: 'State', cell: ({ value, rule, told }) => <State {...{ value, rule, told }} /> },
@@ -82,59 +83,53 @@ export function RuleList() {
           )}
         </View>
       )}
-      <View title="Rules" question={question} answer={answer}>
-        {() =>
-          rows.length === 0 ? (
-            <Empty question={{ method: 'POST', path: '/v1/alert-rules', body: SAMPLE }}>
-              <p>
-                There is no rule yet. One tells of each event that is above a threshold, or of each customer
-                whose sum in an hour, a day or a month is.
-              </p>
-              {make}
-            </Empty>
-          ) : (
-            <>
-              <Table
-                label="All rules"
-                rows={rows}
-                id={({ id }) => id}
-                columns={[
-                  {
-                    head: 'Rule',
-                    cell: (rule) => <Link to={['rules', rule.id]}>{rule.name ?? ruleText(rule)}</Link>,
-                  },
-                  { head: 'Compares', cell: ruleText, wide: true },
-                  { head: 'Threshold', num: true, cell: ({ threshold }) => decimal(threshold) },
-                  {
-                    head: 'Above',
-                    num: true,
-                    cell: ({ id }) => {
-                      const of = standings.get(id);
-                      return of ? `${whole(of.above)} of ${whole(of.customers)}` : NOTHING;
-                    },
-                  },
-                  {
-                    head: 'Of',
-                    cell: ({ customers, eventType }) =>
-                      [
-                        customers ? `${customers.length} customers` : 'all customers',
-                        eventType && `type ${eventType}`,
-                      ]
-                        .filter(Boolean)
-                        .join(', '),
-                  },
-                  {
-                    head: 'State',
-                    cell: ({ active }) =>
-                      active ? <Badge tone="good">active</Badge> : <Badge tone="plain">paused</Badge>,
-                  },
-                ]}
-              />
-              <Pager pages={pages} />
-            </>
-          )
+      <Listing
+        title="Rules"
+        question={question}
+        pages={pages}
+        empty={
+          <>
+            <p>
+              There is no rule yet. One tells of each event that is above a threshold, or of each customer
+              whose sum in an hour, a day or a month is.
+            </p>
+            {make}
+          </>
         }
-      </View>
+        sample={{ method: 'POST', path: '/v1/alert-rules', body: SAMPLE }}
+        label="All rules"
+        id="id"
+        columns={[
+          {
+            head: 'Rule',
+            cell: (rule) => <RuleLink rule={rule} />,
+          },
+          { head: 'Compares', cell: ruleText, wide: true },
+          decimals('Threshold', 'threshold'),
+          {
+            head: 'Above',
+            num: true,
+            cell: ({ id }) => {
+              const of = standings.get(id);
+              return of ? `${whole(of.above)} of ${whole(of.customers)}` : NOTHING;
+            },
+          },
+          {
+            head: 'Of',
+            cell: ({ customers, eventType }) =>
+              [
+                customers ? `${customers.length} customers` : 'all customers',
+                eventType && `type ${eventType}`,
+              ]
+                .filter(Boolean)
+                .join(', '),
+          },
+          {
+            head: 'State',
+            cell: ({ active }) => <Badge>{active ? 'active' : 'paused'}</Badge>,
+          },
+        ]}
+      />
       {making && <NewRule onClose={() => setMaking(false)} onDone={answer.reload} />}
     </Page>
   );

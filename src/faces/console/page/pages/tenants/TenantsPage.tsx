@@ -4,13 +4,10 @@ import { usePages } from '../../api/usePages.ts';
 import { whole } from '../../format/numbers.ts';
 import { Act } from '../../parts/Act.tsx';
 import { Badge } from '../../parts/Badge.tsx';
-import { Empty } from '../../parts/Empty.tsx';
+import { moments, texts } from '../../parts/columns.tsx';
 import { Field } from '../../parts/Field.tsx';
+import { Listing } from '../../parts/Listing.tsx';
 import { Page } from '../../parts/Page.tsx';
-import { Pager } from '../../parts/Pager.tsx';
-import { Table } from '../../parts/Table.tsx';
-import { View } from '../../parts/View.tsx';
-import { When } from '../../parts/When.tsx';
 
 interface Tenant {
   id: string;
@@ -61,79 +58,67 @@ export default function TenantsPage() {
         </Act>
       }
     >
-      <View title="Tenants" question={QUESTION} answer={pages.answer}>
-        {() =>
-          pages.rows.length === 0 ? (
-            <Empty
-              question={{ method: 'POST', path: '/v1/tenants', body: { id: 'acme', name: 'Acme Inc.' } }}
-            >
-              There is no tenant yet. Make one above, or so:
-            </Empty>
-          ) : (
-            <>
-              <Table
-                label="Tenants by id"
-                rows={pages.rows}
-                id={({ id }) => id}
-                columns={[
-                  {
-                    head: 'Tenant',
-                    cell: ({ id }) => (
-                      <Link to="usage" params={{ tenant: id }}>
-                        {id}
-                      </Link>
-                    ),
-                  },
-                  { head: 'Name', cell: ({ name }) => name, wide: true },
-                  {
-                    head: 'State',
-                    cell: ({ active }) =>
-                      active ? <Badge tone="good">active</Badge> : <Badge tone="warn">inactive</Badge>,
-                  },
-                  { head: 'Requests/s', num: true, cell: (one) => rate(one.requestsPerSecond) },
-                  { head: 'Events/s', num: true, cell: (one) => rate(one.eventsPerSecond) },
-                  { head: 'Since', cell: ({ createdAt }) => <When at={createdAt} /> },
-                  {
-                    head: 'Actions',
-                    cell: (one) => (
-                      <div class="row">
-                        <Act
-                          label="Change"
-                          title={`Change ${one.id}`}
-                          class="quiet"
-                          run={(given) => save(one.id, settingsOf(given))}
-                        >
-                          <Settings of={one} />
-                        </Act>
-                        {one.active ? (
-                          <Act
-                            label="Deactivate"
-                            title={`Deactivate ${one.id}`}
-                            class="quiet"
-                            danger
-                            run={() => save(one.id, { active: false })}
-                          >
-                            <p>
-                              Every key of <b>{one.id}</b> is refused, by every instance within five seconds:
-                              its events are not taken, and its numbers are not answered. Its data stays.
-                            </p>
-                          </Act>
-                        ) : (
-                          <Act label="Activate" class="quiet" run={() => save(one.id, { active: true })} />
-                        )}
-                        <Link to="keys" params={{ tenant: one.id }}>
-                          Keys
-                        </Link>
-                      </div>
-                    ),
-                  },
-                ]}
-              />
-              <Pager pages={pages} />
-            </>
-          )
-        }
-      </View>
+      <Listing
+        title="Tenants"
+        question={QUESTION}
+        pages={pages}
+        empty="There is no tenant yet. Make one above, or so:"
+        sample={{ method: 'POST', path: '/v1/tenants', body: { id: 'acme', name: 'Acme Inc.' } }}
+        label="Tenants by id"
+        id="id"
+        columns={[
+          {
+            head: 'Tenant',
+            cell: ({ id }) => (
+              <Link to="usage" params={{ tenant: id }}>
+                {id}
+              </Link>
+            ),
+          },
+          texts('Name', 'name', true),
+          {
+            head: 'State',
+            cell: ({ active }) => <Badge>{active ? 'active' : 'inactive'}</Badge>,
+          },
+          { head: 'Requests/s', num: true, cell: (one) => rate(one.requestsPerSecond) },
+          { head: 'Events/s', num: true, cell: (one) => rate(one.eventsPerSecond) },
+          moments('Since', 'createdAt'),
+          {
+            head: 'Actions',
+            cell: (one) => (
+              <div class="row">
+                <Act
+                  label="Change"
+                  title={`Change ${one.id}`}
+                  class="quiet"
+                  run={(given) => save(one.id, settingsOf(given))}
+                >
+                  <Settings of={one} />
+                </Act>
+                {one.active ? (
+                  <Act
+                    label="Deactivate"
+                    title={`Deactivate ${one.id}`}
+                    class="quiet"
+                    danger
+                    run={() => save(one.id, { active: false })}
+                  >
+                    <p>
+                      Every key of <b>{one.id}</b> is refused, by every instance within five seconds: its
+                      events are not taken, and its numbers are not answered. Its data stays.
+                    </p>
+                  </Act>
+                ) : (
+                  <Act label="Activate" class="quiet" run={() => save(one.id, { active: true })} />
+                )}
+                <Link to="keys" params={{ tenant: one.id }}>
+                  Keys
+                </Link>
+              </div>
+            ),
+          },
+        ]}
+      />
     </Page>
   );
 }

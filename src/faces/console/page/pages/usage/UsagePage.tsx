@@ -2,9 +2,10 @@ import { usePlace } from '../../address/place.ts';
 import { type Range, useRange } from '../../address/range.ts';
 import type { Question } from '../../api/request.ts';
 import { useAnswer } from '../../api/useAnswer.ts';
-import { change, decimal, latency, short, sumOf, whole } from '../../format/numbers.ts';
-import { bucketOf, spanMs } from '../../format/times.ts';
+import { change, decimal, figure, latency, short, sumOf, whole } from '../../format/numbers.ts';
+import { bucketOf } from '../../format/times.ts';
 import { Choice } from '../../parts/Choice.tsx';
+import { counts, decimals } from '../../parts/columns.tsx';
 import { Download } from '../../parts/Download.tsx';
 import { Empty } from '../../parts/Empty.tsx';
 import { Filter } from '../../parts/Filter.tsx';
@@ -12,10 +13,13 @@ import { LineChart } from '../../parts/LineChart.tsx';
 import { Page } from '../../parts/Page.tsx';
 import { RangePicker } from '../../parts/RangePicker.tsx';
 import { Stat, Stats } from '../../parts/Stat.tsx';
+import { SENDS_EVENT } from '../../parts/sample.ts';
 import { type Column, Table } from '../../parts/Table.tsx';
 import { View } from '../../parts/View.tsx';
-import { bucketStart, bucketsOf, earlier, fitting, GRANULARITIES, type Granularity } from './buckets.ts';
+import { SUMS } from '../windows/window.ts';
+import { bucketsOf, cutOf, earlier, GRANULARITIES, type Granularity } from './buckets.ts';
 import {
+  countOf,
   groupsOf,
   inCurrencies,
   MEASURES,
@@ -28,8 +32,6 @@ import {
 
 /** Answers are asked for in one piece; what does not fit is said. */
 const LIMIT = 10_000;
-/** Rows of the table at most: what is more is for the file. */
-const ROWS = 500;
 const FIELDS: Record<string, string> = {
   customer: 'customerId',
   endpoint: 'endpoint',
@@ -43,13 +45,6 @@ const GROUPS = {
   endpoint: 'endpoint',
   model: 'model',
   eventType: 'event type',
-};
-const SAMPLE = {
-  eventId: 'my-first-event',
-  timestamp: new Date().toISOString(),
-  customerId: 'customer-1',
-  apiEndpoint: '/v1/chat',
-  metadata: { inputTokens: 100, outputTokens: 20 },
 };
 
 interface Answered {
@@ -67,9 +62,7 @@ export default function UsagePage() {
   const costs = measure === MEASURES.cost;
   const by = ['by', 'and'].map((at) => place.get(at) ?? '').filter((group) => group in FIELDS);
   const groups = [...new Set(by)].filter((group) => costs || group !== 'provider');
-  const length = range.span === null ? range.to.getTime() - range.from.getTime() : spanMs(range.span)!;
-  const granularity = (place.get('granularity') ?? fitting(length)) as Granularity;
-  const from = range.span === null ? range.from : bucketStart(range.from, granularity, zone);
+  const { length, granularity, from } = cutOf(range, place.get('granularity'));
   const question = (start: Date, end: Date): Question => ({
     path: costs ? '/v1/costs' : '/v1/usage',
     query: {
@@ -164,11 +157,10 @@ interface ExploredProps {
 
 function Explored(props: ExploredProps) {
   const { points, before, measure, costs, groups, granularity, range, earlier } = props;
-  const place = usePlace();
   const { zone } = range;
   if (points.length === 0 && !before?.length) {
     return (
-      <Empty question={{ method: 'POST', path: '/v1/events', body: SAMPLE }}>
+      <Empty question={SENDS_EVENT}>
         No {costs ? 'AI usage' : 'usage'} in this range{costs ? '' : '. An event fills it'}:
       </Empty>
     );
@@ -202,7 +194,7 @@ function Explored(props: ExploredProps) {
         {...{ times, series, zone, format }}
         bars={measure.adds && series.length === 1}
         tabled={fields.length === 0 && before === null}
-        onRange={(from, to) => place.set({ range: null, from: from.toISOString(), to: to.toISOString() })}
+        zooms
       />
       {fields.length > 0 && measure.adds && (
         <>
@@ -210,17 +202,17 @@ function Explored(props: ExploredProps) {
           <Table
             label="Totals by group"
             rows={all}
-            id={({ name }) => name}
+            id="name"
             columns={[
               { head: named.join(' · '), cell: ({ name }) => name, wide: true },
-              { head: 'Calls', num: true, cell: ({ points }) => whole(totalsOf(points).calls) },
+              { head: 'Calls', num: true, cell: ({ points }) => whole(countOf(points, 'calls')) },
               costs
                 ? {
                     head: 'Cost',
                     num: true,
                     cell: ({ points }) => decimal(sumOf(points.map(({ amount }) => amount))),
                   }
-                : { head: 'Tokens', num: true, cell: ({ points }) => whole(totalsOf(points).tokens) },
+                : { head: 'Tokens', num: true, cell: ({ points }) => whole(countOf(points, 'tokens')) },
             ]}
           />
         </>
@@ -228,7 +220,8 @@ function Explored(props: ExploredProps) {
       <h3>By time</h3>
       <Table
         label={`${measure.text} by time`}
-        rows={points.slice(0, ROWS)}
+        rows={points}
+        capped
         id={(point) => [point.bucket, point.currency, ...fields.map((field) => point[field])].join(' ')}
         columns={[
           { head: 'From', cell: ({ bucket }) => bucketOf(bucket, granularity, zone) },
@@ -239,21 +232,16 @@ function Explored(props: ExploredProps) {
           ...(costs ? COSTS : USAGE),
         ]}
       />
-      {points.length > ROWS && (
-        <p class="muted">
-          The first {ROWS} of {whole(points.length)} rows; all are in the CSV.
-        </p>
-      )}
     </>
   );
 }
 
 const USAGE: Column<Point>[] = [
-  { head: 'Calls', num: true, cell: ({ calls }) => whole(calls) },
-  { head: 'Tokens', num: true, cell: ({ tokens }) => whole(tokens) },
-  { head: 'Input', num: true, cell: ({ inputTokens }) => whole(inputTokens) },
-  { head: 'Output', num: true, cell: ({ outputTokens }) => whole(outputTokens) },
-  { head: 'Value', num: true, cell: ({ value }) => decimal(value) },
+  counts('Calls', 'calls'),
+  counts('Tokens', 'tokens'),
+  counts('Input', 'inputTokens'),
+  counts('Output', 'outputTokens'),
+  decimals('Value', 'value'),
   { head: 'Mean', num: true, cell: (point) => latency(point.latency.avgMs) },
   { head: 'p50', num: true, cell: (point) => latency(point.latency.p50Ms) },
   { head: 'p95', num: true, cell: (point) => latency(point.latency.p95Ms) },
@@ -262,31 +250,21 @@ const USAGE: Column<Point>[] = [
 const COSTS: Column<Point>[] = [
   { head: 'Currency', cell: ({ currency }) => currency ?? 'no price' },
   { head: 'Cost', num: true, cell: ({ amount, currency }) => (currency ? decimal(amount) : '–') },
-  { head: 'AI calls', num: true, cell: ({ calls }) => whole(calls) },
-  { head: 'Without price', num: true, cell: ({ unpricedCalls }) => whole(unpricedCalls) },
-  { head: 'Tokens unknown', num: true, cell: ({ unknownCalls }) => whole(unknownCalls) },
+  counts('AI calls', 'calls'),
+  counts('Without price', 'unpricedCalls'),
+  counts('Tokens unknown', 'unknownCalls'),
 ];
 
 function Sums({ now, before }: { now: Totals; before: Totals | null }) {
-  const shown: [string, keyof Totals][] = [
-    ['Calls', 'calls'],
-    ['Tokens', 'tokens'],
-    ['Input', 'inputTokens'],
-    ['Output', 'outputTokens'],
-    ['Value', 'value'],
-  ];
   return (
     <Stats>
-      {shown.map(([label, name]) => {
-        const value = now[name];
-        return (
-          <Stat
-            label={label}
-            value={typeof value === 'string' ? decimal(value) : whole(value)}
-            sub={before && change(Number(value), Number(before[name]))}
-          />
-        );
-      })}
+      {SUMS.map(([name, label]) => (
+        <Stat
+          label={label}
+          value={figure(now[name])}
+          sub={before && change(Number(now[name]), Number(before[name]))}
+        />
+      ))}
     </Stats>
   );
 }

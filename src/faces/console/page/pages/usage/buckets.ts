@@ -1,4 +1,5 @@
-import { fromLocal, stamp } from '../../format/times.ts';
+import type { Range } from '../../address/range.ts';
+import { fromLocal, spanMs, stamp } from '../../format/times.ts';
 
 export type Granularity = '30s' | '1m' | '5m' | '15m' | '1h' | '1d' | '1mo';
 
@@ -28,6 +29,18 @@ const LENGTHS = {
 export function fitting(ms: number): Granularity {
   const most = Object.entries(LENGTHS).find(([, length]) => ms / length <= 200);
   return (most?.[0] ?? '1d') as Granularity;
+}
+
+/**
+ * How a range is shown in buckets: its length in ms, their granularity, and where the first one begins.
+ *
+ * @param named the granularity that was chosen; null: the one that fits.
+ */
+export function cutOf({ from, to, span, zone }: Range, named: string | null = null) {
+  const length = span === null ? +to - +from : spanMs(span)!;
+  const granularity = (named ?? fitting(length)) as Granularity;
+  // Whole buckets where the range moves along; a range that stands still is taken as it is.
+  return { length, granularity, from: span === null ? from : bucketStart(from, granularity, zone) };
 }
 
 /** Where the bucket begins that an instant is in. */

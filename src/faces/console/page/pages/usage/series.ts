@@ -1,5 +1,6 @@
 import { sumOf } from '../../format/numbers.ts';
 import type { Series } from '../../parts/LineChart.tsx';
+import { COUNTED, type Sums } from '../windows/window.ts';
 
 /** A point of /v1/usage, or of /v1/costs in one currency. */
 export interface Point {
@@ -118,22 +119,14 @@ function indexOf(buckets: number[], at: number): number {
   return i;
 }
 
-export interface Totals {
-  calls: number;
-  tokens: number;
-  inputTokens: number;
-  outputTokens: number;
-  value: string;
-}
+export type Totals = Sums;
 
+/** A count of points together. */
+export const countOf = (points: Point[], name: (typeof COUNTED)[number]): number =>
+  points.reduce((total, point) => total + point[name], 0);
+
+/** What points of usage have together. */
 export function totalsOf(points: Point[]): Totals {
-  const sum = (name: 'calls' | 'tokens' | 'inputTokens' | 'outputTokens') =>
-    points.reduce((total, point) => total + point[name], 0);
-  return {
-    calls: sum('calls'),
-    tokens: sum('tokens'),
-    inputTokens: sum('inputTokens'),
-    outputTokens: sum('outputTokens'),
-    value: sumOf(points.map(({ value }) => value)),
-  };
+  const counts = Object.fromEntries(COUNTED.map((name) => [name, countOf(points, name)]));
+  return { ...counts, value: sumOf(points.map(({ value }) => value)) } as Totals;
 }

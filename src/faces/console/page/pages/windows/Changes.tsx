@@ -3,6 +3,7 @@ import { usePages } from '../../api/usePages.ts';
 import { stamp } from '../../format/times.ts';
 import { Badge } from '../../parts/Badge.tsx';
 import { Cause, Why } from '../../parts/Correction.tsx';
+import { moments, texts } from '../../parts/columns.tsx';
 import { Empty } from '../../parts/Empty.tsx';
 import { Moment } from '../../parts/Moment.tsx';
 import type { Note } from '../../parts/note.ts';
@@ -95,16 +96,14 @@ export function Changes(props: ChangesProps) {
                         </a>
                       ),
                     },
-                    { head: 'Time', cell: ({ timestamp }) => at(timestamp) },
-                    { head: 'Customer', cell: (row) => row.customerId },
+                    moments('Time', 'timestamp'),
+                    texts('Customer', 'customerId'),
                     { head: 'Cause', cell: ({ cause }) => <Cause cause={cause} /> },
                     {
                       head: 'Counts',
-                      cell: ({ counts }) => (
-                        <Badge tone={counts ? 'good' : 'bad'}>{counts ? 'now' : 'no more'}</Badge>
-                      ),
+                      cell: ({ counts }) => <Badge>{counts ? 'now' : 'no more'}</Badge>,
                     },
-                    { head: 'Since', cell: (row) => at(row.at) },
+                    moments('Since', 'at'),
                     ...SUMS.filter(([name]) => !name.endsWith('putTokens')).map(([name, head]) => ({
                       head,
                       num: true,

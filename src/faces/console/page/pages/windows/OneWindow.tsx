@@ -2,11 +2,12 @@ import { usePlace } from '../../address/place.ts';
 import { useZone } from '../../address/range.ts';
 import { useAnswer } from '../../api/useAnswer.ts';
 import { usePages } from '../../api/usePages.ts';
-import { decimal, latency, whole } from '../../format/numbers.ts';
+import { figure, latency, whole } from '../../format/numbers.ts';
 import { clockOf, stamp } from '../../format/times.ts';
 import { Badge } from '../../parts/Badge.tsx';
 import { Copy } from '../../parts/Copy.tsx';
 import { Cause, Why } from '../../parts/Correction.tsx';
+import { counts, texts } from '../../parts/columns.tsx';
 import { Empty } from '../../parts/Empty.tsx';
 import { Facts } from '../../parts/Facts.tsx';
 import { Moment } from '../../parts/Moment.tsx';
@@ -18,13 +19,6 @@ import { Table } from '../../parts/Table.tsx';
 import { View } from '../../parts/View.tsx';
 import { Changes } from './Changes.tsx';
 import { type Revision, SUMS, sumsAfter, sumsOf, WINDOW_MS, type Window } from './window.ts';
-
-export const State = ({ window: { state, revision } }: { window: Window }) => (
-  <>
-    <Badge tone={{ open: 'info', closed: 'good', revised: 'warn' }[state] as 'good'}>{state}</Badge>
-    {revision > 0 && <small> revision {revision}</small>}
-  </>
-);
 
 interface Listed {
   data: Window[];
@@ -83,10 +77,9 @@ function Now({ window }: { window: Window }) {
     <>
       <Stats>
         <Stat label="State" value={window.state} sub={revision > 0 && `revision ${revision}`} />
-        {SUMS.map(([name, label]) => {
-          const value = sums[name];
-          return <Stat label={label} value={typeof value === 'number' ? whole(value) : decimal(value)} />;
-        })}
+        {SUMS.map(([name, label]) => (
+          <Stat label={label} value={figure(sums[name])} />
+        ))}
         <Stat label="Mean latency" value={latency(window.aggregations.avgLatencyMs)} />
       </Stats>
       <Facts
@@ -170,7 +163,7 @@ function History({ window, start, customerId }: HistoryProps) {
                             <Signed value={row.difference?.[name]} />{' '}
                           </small>
                         )}
-                        {typeof value === 'number' ? whole(value) : decimal(value)}
+                        {figure(value)}
                       </>
                     );
                   },
@@ -217,9 +210,7 @@ function RevisionEvents({ start, customerId, revision }: RevisionEventsProps) {
               },
               {
                 head: 'From then on',
-                cell: ({ counts }) => (
-                  <Badge tone={counts ? 'good' : 'bad'}>{counts ? 'counts' : 'counts no more'}</Badge>
-                ),
+                cell: ({ counts }) => <Badge>{counts ? 'counts' : 'counts no more'}</Badge>,
               },
             ]}
           />
@@ -259,13 +250,13 @@ function Then({ window, range, asOf }: ThenProps) {
       <Table
         label="Sums"
         rows={rows}
-        id={({ name }) => name}
+        id="name"
         columns={[
-          { head: 'Sum', cell: ({ name }) => name, wide: true },
+          texts('Sum', 'name', true),
           ...(answer.data === null
             ? []
             : [{ head: 'Then', num: true, cell: ({ before }: Line) => whole(before) }]),
-          { head: 'Now', num: true, cell: ({ now }) => whole(now) },
+          counts('Now', 'now'),
           ...(answer.data === null
             ? []
             : [

@@ -7,17 +7,17 @@ import { latency, whole } from '../../format/numbers.ts';
 import { stamp } from '../../format/times.ts';
 import { Choice } from '../../parts/Choice.tsx';
 import { Cause, Why } from '../../parts/Correction.tsx';
-import { Empty } from '../../parts/Empty.tsx';
+import { counts, moments, texts } from '../../parts/columns.tsx';
 import { Filter } from '../../parts/Filter.tsx';
+import { Listing } from '../../parts/Listing.tsx';
 import { Page } from '../../parts/Page.tsx';
-import { Pager } from '../../parts/Pager.tsx';
 import { RangePicker } from '../../parts/RangePicker.tsx';
 import { Signed } from '../../parts/Signed.tsx';
-import { Table } from '../../parts/Table.tsx';
+import { SENDS_EVENT } from '../../parts/sample.ts';
 import { Tabs } from '../../parts/Tabs.tsx';
-import { View } from '../../parts/View.tsx';
+import { WindowState } from '../../parts/WindowState.tsx';
 import { Changes } from './Changes.tsx';
-import { OneWindow, State } from './OneWindow.tsx';
+import { OneWindow } from './OneWindow.tsx';
 import { Strip } from './Strip.tsx';
 import { chosen, type Revision, type Window } from './window.ts';
 
@@ -57,54 +57,35 @@ interface ListProps {
   onMore(): void;
 }
 
-const SAMPLE = {
-  eventId: 'my-first-event',
-  timestamp: new Date().toISOString(),
-  customerId: 'acme',
-  apiEndpoint: '/v1/chat',
-};
-
 function Windows({ range: { params, zone }, customerId, onMore }: ListProps) {
   const place = usePlace();
   const question = { path: '/v1/windows', query: { ...params, customerId, state: place.get('state') } };
   const pages = usePages<Window>(question);
   return (
-    <View
+    <Listing
       title="Windows"
       question={question}
-      answer={pages.answer}
+      pages={pages}
       actions={<Choice label="Which" name="state" options={STATES} />}
-    >
-      {() =>
-        pages.rows.length === 0 ? (
-          <Empty question={{ path: '/v1/events', body: SAMPLE }}>
-            No such windows in this range. An event makes one:
-          </Empty>
-        ) : (
-          <>
-            <Table
-              label="Windows of the range"
-              rows={pages.rows}
-              id={(row) => `${row.windowStart} ${row.customerId}`}
-              columns={[
-                {
-                  head: 'Window',
-                  cell: (row) => <a href={place.here(chosen(row))}>{stamp(row.windowStart, zone)}</a>,
-                },
-                { head: 'Customer', cell: ({ customerId }) => customerId, wide: true },
-                { head: 'State', cell: (row) => <State window={row} /> },
-                { head: 'Calls', num: true, cell: ({ aggregations: all }) => whole(all.totalCalls) },
-                { head: 'Tokens', num: true, cell: ({ aggregations: all }) => whole(all.totalTokens) },
-                { head: 'Input', num: true, cell: ({ aggregations: all }) => whole(all.totalInputTokens) },
-                { head: 'Output', num: true, cell: ({ aggregations: all }) => whole(all.totalOutputTokens) },
-                { head: 'Mean', num: true, cell: ({ aggregations: all }) => latency(all.avgLatencyMs) },
-              ]}
-            />
-            <Pager pages={pages} onMore={onMore} />
-          </>
-        )
-      }
-    </View>
+      empty="No such windows in this range. An event makes one:"
+      sample={SENDS_EVENT}
+      label="Windows of the range"
+      id={(row) => `${row.windowStart} ${row.customerId}`}
+      columns={[
+        {
+          head: 'Window',
+          cell: (row) => <a href={place.here(chosen(row))}>{stamp(row.windowStart, zone)}</a>,
+        },
+        texts('Customer', 'customerId', true),
+        { head: 'State', cell: (row) => <WindowState {...row} /> },
+        { head: 'Calls', num: true, cell: ({ aggregations: all }) => whole(all.totalCalls) },
+        { head: 'Tokens', num: true, cell: ({ aggregations: all }) => whole(all.totalTokens) },
+        { head: 'Input', num: true, cell: ({ aggregations: all }) => whole(all.totalInputTokens) },
+        { head: 'Output', num: true, cell: ({ aggregations: all }) => whole(all.totalOutputTokens) },
+        { head: 'Mean', num: true, cell: ({ aggregations: all }) => latency(all.avgLatencyMs) },
+      ]}
+      onMore={onMore}
+    />
   );
 }
 
@@ -113,47 +94,40 @@ function Revisions({ range: { params, zone }, customerId, onMore }: ListProps) {
   const question = { path: '/v1/windows/history', query: { ...params, customerId } };
   const pages = usePages<Revision>(question);
   return (
-    <View title="Revisions" question={question} answer={pages.answer}>
-      {() =>
-        pages.rows.length === 0 ? (
-          <Empty>
-            No window of this range has changed since it closed. A late event, or a correction on the page{' '}
-            <Link to="events">Events</Link>, changes one.
-          </Empty>
-        ) : (
-          <>
-            <Table
-              label="Revisions of the range"
-              rows={pages.rows}
-              id={(row) => `${row.windowStart} ${row.customerId} ${row.revision}`}
-              columns={[
-                {
-                  head: 'Window',
-                  cell: (row) => (
-                    <a href={place.here({ ...chosen(row), rev: row.revision })}>
-                      {stamp(row.windowStart, zone)}
-                    </a>
-                  ),
-                },
-                { head: 'Customer', cell: ({ customerId }) => customerId },
-                { head: 'Revision', num: true, cell: ({ revision }) => revision },
-                { head: 'Cause', cell: ({ cause }) => <Cause cause={cause} /> },
-                { head: 'Changed at', cell: ({ at }) => stamp(at, zone) },
-                { head: 'Events', num: true, cell: ({ events }) => whole(events) },
-                { head: 'Calls', num: true, cell: ({ difference }) => <Signed value={difference?.calls} /> },
-                {
-                  head: 'Tokens',
-                  num: true,
-                  cell: ({ difference }) => <Signed value={difference?.tokens} />,
-                },
-                { head: 'Value', num: true, cell: ({ difference }) => <Signed value={difference?.value} /> },
-                { head: 'Why', wide: true, cell: ({ correction }) => <Why note={correction} /> },
-              ]}
-            />
-            <Pager pages={pages} onMore={onMore} />
-          </>
-        )
+    <Listing
+      title="Revisions"
+      question={question}
+      pages={pages}
+      empty={
+        <>
+          No window of this range has changed since it closed. A late event, or a correction on the page{' '}
+          <Link to="events">Events</Link>, changes one.
+        </>
       }
-    </View>
+      label="Revisions of the range"
+      id={(row) => `${row.windowStart} ${row.customerId} ${row.revision}`}
+      columns={[
+        {
+          head: 'Window',
+          cell: (row) => (
+            <a href={place.here({ ...chosen(row), rev: row.revision })}>{stamp(row.windowStart, zone)}</a>
+          ),
+        },
+        texts('Customer', 'customerId'),
+        { head: 'Revision', num: true, cell: ({ revision }) => revision },
+        { head: 'Cause', cell: ({ cause }) => <Cause cause={cause} /> },
+        moments('Changed at', 'at'),
+        counts('Events', 'events'),
+        { head: 'Calls', num: true, cell: ({ difference }) => <Signed value={difference?.calls} /> },
+        {
+          head: 'Tokens',
+          num: true,
+          cell: ({ difference }) => <Signed value={difference?.tokens} />,
+        },
+        { head: 'Value', num: true, cell: ({ difference }) => <Signed value={difference?.value} /> },
+        { head: 'Why', wide: true, cell: ({ correction }) => <Why note={correction} /> },
+      ]}
+      onMore={onMore}
+    />
   );
 }

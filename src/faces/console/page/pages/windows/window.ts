@@ -53,6 +53,9 @@ export const chosen = ({ windowStart, customerId }: { windowStart: string; custo
   of: customerId,
 });
 
+/** The sums that are counts. */
+export const COUNTED = ['calls', 'tokens', 'inputTokens', 'outputTokens'] as const;
+
 export const SUMS: [name: keyof Sums, label: string][] = [
   ['calls', 'Calls'],
   ['tokens', 'Tokens'],
@@ -85,10 +88,8 @@ export function sumsAfter(now: ReturnType<typeof sumsOf>, revisions: Revision[])
     all.unshift(
       after &&
         difference && {
-          calls: after.calls - difference.calls,
-          tokens: after.tokens - difference.tokens,
-          inputTokens: after.inputTokens - difference.inputTokens,
-          outputTokens: after.outputTokens - difference.outputTokens,
+          ...after,
+          ...Object.fromEntries(COUNTED.map((name) => [name, after[name] - difference[name]])),
           value: after.value === null ? null : sumOf([after.value, negated(difference.value)]),
         },
     );

@@ -3,14 +3,16 @@ import { ask } from '../../../api/request.ts';
 import { useAnswer } from '../../../api/useAnswer.ts';
 import { decimal, whole } from '../../../format/numbers.ts';
 import { Act } from '../../../parts/Act.tsx';
+import { Badge } from '../../../parts/Badge.tsx';
+import { counts, texts } from '../../../parts/columns.tsx';
 import { Empty } from '../../../parts/Empty.tsx';
 import { Facts } from '../../../parts/Facts.tsx';
-import { Field } from '../../../parts/Field.tsx';
+import { Reason } from '../../../parts/Reason.tsx';
 import { Table } from '../../../parts/Table.tsx';
 import { View } from '../../../parts/View.tsx';
 import { When } from '../../../parts/When.tsx';
 import { useSession } from '../../../session/session.tsx';
-import { BackfillState, type ShownBackfill } from './backfill.tsx';
+import type { ShownBackfill } from './backfill.ts';
 
 /** One backfill: what closing it would change, day by day, and what may be done to it. */
 export function BackfillView({ id, onChange }: { id: string; onChange(): void }) {
@@ -57,9 +59,7 @@ export function BackfillView({ id, onChange }: { id: string; onChange(): void })
                 run={(given) => act('POST', '/revert', { reason: given.get('reason') })}
               >
                 <p>What it has brought becomes void, and what it has taken the place of counts again.</p>
-                <Field label="Why" hint="It stands in the audit log and in the history.">
-                  <input name="reason" required maxLength={1_024} />
-                </Field>
+                <Reason />
               </Act>
             )}
           </>
@@ -70,7 +70,7 @@ export function BackfillView({ id, onChange }: { id: string; onChange(): void })
         <>
           <Facts
             facts={{
-              State: <BackfillState state={of.state} />,
+              State: <Badge>{of.state}</Badge>,
               Range: (
                 <>
                   <When at={of.from} /> – <When at={of.to} />
@@ -79,22 +79,20 @@ export function BackfillView({ id, onChange }: { id: string; onChange(): void })
               Customers: of.customers?.join(', ') ?? 'all',
               Why: of.reason,
               Events: whole(of.events),
-              Closed:
-                of.closed === null ? undefined : (
-                  <>
-                    <When at={of.closed.at} />: {whole(of.closed.events)} events count since,{' '}
-                    {whole(of.closed.replaced)} no more, {whole(of.closed.duplicates)} were duplicates;{' '}
-                    {whole(of.closed.windows)} windows revised
-                  </>
-                ),
-              Reverted:
-                of.reverted === null ? undefined : (
-                  <>
-                    <When at={of.reverted.at} />: {of.reverted.reason}; {whole(of.reverted.windows)} windows
-                    revised
-                  </>
-                ),
-              Dropped: of.droppedAt === null ? undefined : <When at={of.droppedAt} />,
+              Closed: of.closed && (
+                <>
+                  <When at={of.closed.at} />: {whole(of.closed.events)} events count since,{' '}
+                  {whole(of.closed.replaced)} no more, {whole(of.closed.duplicates)} were duplicates;{' '}
+                  {whole(of.closed.windows)} windows revised
+                </>
+              ),
+              Reverted: of.reverted && (
+                <>
+                  <When at={of.reverted.at} />: {of.reverted.reason}; {whole(of.reverted.windows)} windows
+                  revised
+                </>
+              ),
+              Dropped: of.droppedAt && <When at={of.droppedAt} />,
               Id: <code>{of.id}</code>,
             }}
           />
@@ -135,14 +133,14 @@ function Preview({ of, id }: { of: NonNullable<ShownBackfill['preview']>; id: st
       <Table
         label="Before and after, by day of UTC"
         rows={[...of.days, { ...of, day: 'In all' }]}
-        id={({ day }) => day}
+        id="day"
         columns={[
-          { head: 'Day (UTC)', cell: ({ day }) => day },
+          texts('Day (UTC)', 'day'),
           { head: 'Events', num: true, cell: pair(({ events }) => whole(events)) },
           { head: 'Tokens', num: true, cell: pair(({ tokens }) => whole(tokens)) },
           { head: 'Value', num: true, cell: pair(({ value }) => decimal(value)) },
           { head: 'Windows', num: true, cell: pair(({ windows }) => whole(windows)) },
-          { head: 'Windows changed', num: true, cell: ({ changedWindows }) => whole(changedWindows) },
+          counts('Windows changed', 'changedWindows'),
         ]}
       />
     </>

@@ -3,20 +3,20 @@ import { usePlace } from '../../../address/place.ts';
 import { useZone } from '../../../address/range.ts';
 import { ask } from '../../../api/request.ts';
 import { usePages } from '../../../api/usePages.ts';
-import { whole } from '../../../format/numbers.ts';
 import { fromLocal } from '../../../format/times.ts';
 import { Act } from '../../../parts/Act.tsx';
+import { Badge } from '../../../parts/Badge.tsx';
 import { Checks } from '../../../parts/Checks.tsx';
 import { Choice } from '../../../parts/Choice.tsx';
-import { Empty } from '../../../parts/Empty.tsx';
+import { Customers, listOf } from '../../../parts/Customers.tsx';
+import { counts, moments, texts } from '../../../parts/columns.tsx';
 import { Field } from '../../../parts/Field.tsx';
-import { Pager } from '../../../parts/Pager.tsx';
-import { Table } from '../../../parts/Table.tsx';
-import { View } from '../../../parts/View.tsx';
+import { Listing } from '../../../parts/Listing.tsx';
+import { Reason } from '../../../parts/Reason.tsx';
 import { When } from '../../../parts/When.tsx';
 import { useSession } from '../../../session/session.tsx';
 import { BackfillView } from './BackfillView.tsx';
-import { type Backfill, BackfillState } from './backfill.tsx';
+import type { Backfill } from './backfill.ts';
 
 const PATH = '/v1/backfills';
 const STATES = { '': 'all', staged: 'staged', closed: 'closed', reverted: 'reverted', dropped: 'dropped' };
@@ -37,14 +37,10 @@ export function Backfills() {
   const pages = usePages<Backfill>(question, { everyMs: 15_000 });
   const chosen = place.get('backfill');
   const create = async (given: FormData) => {
-    const customers = String(given.get('customers'))
-      .split(',')
-      .map((text) => text.trim())
-      .filter(Boolean);
     const [from, to] = ['from', 'to'].map((name) => fromLocal(String(given.get(name)), zone).toISOString());
     const body = {
       ...{ from, to, reason: given.get('reason'), replace: given.has('replace') },
-      ...(customers.length > 0 && { customers }),
+      customers: listOf(given.get('customers')),
     };
     const { id } = await ask<Backfill>({ method: 'POST', path: PATH, body });
     pages.answer.reload();
@@ -52,10 +48,10 @@ export function Backfills() {
   };
   return (
     <>
-      <View
+      <Listing
         title="Backfills"
         question={question}
-        answer={pages.answer}
+        pages={pages}
         actions={
           <>
             <Choice label="State" name="state" options={STATES} />
@@ -69,59 +65,39 @@ export function Backfills() {
                     <input type="datetime-local" name="to" required />
                   </Field>
                 </div>
-                <Field label="Customers" hint="With commas between them. Empty: all.">
-                  <input name="customers" />
-                </Field>
+                <Customers />
                 <Checks
                   label="What is there of that time and those customers"
                   name="replace"
                   options={{ true: 'becomes void when it is closed' }}
                 />
-                <Field label="Why" hint="It stands in the audit log and in the history.">
-                  <input name="reason" required maxLength={1_024} />
-                </Field>
+                <Reason />
               </Act>
             )}
           </>
         }
-      >
-        {() =>
-          pages.rows.length === 0 ? (
-            <Empty question={{ method: 'POST', path: PATH, body: SAMPLE }}>
-              There is no backfill. Events that are posted to one are looked at before they count:
-            </Empty>
-          ) : (
-            <>
-              <Table
-                label="All backfills"
-                rows={pages.rows}
-                id={({ id }) => id}
-                current={({ id }) => id === chosen}
-                columns={[
-                  {
-                    head: 'Of',
-                    cell: ({ id, from, to }) => (
-                      <Link
-                        to="import"
-                        params={{ tab: 'backfills', state: place.get('state'), backfill: id }}
-                      >
-                        <When at={from} /> – <When at={to} />
-                      </Link>
-                    ),
-                  },
-                  { head: 'State', cell: ({ state }) => <BackfillState {...{ state }} /> },
-                  { head: 'Customers', cell: ({ customers }) => customers?.join(', ') ?? 'all' },
-                  { head: 'Events', num: true, cell: ({ events }) => whole(events) },
-                  { head: 'Replaces', cell: ({ replace }) => (replace ? 'yes' : 'no') },
-                  { head: 'Why', cell: ({ reason }) => reason, wide: true },
-                  { head: 'Made', cell: ({ createdAt }) => <When at={createdAt} /> },
-                ]}
-              />
-              <Pager pages={pages} />
-            </>
-          )
-        }
-      </View>
+        empty="There is no backfill. Events that are posted to one are looked at before they count:"
+        sample={{ method: 'POST', path: PATH, body: SAMPLE }}
+        label="All backfills"
+        id="id"
+        current={({ id }) => id === chosen}
+        columns={[
+          {
+            head: 'Of',
+            cell: ({ id, from, to }) => (
+              <Link to="import" params={{ tab: 'backfills', state: place.get('state'), backfill: id }}>
+                <When at={from} /> – <When at={to} />
+              </Link>
+            ),
+          },
+          { head: 'State', cell: ({ state }) => <Badge>{state}</Badge> },
+          { head: 'Customers', cell: ({ customers }) => customers?.join(', ') ?? 'all' },
+          counts('Events', 'events'),
+          { head: 'Replaces', cell: ({ replace }) => (replace ? 'yes' : 'no') },
+          texts('Why', 'reason', true),
+          moments('Made', 'createdAt'),
+        ]}
+      />
       {chosen !== null && <BackfillView key={chosen} id={chosen} onChange={pages.answer.reload} />}
     </>
   );

@@ -1,5 +1,3 @@
-import { Badge, type Tone } from '../../../parts/Badge.tsx';
-
 interface Move {
   at: string;
   reason: string;
@@ -38,15 +36,4 @@ interface Change {
 
 export interface ShownBackfill extends Backfill {
   preview: (Change & { duplicates: number; days: (Change & { day: string })[] }) | null;
-}
-
-const TONES: Record<Backfill['state'], Tone> = {
-  staged: 'info',
-  closed: 'good',
-  reverted: 'warn',
-  dropped: 'plain',
-};
-
-export function BackfillState({ state }: { state: Backfill['state'] }) {
-  return <Badge tone={TONES[state]}>{state}</Badge>;
 }
