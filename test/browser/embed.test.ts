@@ -299,7 +299,7 @@ describeConsole(
           .locator(`#own ${selector}`)
           .first()
           .evaluate((element, name) => getComputedStyle(element).getPropertyValue(name), property);
-      expect(await style('rect', 'fill')).toBe('rgb(1, 2, 3)');
+      await expect.poll(() => style('rect', 'fill')).toBe('rgb(1, 2, 3)'); // one that is drawn again meanwhile has none
       expect(await style('figure', 'color')).toBe('rgb(20, 0, 0)');
       const background = () =>
         page

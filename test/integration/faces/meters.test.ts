@@ -563,6 +563,10 @@ describeEngine('meters over HTTP', () => {
     const day = 24 * HOUR;
     const kept = Math.floor(Date.now() / day) * day - day;
     await post([{ gb: 3 }]);
+    // Where a month begins that is kept whole, the range does: on its first day, what was an hour ago may be before it.
+    const now = new Date();
+    const month = Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), 1);
+    const before = month >= kept && at(0).getTime() < month;
     await t.sql.query(`update retention set kept_from = $1 where relation = 'event'`, [new Date(kept)]);
     try {
       const counts = { ...egress, slug: 'recent', eventFrom: new Date(kept + HOUR).toISOString() };
@@ -577,7 +581,7 @@ describeEngine('meters over HTTP', () => {
         ]) {
           const { status, body } = await send('GET', `/${slug}/query?${query}`);
           expect([status, query, body.data?.map(({ value }: { value: string }) => value)]).toEqual([
-            ...[200, query, ['3']],
+            ...[200, query, before && meter === egress && query === 'granularity=1mo' ? [] : ['3']],
           ]);
         }
         const answer = await send('GET', `/${slug}/query?granularity=1d&${old}`);

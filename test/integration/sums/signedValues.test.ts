@@ -226,7 +226,7 @@ describeEngine('the sign of values', () => {
       const type = types[i % 4];
       const value = ['0.1', '-2.5', '1000', undefined][Math.floor(i / 4) % 4];
       return {
-        ...anEvent({ timestamp: iso(at + i * 1_700_000), customerId: `c${i % 3}` }),
+        ...anEvent({ timestamp: iso(at + i * 1_400_000), customerId: `c${i % 3}` }),
         ...(type !== undefined && { eventType: type }),
         ...(value !== undefined && { value }),
       };
