@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, expect, it, vi } from 'vitest';
-import { addDecimals } from './decimals.ts';
+import { sumOf } from '../format/sumOf.ts';
 import { spanOf, timeTexts } from './times.ts';
 
 afterEach(() => void vi.useRealTimers());
@@ -8,14 +8,14 @@ afterEach(() => void vi.useRealTimers());
 const NOTHING = { range: null, from: null, to: null, granularity: null };
 
 it('adds decimals without losing a digit', () => {
-  expect(addDecimals([])).toBe('0');
-  expect(addDecimals(['0.1', '0.2'])).toBe('0.3');
-  expect(addDecimals(['9007199254740993', '0.000000000000000000001'])).toBe(
+  expect(sumOf([])).toBe('0');
+  expect(sumOf(['0.1', '0.2'])).toBe('0.3');
+  expect(sumOf(['9007199254740993', '0.000000000000000000001'])).toBe(
     '9007199254740993.000000000000000000001',
   );
-  expect(addDecimals(['1.5', '-1.50'])).toBe('0');
-  expect(addDecimals(['-0.25', '-1'])).toBe('-1.25');
-  expect(addDecimals(['-0.25', '0.1'])).toBe('-0.15');
+  expect(sumOf(['1.5', '-1.50'])).toBe('0');
+  expect(sumOf(['-0.25', '-1'])).toBe('-1.25');
+  expect(sumOf(['-0.25', '0.1'])).toBe('-0.15');
   const parts = fc.tuple(fc.bigInt({ min: -(10n ** 30n), max: 10n ** 30n }), fc.integer({ min: 0, max: 12 }));
   const decimal = ([digits, scale]: [bigint, number]) => {
     const text = (digits < 0n ? -digits : digits).toString().padStart(scale + 1, '0');
@@ -25,7 +25,7 @@ it('adds decimals without losing a digit', () => {
   const scaled = ([digits, scale]: [bigint, number]) => digits * 10n ** BigInt(12 - scale);
   fc.assert(
     fc.property(fc.array(parts, { maxLength: 6 }), (all) => {
-      const sum = addDecimals(all.map(decimal));
+      const sum = sumOf(all.map(decimal));
       const [whole, fraction = ''] = sum.split('.');
       expect(
         BigInt(whole!.replace('-', '') + fraction.padEnd(12, '0')) * (sum.startsWith('-') ? -1n : 1n),

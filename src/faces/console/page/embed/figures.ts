@@ -1,5 +1,5 @@
+import { sumOf } from '../format/sumOf.ts';
 import type { MeterFacts, Portal, RawRow } from './ask.ts';
-import { addDecimals } from './decimals.ts';
 import type { Span } from './times.ts';
 
 /** One window of one group. */
@@ -99,7 +99,7 @@ async function usageFigures(portal: Portal, { measure, groupBy, zone }: Wish, sp
     drawn,
     rows,
     more: nextCursor !== null,
-    total: addDecimals(rows.map(({ values }) => values[drawn]!)),
+    total: sumOf(rows.map(({ values }) => values[drawn]!)),
     totalName: 'Total',
     additive: true,
   };

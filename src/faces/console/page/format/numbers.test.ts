@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { change, decimal, latency, negated, short, signed, sumOf, whole } from './numbers.ts';
+import { change, decimal, latency, negated, short, signed, whole } from './numbers.ts';
+import { sumOf } from './sumOf.ts';
 
 it('keeps every digit of a decimal, and groups those before the point', () => {
   expect(decimal('12345678901234567890.123456789012345678')).toBe(

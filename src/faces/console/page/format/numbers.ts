@@ -1,3 +1,5 @@
+import { sumOf } from './sumOf.ts';
+
 const WHOLE = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 const SOME = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 3 });
 const SHORT = new Intl.NumberFormat('en-US', { notation: 'compact', maximumSignificantDigits: 3 });
@@ -23,19 +25,6 @@ export function decimal(text: string | null | undefined): string {
 /** A count, or an exact decimal. */
 export const figure = (value: number | string | null | undefined) =>
   typeof value === 'string' ? decimal(value) : whole(value);
-
-/** The exact sum of exact decimals. */
-export function sumOf(texts: readonly string[]): string {
-  const digits = Math.max(0, ...texts.map((text) => text.split('.')[1]?.length ?? 0));
-  let sum = 0n;
-  for (const text of texts) {
-    const [whole, fraction = ''] = text.split('.');
-    sum += BigInt(whole + fraction.padEnd(digits, '0'));
-  }
-  const all = String(sum < 0n ? -sum : sum).padStart(digits + 1, '0');
-  const fraction = all.slice(all.length - digits).replace(/0+$/, '');
-  return `${sum < 0n ? '-' : ''}${all.slice(0, all.length - digits)}${fraction === '' ? '' : `.${fraction}`}`;
-}
 
 /** Whether one exact decimal is greater than another: to the last digit. */
 export function exceeds(one: string, other: string): boolean {

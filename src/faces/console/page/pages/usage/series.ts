@@ -1,4 +1,4 @@
-import { sumOf } from '../../format/numbers.ts';
+import { sumOf } from '../../format/sumOf.ts';
 import type { Series } from '../../parts/LineChart.tsx';
 import { COUNTED, type Sums } from '../windows/window.ts';
 

@@ -1,4 +1,5 @@
-import { negated, sumOf } from '../../format/numbers.ts';
+import { negated } from '../../format/numbers.ts';
+import { sumOf } from '../../format/sumOf.ts';
 import type { Note } from '../../parts/note.ts';
 
 export const WINDOW_MS = 30_000;

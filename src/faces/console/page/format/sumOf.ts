@@ -1,5 +1,5 @@
 /** The exact sum of decimals as the service writes them: digits, and perhaps a sign and a point. */
-export function addDecimals(values: readonly string[]): string {
+export function sumOf(values: readonly string[]): string {
   const scale = Math.max(0, ...values.map((value) => (value.split('.')[1] ?? '').length));
   const sum = values.reduce((total, value) => {
     const [whole = '0', fraction = ''] = value.split('.');
