@@ -74,7 +74,7 @@ export class Corrections {
    * Corrects events, all that are known or none.
    *
    * @throws {TidemarkError} `event_voided`, `event_not_voided`, `event_counted_again` with the faults: nothing was changed;
-   * `overloaded`, `database_unavailable`; `deadline_exceeded`, and it goes on.
+   * `overloaded`, `database_unavailable`, `transaction_too_large`; `deadline_exceeded`, and it goes on.
    */
   correct(request: CorrectionRequest): Promise<CorrectionResult> {
     return this.run(correctEvents(request));
@@ -83,7 +83,8 @@ export class Corrections {
   /**
    * The same for a correction of whatever kind.
    *
-   * @throws {TidemarkError} what its `move` throws; `overloaded`, `database_unavailable`; `deadline_exceeded`, and it goes on.
+   * @throws {TidemarkError} what its `move` throws; `overloaded`, `database_unavailable`, `transaction_too_large`;
+   * `deadline_exceeded`, and it goes on.
    */
   async run(work: CorrectionWork): Promise<CorrectionResult> {
     const done = this.inTurn(work);
@@ -130,6 +131,7 @@ export class Corrections {
         return await this.attempt(work, id);
       } catch (error) {
         if (error instanceof TidemarkError) throw error;
+        if (remedyFor(error) === 'divide') throw tooLarge(error);
         const again =
           gaveWay(error) || errorCode(error) === INTERNAL_ERROR || remedyFor(error) === 'reconnect';
         if (!again) throw error;
@@ -164,4 +166,12 @@ export class Corrections {
     const { engine, live } = this.options;
     return { engine, live, identities: this.identities, interest: this.interest };
   }
+}
+
+function tooLarge(cause: unknown): TidemarkError {
+  return new TidemarkError(
+    'transaction_too_large',
+    'it needs more locks or memory than one transaction may have; correct fewer events, or events of fewer days, at a time',
+    { cause },
+  );
 }
