@@ -190,13 +190,13 @@ export class Backfills {
   async drop(context: TenantContext, actor: Actor, id: string): Promise<Backfill> {
     const { admin } = this.options;
     const { rowCount } = await admin.query(
-      `with dropped as (
-         select * from drop_backfill($1, $2)
+      `with dropped as materialized (
+         select $1::text as tenant_id, $2::uuid as id, events from drop_backfill($1, $2) as events where events is not null
        ), logged as (${writeEntries({
          from: 'dropped',
          action: 'backfill.dropped',
          before: `jsonb_build_object('state', 'staged')`,
-         after: `jsonb_build_object('state', state, 'events', events)`,
+         after: `jsonb_build_object('state', 'dropped', 'events', events)`,
          actor: '$3',
        })})
        select from dropped`,
