@@ -81,5 +81,5 @@ describeEngine('an upgrade to corrections', () => {
       key,
     });
     expect(events.body.data).toEqual([{ eventId: afterwards.eventId, counts: true }]);
-  }, 60_000);
+  });
 });
