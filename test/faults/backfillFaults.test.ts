@@ -123,5 +123,5 @@ describeEngine(`backfills whose backends are killed (seed ${seed})`, () => {
       }
     }
     expect(killed).toBeGreaterThan(0);
-  }, 240_000);
+  });
 });

@@ -119,5 +119,5 @@ describeEngine('the page about corrections', () => {
     const inOrder = (of: Change[]) => of.map(same).sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
     expect(inOrder(changes.data)).toEqual(inOrder(data));
     expect(Date.parse(changes.until)).toBeGreaterThan(Date.parse(changes.since));
-  }, 150_000);
+  });
 });

@@ -89,7 +89,7 @@ describeEngine('an upgrade to corrections', () => {
       key,
     });
     expect(events.body.data).toEqual([{ eventId: afterwards.eventId, counts: true }]);
-  }, 60_000);
+  });
 
   it('backfills a day that the version before has stored, also under its ids, and reverts that', async () => {
     await previous.client.query(`insert into tenant (id, name) values ($1, 'Old')`, [TENANT]);
@@ -128,7 +128,7 @@ describeEngine('an upgrade to corrections', () => {
     const path = `/v1/backfills/${made.body.id}/revert`;
     expect((await t.call('POST', path, { key, body: { reason: 'y' } })).status).toBe(200);
     expect(await tokens()).toBe(21);
-  }, 60_000);
+  });
 
   it('backfills what was corrected before there were backfills, and reverts that', async () => {
     await previous.client.query(`insert into tenant (id, name) values ($1, 'Old')`, [TENANT]);
@@ -214,5 +214,5 @@ describeEngine('an upgrade to corrections', () => {
       [1, 'counted'],
       [2, 'superseded'],
     ]);
-  }, 60_000);
+  });
 });

@@ -545,7 +545,7 @@ describeEngine('backfills', () => {
     // They were counted: an ordinary import of them adds nothing.
     const third = await importInto({ ...importing, backfill: undefined });
     expect([third.counts.stored, third.counts.duplicates]).toEqual([1, 2]);
-  }, 30_000);
+  });
 
   it('refuse what is not theirs, and what cannot be meant, and change nothing', async () => {
     const { id: tenantId, key } = await t.tenant();
