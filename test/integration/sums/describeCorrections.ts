@@ -373,7 +373,7 @@ export function describeCorrections(rounds: number): void {
           expect(new Set(listed.map(({ eventId }) => eventId)).size, `${cause} of ${window}`).toBe(events);
         }
       }
-    }, 900_000);
+    }, 3_600_000);
 
     async function lacking(): Promise<number> {
       const { rows } = await t.sql.query(
