@@ -4,6 +4,7 @@ import type { Queryable } from '../../ground/db/queryable.ts';
 import { instant } from '../../ground/db/sqlParameters.ts';
 import { TidemarkError } from '../../model/errors.ts';
 import { WINDOW_MS } from '../../model/window.ts';
+import { eventsKeptFrom } from '../../sums/retention/eventsKeptFrom.ts';
 import type { WindowSummary } from '../../sums/rollups/windowSummary.ts';
 import { EXPORTED_COLUMNS, type ExportedEvent } from '../exporting/eventLines.ts';
 import { countedEvent } from './countedEvent.ts';
@@ -112,15 +113,6 @@ export async function digestWindows(
       ? { digest: rest.next().value! }
       : { digest: null, digestUnavailable: reason as 'events_not_kept' | 'too_many_events' },
   );
-}
-
-/** The moment (ms since the epoch) from which on single events are kept. */
-async function eventsKeptFrom(db: Queryable): Promise<number> {
-  const { rows } = await db.query<{ ms: string }>({
-    name: 'events kept from',
-    text: `select extract(epoch from kept_from) * 1000 as ms from tenant_data.retention where relation = 'event'`,
-  });
-  return rows[0] ? Number(rows[0].ms) : Number.NEGATIVE_INFINITY;
 }
 
 /** What one statement reads each. @param windows by their start. */

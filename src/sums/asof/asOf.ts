@@ -110,13 +110,3 @@ export function readAsOfCursor(
   }
   return { walks: walks.map(Number), cursor: parts[moments]! };
 }
-
-/** Since when (ms) single events are kept, and so answers as of a moment; -Infinity: all are. */
-export async function eventsKeptFrom(db: Queryable): Promise<number> {
-  const { rows } = await db.query<{ kept: string | null }>({
-    name: 'events kept from',
-    text: `select extract(epoch from nullif(kept_from, '-infinity')) * 1000 as kept from tenant_data.retention
-           where relation = 'event'`,
-  });
-  return Number(rows[0]!.kept ?? '-Infinity');
-}
