@@ -32,7 +32,7 @@ export async function answerEvents(
   const onInvalid = OnInvalid.safeParse(c.req.query('onInvalid') ?? 'reject');
   if (!onInvalid.success) throw new TidemarkError('invalid_request', 'onInvalid may be reject or skip');
   const format = readFormat(c);
-  const body = await bodyOfEvents(c, services);
+  const body = await bodyOfEvents(c, services, own.backfill);
   const answer = await storeEvents(c, services, body, {
     ...own,
     format,
@@ -47,10 +47,21 @@ export async function answerEvents(
 /**
  * The body of a request with events. The time that it takes is the client's: the deadline begins that much later.
  *
- * @throws {TidemarkError} `scope_missing`; what `readBody` throws.
+ * @param backfill that they are staged for. Left out: they count, and a request that names one is refused.
+ * @throws {TidemarkError} `scope_missing`, `invalid_request`; what `readBody` throws.
  */
-export async function bodyOfEvents(c: Context<AppEnv>, services: Pick<Services, 'config'>): Promise<Buffer> {
+export async function bodyOfEvents(
+  c: Context<AppEnv>,
+  services: Pick<Services, 'config'>,
+  backfill?: string,
+): Promise<Buffer> {
   requireScope(c.get('caller'), 'ingest');
+  if (backfill === undefined && c.req.query('backfill') !== undefined) {
+    throw new TidemarkError(
+      'invalid_request',
+      'events of a backfill go to POST /v1/events; here they would be counted at once',
+    );
+  }
   const reading = Date.now();
   const body = await readBody(c, services.config.http.maxBodyBytes);
   c.set('arrivedAt', c.get('arrivedAt') + (Date.now() - reading));

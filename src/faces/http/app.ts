@@ -63,8 +63,8 @@ const ADMINISTRATION = [
   'portal-tokens',
   'backfills',
 ];
-/** Of those that take lists. */
-const MAX_BODY_BYTES: Partial<Record<string, number>> = { prices: 1_048_576 };
+/** Of those that take lists: of prices, of the customers of a backfill, 1,000 of 256 characters. */
+const MAX_BODY_BYTES: Partial<Record<string, number>> = { prices: 1_048_576, backfills: 1_048_576 };
 
 /** The whole HTTP surface. */
 export function createApp(services: Services): App {

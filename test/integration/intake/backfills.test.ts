@@ -547,6 +547,54 @@ describeEngine('backfills', () => {
     expect([third.counts.stored, third.counts.duplicates]).toEqual([1, 2]);
   });
 
+  it('are about the range that was asked for, to the microsecond, and about customers with long names', async () => {
+    const { key } = await t.tenant();
+    const at = (micros: string) => `${range.from.slice(0, -1)}${micros}Z`;
+    const [before, first, last, after] = ['499', '500', '998', '999'].map((micros, i) =>
+      event(10 ** i, { timestamp: at(micros) }),
+    );
+    await post(key, before!, first!, last!, after!);
+    const id = await begun(key, { from: at('500'), to: at('999'), replace: true });
+    expect(await shown(key, id)).toMatchObject({ from: at('500'), to: at('999') });
+    expect((await stage(key, id, [before, first, last, after])).body.errors).toMatchObject([
+      { index: 0, code: 'timestamp_outside_backfill' },
+      { index: 3, code: 'timestamp_outside_backfill' },
+    ]);
+    expect(await moved(key, id, 'close')).toMatchObject({ closed: { replaced: 2 } });
+    expect(await tokensOf(key)).toBe(1_001);
+
+    const customers = Array.from({ length: 1_000 }, (_, i) => `${'é'.repeat(252)}${i}`);
+    expect((await shown(key, await begun(key, { customers }))).customers).toHaveLength(1_000);
+  });
+
+  it('take events by POST /v1/events alone: other routes would count them, and refuse', async () => {
+    const { key } = await t.tenant();
+    const id = await begun(key);
+    const asJson = { 'content-type': 'application/json' };
+    for (const [path, body, headers] of [
+      ['/v1/records', [{}], asJson],
+      ['/v1/counters/increment', { key: 'c', value: 1 }, asJson],
+      ['/increment', { key: 'c', value: 1 }, asJson],
+      ['/api/v1/events', [{}], asJson],
+      ['/api/v1/events/batch', { events: [{}] }, asJson],
+      ['/v1/billing/meter_events', 'event_name=a', { 'content-type': 'application/x-www-form-urlencoded' }],
+      ['/v2/billing/meter_events', {}, asJson],
+      ['/v2/billing/meter_event_stream', {}, asJson],
+      ['/ingest', { events: [{}] }, asJson],
+      ['/v1/ingest', [{}], asJson],
+      ['/otlp/v1/traces', { resourceSpans: [] }, asJson],
+      ['/otlp/v1/logs', { resourceLogs: [] }, asJson],
+    ] as const) {
+      const answer = await t.call('POST', `${path}?backfill=${id}`, { key, body, headers });
+      expect([path, answer.status, JSON.stringify(answer.body)]).toEqual([
+        path,
+        400,
+        expect.stringContaining('events of a backfill go to POST /v1/events'),
+      ]);
+    }
+    expect((await t.call('GET', '/v1/events?state=all', { key })).body.data).toEqual([]);
+  });
+
   it('refuse what is not theirs, and what cannot be meant, and change nothing', async () => {
     const { id: tenantId, key } = await t.tenant();
     const other = await t.tenant();
