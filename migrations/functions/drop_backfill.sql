@@ -1,10 +1,11 @@
--- revision 1, d84af29c5298
+-- revision 2, 157515d69c6b
 /*
  * Drops a staged backfill, with its events: how many were posted to it, or null where it is not staged. Who stages some holds
- * its row, and they are looked for once it is free: they, too, go.
+ * its row, and they are looked for once it is free: they, too, go. One that is being closed is not waited for to the end, which
+ * may take a minute.
  */
 create or replace function drop_backfill(whose text, which uuid) returns integer
-language plpgsql as $$
+language plpgsql set lock_timeout = '2s' as $$
 declare
   posted integer;
 begin

@@ -47,6 +47,11 @@ export function uuid(text: string): string {
   return text.toLowerCase();
 }
 
+export function backfillId(text: string): string {
+  if (!UUID.test(text)) throw new InvalidArgumentError('an id as POST /v1/backfills answers it is needed');
+  return text;
+}
+
 export function delimiter(text: string): string {
   const character = text === 'tab' || text === '\\t' ? '\t' : text;
   if (character.length !== 1 || /["\r\n]/.test(character)) {

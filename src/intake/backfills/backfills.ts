@@ -5,6 +5,7 @@ import { Turns } from '../../access/tenancy/turns.ts';
 import { byAge, listByAge } from '../../ground/db/listByAge.ts';
 import type { Page } from '../../ground/db/paging.ts';
 import type { Queryable } from '../../ground/db/queryable.ts';
+import { errorCode, LOCK_NOT_AVAILABLE } from '../../ground/db/sqlstate.ts';
 import type { TenantReads } from '../../ground/db/tenantReads.ts';
 import { TidemarkError } from '../../model/errors.ts';
 import { formatTimestamp } from '../../model/timestamp.ts';
@@ -26,7 +27,7 @@ import {
 import { closeBackfill } from './closeBackfill.ts';
 import { type BackfillPreview, previewBackfill } from './previewBackfill.ts';
 import { revertBackfill } from './revertBackfill.ts';
-import { type Staged, stageEvents } from './stageEvents.ts';
+import { beingClosed, type Staged, stageEvents } from './stageEvents.ts';
 
 export interface BackfillsOptions {
   /** The service's own tables, and where identities are asked for. */
@@ -45,6 +46,13 @@ const BACKFILLS = byAge('backfills');
 /** Previews of this instance at a time: each may read half a million events. */
 const PREVIEWS_AT_ONCE = 2;
 const PREVIEW_WAIT_MS = 5_000;
+/**
+ * Stagings of this instance at a time, how long others wait for their turn, and how long one waits for a closing, in ms. They have one of
+ * the connections by which keys and tenants are looked up: a closing takes a minute, and nobody else is to wait for it.
+ */
+const STAGINGS_AT_ONCE = 1;
+const STAGING_WAIT_MS = 10_000;
+const CLOSING_WAIT_MS = 2_000;
 
 /** Stages events that do not count yet, shows what they would change, and has them count: docs/adr/0049. */
 export class Backfills {
@@ -55,6 +63,15 @@ export class Backfills {
     PREVIEW_WAIT_MS,
     () =>
       new TidemarkError('overloaded', 'other backfills are being looked through; try again later', {
+        retryAfterSeconds: 1,
+      }),
+  );
+
+  private readonly stagings = new Turns(
+    STAGINGS_AT_ONCE,
+    STAGING_WAIT_MS,
+    () =>
+      new TidemarkError('overloaded', 'others are posting to backfills; try again later', {
         retryAfterSeconds: 1,
       }),
   );
@@ -162,7 +179,8 @@ export class Backfills {
 
   /** Stores events that do not count yet. @throws {TidemarkError} as `stageEvents` does. */
   stage({ tenantId }: TenantContext, id: string, events: readonly UsageEvent[]): Promise<Staged> {
-    return stageEvents(this.options.admin, tenantId, id, events);
+    const { admin } = this.options;
+    return this.stagings.take(() => stageEvents(admin, tenantId, id, events, CLOSING_WAIT_MS));
   }
 
   /**
@@ -186,10 +204,15 @@ export class Backfills {
     return this.find(context, id);
   }
 
-  /** Removes the events of a staged one. @throws {TidemarkError} `not_found`, `backfill_not_staged`. */
+  /** Removes the events of a staged one. @throws {TidemarkError} `not_found`, `backfill_not_staged`, `overloaded`. */
   async drop(context: TenantContext, actor: Actor, id: string): Promise<Backfill> {
+    await this.stagings.take(() => this.remove(context, actor, id));
+    return this.find(context, id);
+  }
+
+  private async remove(context: TenantContext, actor: Actor, id: string): Promise<void> {
     const { admin } = this.options;
-    const { rowCount } = await admin.query(
+    const dropped = admin.query(
       `with dropped as materialized (
          select $1::text as tenant_id, $2::uuid as id, events from drop_backfill($1, $2) as events where events is not null
        ), logged as (${writeEntries({
@@ -202,7 +225,9 @@ export class Backfills {
        select from dropped`,
       [context.tenantId, id, JSON.stringify(actor)],
     );
+    const { rowCount } = await dropped.catch((error: unknown) => {
+      throw errorCode(error) === LOCK_NOT_AVAILABLE ? beingClosed() : error;
+    });
     if (rowCount === 0) requireState(await readBackfill(admin, context.tenantId, id, ''), 'staged');
-    return this.find(context, id);
   }
 }

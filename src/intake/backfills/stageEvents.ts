@@ -1,5 +1,5 @@
 import type { Queryable } from '../../ground/db/queryable.ts';
-import { errorCode, remedyFor } from '../../ground/db/sqlstate.ts';
+import { errorCode, LOCK_NOT_AVAILABLE, remedyFor } from '../../ground/db/sqlstate.ts';
 import { type EventFault, TidemarkError } from '../../model/errors.ts';
 import { formatTimestamp } from '../../model/timestamp.ts';
 import type { UsageEvent } from '../../model/usageEvent.ts';
@@ -24,19 +24,24 @@ export interface Staged {
  * Stores events that do not count yet, all or none. The row of the backfill is locked meanwhile, so none comes while it is closed,
  * nor after.
  *
- * @throws {TidemarkError} `not_found`, `backfill_not_staged`, `limit_reached`, `event_rejected_by_database`.
+ * @param waitMs how long it may wait for others, above all for a closing. 0: until they are done.
+ * @throws {TidemarkError} `not_found`, `backfill_not_staged`, `limit_reached`, `event_rejected_by_database`; `overloaded` where it
+ * has waited for too long.
  */
 export async function stageEvents(
   db: Queryable,
   tenantId: string,
   backfillId: string,
   events: readonly UsageEvent[],
+  waitMs = 0,
 ): Promise<Staged> {
   const columns = EVENT_COLUMNS.join(', ');
   try {
     const { rows } = await db.query<{ state: 'staged' | 'closed'; ids: string[] }>(
-      `with target as (
-         select id, state from backfill where id = $18 and tenant_id = $19 for update
+      `with patience as materialized (
+         select set_config('lock_timeout', $20, true)
+       ), target as (
+         select id, state from backfill, patience where id = $18 and tenant_id = $19 for update of backfill
        ), stored as (
          insert into staged_event (${columns}, received_at, backfill_id)
          select ${EVENT_COLUMNS.map((name) => `e.${name}`).join(', ')}, now(), target.id
@@ -49,7 +54,7 @@ export async function stageEvents(
          from target where b.id = target.id and target.state = 'staged'
        )
        select state, array(select event_id::text from stored) as ids from target`,
-      [...arraysOf(events), backfillId, tenantId],
+      [...arraysOf(events), backfillId, tenantId, String(waitMs)],
     );
     requireState(rows[0], 'staged');
     const ids = new Set(rows[0]!.ids);
@@ -61,9 +66,17 @@ export async function stageEvents(
         `a backfill may have at most ${MAX_BACKFILL_EVENTS} events: close it, and make another one`,
       );
     }
+    if (errorCode(error) === LOCK_NOT_AVAILABLE) throw beingClosed();
     if (remedyFor(error) === 'reject') throw refused(error, null);
     throw error;
   }
+}
+
+/** Others have held the backfill for longer than one may wait for them. */
+export function beingClosed(): TidemarkError {
+  return new TidemarkError('overloaded', 'the backfill is being closed, or posted to; try again later', {
+    retryAfterSeconds: 5,
+  });
 }
 
 /** What of an event says that it is not one of the backfill's. */

@@ -13,7 +13,6 @@ export interface StagedImport {
   store(events: UsageEvent[]): Promise<WriteResult>;
 }
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const POINTERS = { timestamp: '/timestamp', customer: '/customerId' };
 
 /** @throws {StartupError} where there is no such backfill, or it is not staged any more. */
@@ -23,7 +22,6 @@ export async function stagedImport(
   backfillId: string,
   toEvent: (row: Row<unknown>) => RowVerdict,
 ): Promise<StagedImport> {
-  if (!UUID.test(backfillId)) throw new StartupError(`${backfillId} is not the id of a backfill`);
   const scope = await readBackfill(db, tenantId, backfillId, '')
     .then((found) => {
       requireState(found, 'staged');

@@ -294,6 +294,32 @@ describeEngine('backfills', () => {
     expect((await stage(key, id, event(1))).body).toMatchObject({ status: 409, code: 'backfill_not_staged' });
   });
 
+  it('keep nobody else waiting while one is closed, and refuse for then what is posted to it', async () => {
+    const { id: tenantId, key } = await t.tenant();
+    const id = await begun(key);
+    const closing = await t.sql.connect();
+    try {
+      await closing.query('begin');
+      await closing.query('select from backfill where id = $1 for update', [id]);
+      let answered = 0;
+      const waiting = [
+        ...[1, 2].map(() => stage(key, id, event(1))),
+        t.call('DELETE', `/v1/backfills/${id}`, { key }),
+      ].map((answer) => answer.finally(() => answered++));
+      const other = await createKey(t.sql, { tenantId, scopes: ['read'] });
+      expect((await t.call('GET', '/v1/usage', { key: other.key })).status).toBe(200);
+      expect(answered).toBe(0);
+      for (const { body, headers } of await Promise.all(waiting)) {
+        expect(body).toMatchObject({ status: 503, code: 'overloaded' });
+        expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+      }
+    } finally {
+      await closing.query('rollback');
+      closing.release();
+    }
+    expect(await staged(key, id, event(1))).toEqual({ staged: 1, duplicates: 0 });
+  });
+
   it('do not overlap while they are staged, however many are made at once', async () => {
     const { key } = await t.tenant();
     const other = await t.tenant();

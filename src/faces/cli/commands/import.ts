@@ -8,7 +8,7 @@ import { FORMATS, type Format, openSource, type Source } from '../../../intake/i
 import { showProgress } from '../../../intake/importing/progress.ts';
 import type { LastRow } from '../../../intake/importing/row.ts';
 import { TIME_FORMATS, type TimeFormat } from '../../../intake/importing/timeFormat.ts';
-import { collected, count, delimiter } from '../arguments.ts';
+import { backfillId, collected, count, delimiter } from '../arguments.ts';
 import { EXIT_CODES, FAILED, INTERRUPTED } from '../exitCodes.ts';
 import { interruption, runCommand, toolLogger } from '../runCommand.ts';
 import { withDatabase } from '../withDatabase.ts';
@@ -89,7 +89,7 @@ export function importCommand(): Command {
     .argument('<file>', 'the file, or - for standard input; UTF-8')
     .requiredOption('--tenant <id>', 'tenant that the events belong to')
     .option('--create-tenant', 'make the tenant where there is none', false)
-    .option('--backfill <id>', 'stage the events for this backfill: they count once it is closed')
+    .option('--backfill <id>', 'stage the events for this backfill: they count once it is closed', backfillId)
     .option('--customer <id>', 'customer of every event')
     .option('--endpoint <path>', 'endpoint of every event')
     .option('--model <name>', 'model of every event')
