@@ -211,7 +211,7 @@ function Lines(props: LinesProps) {
               <>
                 <path class="line" d={`M${x(time).toFixed(1)} ${TOP}V${floor}`} />
                 {text.map((words, i) => (
-                  <text x={x(time)} y={floor + 14 * (i + 1)} text-anchor="middle">
+                  <text x={x(time)} y={floor + 2 + 14 * (i + 1)} text-anchor="middle">
                     {words}
                   </text>
                 ))}
