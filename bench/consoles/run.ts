@@ -1,181 +1,74 @@
-import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { HttpConnection } from '../load/httpConnection.ts';
-import { RequestTemplate } from '../load/requestTemplate.ts';
-import { checkStored } from '../load/stored.ts';
-import { startTidemark, type Tidemark } from '../services/tidemark.ts';
 import { buildService } from '../support/buildService.ts';
+import { atLeast, enginesOf, listOf, orUsage, whole } from '../support/commandLine.ts';
 import { onEachEngine } from '../support/engines.ts';
-import { interruption } from '../support/interruption.ts';
 import { machine } from '../support/machine.ts';
-import { median } from '../support/percentiles.ts';
 import { keepResults } from '../support/results.ts';
 import { runToEnd } from '../support/runToEnd.ts';
-import { type BenchServer, withClient } from '../support/servers.ts';
-import { figure, table } from '../support/table.ts';
 import { inWorkplace } from '../support/workplace.ts';
+import { measurePages, pagesTable } from './pages.ts';
+import { measureStreams, streamsTable } from './streams.ts';
 
 /*
- * What those who look cost those who send: ingest without live streams and with many, by turns, in one service. README.md
- * says how to run and read it.
+ * What open consoles cost those who send, and how soon a page is of use. README.md says how to run and read it.
  */
 
-const EVENTS = 500;
-const CONNECTIONS = 4;
-const WARMUP_MS = 2_000;
-/** How many messages a stream may get in a second, whatever is sent meanwhile. */
-const MOST_A_SECOND = 2;
+const ROWS = ['streams', 'pages'] as const;
 
-const { values } = parseArgs({
-  options: {
-    engine: { type: 'string', default: 'both' },
-    seconds: { type: 'string', default: '10' },
-    rounds: { type: 'string', default: '5' },
-    streams: { type: 'string', default: '50' },
-    'no-build': { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
+const USAGE = `npm run bench:consoles -- [options]
+  --engine postgres|timescale|both   default both
+  --only ${ROWS.join(',')}               default both
+  --rounds N                         times that everything is measured in turn, default 5
+  --seconds N                        length of one measurement of streams, default 10
+  --streams N                        open at once, default 50
+  --no-build                         measure the dist/ that is there`;
+
+const options = orUsage(USAGE, () => {
+  const { values } = parseArgs({
+    options: {
+      engine: { type: 'string', default: 'both' },
+      only: { type: 'string', default: ROWS.join(',') },
+      rounds: { type: 'string', default: '5' },
+      seconds: { type: 'string', default: '10' },
+      streams: { type: 'string', default: '50' },
+      'no-build': { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) throw new Error();
+  return {
+    engines: enginesOf(values.engine),
+    only: new Set(listOf(values.only, ROWS)),
+    rounds: whole(values.rounds),
+    seconds: atLeast(values.seconds, 0.1),
+    streams: whole(values.streams),
+    build: !values['no-build'],
+  };
 });
-const seconds = Number(values.seconds);
-const rounds = Number(values.rounds);
-const streams = Number(values.streams);
-const engines = (['postgres', 'timescale'] as const).filter((name) => [name, 'both'].includes(values.engine));
-const areCounts = [rounds, streams].every((count) => Number.isInteger(count) && count > 0);
-if (values.help || !(seconds > 0) || !areCounts || engines.length === 0) {
-  console.error(
-    'npm run bench:consoles -- [--engine postgres|timescale|both] [--seconds N] [--rounds N] [--streams N] [--no-build]',
-  );
-  process.exit(values.help ? 0 : 2);
-}
-
-/** A stream that is read, and the messages that have come by it. */
-interface Reader {
-  socket: Socket;
-  messages: number;
-}
-
-/** Half of them look at the tenant, the others at all tenants together. */
-async function openStreams({ port, key, adminKey }: Tidemark): Promise<Reader[]> {
-  return Promise.all(
-    Array.from({ length: streams }, async (_, i) => {
-      const socket = connect(port, '127.0.0.1');
-      await once(socket, 'connect');
-      const reader: Reader = { socket, messages: 0 };
-      socket.on('data', (chunk) => {
-        for (let at = chunk.indexOf('\ndata: '); at >= 0; at = chunk.indexOf('\ndata: ', at + 1))
-          reader.messages++;
-      });
-      const shown = i % 2 === 0 ? key : adminKey;
-      socket.write(
-        `GET /v1/live/stream HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: Bearer ${shown}\r\n\r\n`,
-      );
-      return reader;
-    }),
-  );
-}
-
-/** Of a service under load, by turns. */
-interface Measured {
-  /** Events a second that were durable when answered, in each round. */
-  without: number[];
-  watched: number[];
-  /** Messages a second by each stream. */
-  least: number;
-  most: number;
-}
-
-async function measure(server: BenchServer, folder: string): Promise<Measured> {
-  const database = await server.createDatabase('migrated');
-  try {
-    const env = { LIVE_STREAMS: String(streams), LIVE_STREAMS_PER_TENANT: String(streams) };
-    const service = await startTidemark({ url: database.url, folder, env });
-    const host = `127.0.0.1:${service.port}`;
-    const headers = { Authorization: `Bearer ${service.key}` };
-    const connections = await Promise.all(
-      Array.from({ length: CONNECTIONS }, () => HttpConnection.open('127.0.0.1', service.port)),
-    );
-    const problems: string[] = [];
-    let [sent, answered, over] = [0, 0, false];
-    const driven = connections.map((connection, seed) => {
-      const post = new RequestTemplate({ host, path: '/v1/events', headers, events: EVENTS, seed });
-      return new Promise<void>((resolve) => {
-        const send = () => {
-          if (over) return resolve();
-          post.renew();
-          sent++;
-          connection.send(post.buffer, (status, body) => {
-            if (status !== 200) {
-              problems.push(`${status} ${body.toString('utf8', 0, 300)}`);
-              return resolve();
-            }
-            answered++;
-            send();
-          });
-        };
-        send();
-      });
-    });
-    const rate = async () => {
-      await sleep(WARMUP_MS, undefined, { signal: interruption });
-      const [before, from] = [answered, performance.now()];
-      await sleep(seconds * 1_000, undefined, { signal: interruption });
-      return ((answered - before) * EVENTS) / ((performance.now() - from) / 1_000);
-    };
-    const measured: Measured = { without: [], watched: [], least: Number.POSITIVE_INFINITY, most: 0 };
-    for (let round = 0; round < rounds; round++) {
-      measured.without.push(await rate());
-      const readers = await openStreams(service);
-      const from = performance.now();
-      measured.watched.push(await rate());
-      const elapsed = (performance.now() - from) / 1_000;
-      for (const { socket, messages } of readers) {
-        // Its first message is what there was.
-        const perSecond = (messages - 1) / elapsed;
-        measured.least = Math.min(measured.least, perSecond);
-        measured.most = Math.max(measured.most, perSecond);
-        socket.destroy();
-      }
-    }
-    over = true;
-    await Promise.all(driven);
-    for (const connection of connections) connection.close();
-    if (measured.most > MOST_A_SECOND) problems.push(`a stream got ${measured.most} messages a second`);
-    problems.push(...(await service.stop()));
-    problems.push(...(await withClient(database.url, (client) => checkStored(client, sent * EVENTS))));
-    if (problems.length > 0) throw new Error(problems.join('\n'));
-    return measured;
-  } finally {
-    await database.drop();
-  }
-}
 
 async function main(): Promise<void> {
   const started = new Date();
-  if (!values['no-build']) buildService();
+  if (options.build) buildService();
   const results: object[] = [];
   await inWorkplace((folder) =>
-    onEachEngine([...engines], folder, async (server) => {
-      const measured = await measure(server, folder);
-      results.push({ engine: server.engine, ...measured });
-      const { without, watched, least, most } = measured;
-      const ratios = watched.map((rate, round) => rate / without[round]!);
-      const rows = [
-        ['without', figure(median(without)), '', ''],
-        [
-          `${streams} streams`,
-          figure(median(watched)),
-          figure(median(ratios)),
-          `${least.toFixed(2)}–${most.toFixed(2)}`,
-        ],
-      ];
-      const heads = [`batches of ${EVENTS}`, 'events/s', 'to without', 'messages/s of a stream'];
-      console.log(`\n## ${server.engine}\n\n${table(heads, rows)}\n`);
+    onEachEngine(options.engines, folder, async (server) => {
+      console.log(`\n## ${server.engine}\n`);
+      if (options.only.has('streams')) {
+        const streams = await measureStreams(server, folder, options);
+        results.push({ engine: server.engine, streams });
+        console.log(`${streamsTable(options.streams, streams)}\n`);
+      }
+      if (options.only.has('pages')) {
+        const pages = await measurePages(server, folder, options.rounds);
+        if (pages) {
+          results.push({ engine: server.engine, pages });
+          console.log(`${pagesTable(pages)}\n`);
+        }
+      }
     }),
   );
   console.log(Object.entries(machine()).flat().join(' '));
-  console.log(await keepResults('consoles', started, { seconds, rounds, streams, results }));
+  console.log(await keepResults('consoles', started, { ...options, only: [...options.only], results }));
 }
 
 runToEnd(main);

@@ -7,10 +7,8 @@ const DAY = new Date(Date.now() - 2 * DAY_MS).toISOString().slice(0, 10);
 const NEXT = new Date(Date.now() - DAY_MS).toISOString().slice(0, 10);
 
 describeConsole('the page of backfills', (console) => {
-  it('begins one, imports into it, shows what it would change, closes and reverts it', async ({ skip }) => {
+  it('begins one, imports into it, shows what it would change, closes and reverts it', async () => {
     const { site } = console;
-    const { paths } = await site.call('GET', '/openapi.json');
-    if (!('/v1/backfills' in paths)) skip('there are no backfills in this version');
     const tenant = await site.tenant();
     const of = (id: string, tokens: number, hour: string) => ({
       eventId: id,

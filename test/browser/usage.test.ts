@@ -21,7 +21,7 @@ describeConsole('the usage page', (console) => {
   beforeAll(async () => {
     tenant = await console.site.tenant();
     await postTraffic(console.site, tenant, { minutes: 360, perMinute: 2, end: to });
-  }, 120_000);
+  });
 
   const visit = async (query: string, options = {}) => {
     const visitor = await console.visit(`/console/usage?${range(from, to)}&${query}`, {

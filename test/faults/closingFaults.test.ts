@@ -151,6 +151,5 @@ describeEngine('an instance that is lost while it closes windows', () => {
       );
       expect(rows[0]).toEqual({ n: WINDOWS, windows: WINDOWS });
     },
-    120_000,
   );
 });

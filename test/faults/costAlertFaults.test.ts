@@ -189,5 +189,5 @@ describeEngine('sums of costs under many writers', () => {
     expect(new Map(tallies.rows.map(({ place, total }) => [place, total]))).toEqual(
       costsOf(calls, terms(), 'month'),
     );
-  }, 120_000);
+  });
 });

@@ -62,6 +62,6 @@ export function describeKilledBackends(times: number): void {
       expect(await callsCounted(t, key)).toBe(acknowledged.length);
       const { rows } = await t.sql.query(`select ${IDENTITIES} as n`, [id]);
       expect(rows[0].n).toBe(acknowledged.length);
-    }, 120_000);
+    });
   });
 }

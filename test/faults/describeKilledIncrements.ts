@@ -68,6 +68,6 @@ export function describeKilledIncrements(times: number): void {
         'own-6',
         'shared',
       ]);
-    }, 120_000);
+    });
   });
 }

@@ -41,7 +41,7 @@ export function describeQueueKills(kills: number): void {
         };
         services.push(await ServiceProcess.start(env, join(folder, `${i}.log`)));
       }
-    }, 180_000);
+    });
     afterAll(async () => {
       for (const service of services) await service.kill();
       redis.disconnect();
@@ -49,7 +49,7 @@ export function describeQueueKills(kills: number): void {
       await database.drop();
     });
 
-    it('is counted exactly once, whenever they are killed', { timeout: 120_000 }, async () => {
+    it('is counted exactly once, whenever they are killed', async () => {
       const tenantId = 'queue-kills';
       const made = await ask(services[0]!.port, '/v1/tenants', {
         key: ADMIN_KEY,

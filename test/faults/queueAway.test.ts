@@ -99,7 +99,7 @@ describeEngine('a queue under faults', () => {
   }
 
   describe('Redis', () => {
-    it('killed and started again with what it had: counted once', { timeout: 60_000 }, async () => {
+    it('killed and started again with what it had: counted once', async () => {
       const producer = await begin();
       for (let i = 0; i < 4; i++) {
         await sleep(100 + Math.random() * 300);
@@ -112,7 +112,7 @@ describeEngine('a queue under faults', () => {
       await goesOn(producer);
     });
 
-    it('silent: noticed, and read again on new connections', { timeout: 60_000 }, async () => {
+    it('silent: noticed, and read again on new connections', async () => {
       const producer = await begin();
       await toRedis.become('silent');
       await until(async () => (await metric('tidemark_source_up')) === 0, 15_000);
@@ -121,7 +121,7 @@ describeEngine('a queue under faults', () => {
       await goesOn(producer);
     });
 
-    it('refusing: likewise', { timeout: 60_000 }, async () => {
+    it('refusing: likewise', async () => {
       const producer = await begin();
       for (let i = 0; i < 5; i++) {
         await toRedis.become('refusing');
@@ -132,7 +132,7 @@ describeEngine('a queue under faults', () => {
       await goesOn(producer);
     });
 
-    it('answering errors: likewise', { timeout: 60_000 }, async () => {
+    it('answering errors: likewise', async () => {
       const producer = await begin();
       await redis.config('SET', 'min-replicas-to-write', '1'); // NOREPLICAS to every write
       await until(async () => (await metric('tidemark_source_up')) === 0, 15_000);
@@ -140,7 +140,7 @@ describeEngine('a queue under faults', () => {
       await goesOn(producer);
     });
 
-    it('without the group, or the stream, any more: begins anew', { timeout: 60_000 }, async () => {
+    it('without the group, or the stream, any more: begins anew', async () => {
       const producer = await begin();
       await redis.xgroup('DESTROY', stream, 'tidemark');
       await goesOn(producer); // all of it was read a second time
@@ -155,7 +155,6 @@ describeEngine('a queue under faults', () => {
   describe('the database', () => {
     it.each(['refusing', 'silent'] as const)(
       '%s: entries wait, nothing becomes a dead letter, and what had been let in is counted once',
-      { timeout: 60_000 },
       async (state) => {
         const producer = await begin();
         await toDatabase.become(state);
@@ -166,9 +165,7 @@ describeEngine('a queue under faults', () => {
       },
     );
 
-    it('slow to take what comes: the stream keeps it, and requests are still taken', {
-      timeout: 60_000,
-    }, async () => {
+    it('slow to take what comes: the stream keeps it, and requests are still taken', {}, async () => {
       const producer = await begin();
       const client = await services[0]!.sql.connect();
       try {

@@ -58,7 +58,7 @@ describeEngine(`batches that share ids (SEED=${seed})`, () => {
     expect(new Set(stored.keys())).toEqual(sent);
     expect([...stored.values()].every((n) => n === 1)).toBe(true);
     expect((await t.sql.query(`select ${IDENTITIES} as n`, [id])).rows[0].n).toBe(sent.size);
-  }, 120_000);
+  });
 
   /** Holds the key of an event as another writer would, until its transaction ends. */
   async function hold(tenantId: string, { eventId }: ClientEvent, holder: pg.Client): Promise<void> {

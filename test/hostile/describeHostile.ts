@@ -65,7 +65,7 @@ export function describeHostile(planned: { requests: number; slowSockets: number
         expect(report.heap[1] - report.heap[0]).toBeLessThan(HEAP_GROWTH);
         expect(report.rss[1] - report.rss[0]).toBeLessThan(RSS_GROWTH);
       },
-      120_000 + requests * 30,
+      600_000 + requests * 30,
     );
 
     function summary({ answers, sent, exported, bystander, slow, heap, rss, seconds }: AttackReport): string {

@@ -30,6 +30,20 @@ export type Operation =
       seed: number;
       afterMs: number;
     }
+  /** One that is staged is closed or dropped, one that is closed is reverted; which, by the seed. One of a tenant in a step. */
+  | {
+      do: 'backfill';
+      instance: number;
+      tenant: number;
+      kind: 'stage' | 'close' | 'revert' | 'drop';
+      /** What is staged. */
+      plans: EventPlan[];
+      replaces: boolean;
+      /** Only those customers that it has events of. */
+      ofCustomers: boolean;
+      seed: number;
+      afterMs: number;
+    }
   | { do: 'read'; instance: number; tenant: number }
   | { do: 'close'; instance: number; windows: number; afterMs: number; thenRefresh: boolean }
   | { do: 'refresh'; instance: number }
@@ -113,6 +127,21 @@ function operation(instances: number, tenants: number): fc.Arbitrary<Operation> 
         kind: fc.constantFrom<'void' | 'restore' | 'amend'>('void', 'void', 'restore', 'amend'),
         events: fc.integer({ min: 1, max: 30 }),
         plans: fc.array(eventPlan, { minLength: 1, maxLength: 10 }),
+        seed: fc.nat(),
+        afterMs,
+      }),
+    },
+    {
+      weight: 14,
+      arbitrary: how('backfill', {
+        instance,
+        tenant,
+        kind: fc.constantFrom<'stage' | 'close' | 'revert' | 'drop'>(
+          ...(['stage', 'stage', 'stage', 'close', 'close', 'revert', 'drop'] as const),
+        ),
+        plans: fc.array(eventPlan, { minLength: 1, maxLength: 15 }),
+        replaces: fc.boolean(),
+        ofCustomers: fc.boolean(),
         seed: fc.nat(),
         afterMs,
       }),

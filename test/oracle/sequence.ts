@@ -11,6 +11,7 @@ import { randomUsage } from '../support/randomCosts.ts';
 import type { Answer } from '../support/service.ts';
 import { type ClientEvent, randomEvent, randomFrom } from '../support/traffic.ts';
 import type { World } from '../support/world.ts';
+import { type BackfillPlan, TenantBackfills } from './backfills.ts';
 import { TenantCosts } from './costs.ts';
 import { expectMessages } from './messages.ts';
 import { TenantMeters } from './meters.ts';
@@ -56,6 +57,7 @@ class Tenant {
   readonly posted: ClientEvent[] = [];
   readonly meters: TenantMeters;
   readonly costs: TenantCosts;
+  readonly backfills: TenantBackfills;
   /** The events of the model, as costs see them. */
   usage: BruteEvent[] = [];
   /** Windows as they were last served while closed, by start and customer. */
@@ -79,6 +81,7 @@ class Tenant {
     this.polledThrough = polledThrough;
     this.meters = new TenantMeters(key, span);
     this.costs = new TenantCosts(key, span);
+    this.backfills = new TenantBackfills(id, this.model);
   }
 
   /** These are stored. */
@@ -95,7 +98,8 @@ class Tenant {
     this.countAnew();
   }
 
-  private countAnew(): void {
+  /** What the model has may have changed. */
+  countAnew(): void {
     const counted = [...this.model.events.values()];
     this.meters.model.replace(counted.map(meteredOf));
     this.usage = counted.map(usageOf);
@@ -172,6 +176,7 @@ export class Sequence {
   private unsureCorrections: UnsureCorrection[] = [];
   /** What the step at hand corrects. */
   private planned = new Map<Operation, Correction>();
+  private plannedBackfills = new Map<Operation, BackfillPlan>();
   private random = randomFrom(1);
 
   private constructor(world: World, tenants: Tenant[], base: number) {
@@ -211,6 +216,7 @@ export class Sequence {
       this.planCorrections(step);
       await Promise.all(step.map((operation) => this.perform(operation)));
       await this.world.settled();
+      await this.settleBackfills();
       await this.settleUnsure();
       await this.settleCorrections();
       await this.remember();
@@ -233,6 +239,8 @@ export class Sequence {
         return this.post(operation.instance, this.tenants[operation.tenant]!, operation.events);
       case 'correct':
         return this.correct(operation);
+      case 'backfill':
+        return this.backfill(operation);
       case 'read':
         return this.read(operation.instance, this.tenants[operation.tenant]!);
       case 'close': {
@@ -339,11 +347,22 @@ export class Sequence {
   /** Which events the step corrects, one call for a tenant: they are settled, and nothing else changes them in it. */
   private planCorrections(step: Step): void {
     this.planned = new Map();
+    this.plannedBackfills = new Map();
     for (const tenant of this.tenants) tenant.unsteady.clear();
+    const busy = new Set<Tenant>();
     for (const operation of step) {
-      if (operation.do !== 'correct') continue;
+      if (operation.do !== 'correct' && operation.do !== 'backfill') continue;
       const tenant = this.tenants[operation.tenant]!;
-      if (tenant.unsteady.size > 0) continue;
+      if (busy.has(tenant)) continue;
+      if (operation.do === 'backfill') {
+        const plan = this.planBackfill(operation, tenant, step);
+        if (plan === null) continue;
+        busy.add(tenant);
+        this.plannedBackfills.set(operation, plan);
+        for (const { eventId } of plan.unsteady) tenant.unsteady.add(eventId);
+        if (plan.kind !== 'stage') tenant.posted.push(...plan.unsteady);
+        continue;
+      }
       const random = randomFrom(operation.seed);
       const from = operation.kind === 'restore' ? tenant.model.voided : tenant.model.events;
       const ids = [...from.keys()].sort(() => random() - 0.5).slice(0, operation.events);
@@ -356,9 +375,47 @@ export class Sequence {
             }))
           : [];
       const reason = `correction ${++corrections}`;
+      busy.add(tenant);
       this.planned.set(operation, { kind: operation.kind, ids, versions, reason });
       for (const id of ids) tenant.unsteady.add(id);
       tenant.posted.push(...versions);
+    }
+  }
+
+  private planBackfill(
+    { kind, plans, replaces, ofCustomers, seed }: Operation & { do: 'backfill' },
+    tenant: Tenant,
+    step: Step,
+  ): BackfillPlan | null {
+    if (kind !== 'stage') {
+      const posting = step.some((other) => other.do === 'post' && this.tenants[other.tenant] === tenant);
+      return tenant.backfills.plan(kind, seed, posting);
+    }
+    const settled = [...tenant.model.events.values(), ...tenant.model.voided.values()];
+    const events = plans.map((plan) => {
+      const event = this.eventOf(plan);
+      const original = plan.repeats === null ? undefined : settled[plan.repeats % (settled.length || 1)];
+      return original ? { ...event, eventId: original.eventId } : event;
+    });
+    return tenant.backfills.planned(events, replaces, ofCustomers);
+  }
+
+  private async backfill(operation: Operation & { do: 'backfill' }): Promise<void> {
+    const plan = this.plannedBackfills.get(operation);
+    if (!plan) return;
+    await sleep(operation.afterMs);
+    const tenant = this.tenants[operation.tenant]!;
+    const instance = this.instance(operation.instance);
+    await tenant.backfills.perform(plan, (method, path, body) =>
+      instance.call(method, path, tenant.key, body),
+    );
+    tenant.countAnew();
+  }
+
+  private async settleBackfills(): Promise<void> {
+    for (const tenant of this.tenants) {
+      await tenant.backfills.settle(this.world.sql);
+      tenant.countAnew();
     }
   }
 

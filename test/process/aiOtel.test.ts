@@ -47,7 +47,7 @@ describeEngine('examples/ai-otel', () => {
     } finally {
       await Promise.all([t.stop(), openAi.stop()]);
     }
-  }, 180_000);
+  });
 
   it('has the versions that are tested', () => {
     const { dependencies } = read('package.json');

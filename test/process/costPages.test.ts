@@ -65,7 +65,7 @@ describeEngine('the pages about AI usage and its costs', () => {
       { model: 'gpt-5', costs: [], unpriced: { calls: 1 } },
     ]);
     expect(rule).toMatchObject({ measure: 'cost', currency: 'USD', period: 'month', threshold: '100' });
-  }, 120_000);
+  });
 
   it('costs.md has its costs corrected, and alerts on them', async () => {
     const { t, page } = await begin('docs/costs.md');
@@ -88,5 +88,5 @@ describeEngine('the pages about AI usage and its costs', () => {
       { measure: 'cost', currency: 'USD', threshold: '100' },
       { field: 'cost', currency: 'USD', threshold: '0.5' },
     ]);
-  }, 60_000);
+  });
 });

@@ -40,7 +40,7 @@ export function describeCommands(runCommand: RunCommand): void {
     sql.on('error', () => undefined);
     await sql.connect();
     await fillBig(sql, EVENTS);
-  }, 180_000);
+  });
   afterEach(async () => {
     for (const { child, exited } of programs.splice(0)) {
       child.kill('SIGKILL');
@@ -93,7 +93,7 @@ export function describeCommands(runCommand: RunCommand): void {
         /^fail {2}database {7}127\.0\.0\.1:1\/none: nothing answers there\n {21}→ /m,
       );
       expect(doctor.out).not.toContain('secret');
-    }, 60_000);
+    });
 
     test('a schema that is not there is not made by looking', async () => {
       const empty = await createEmptyDatabase();
@@ -113,7 +113,7 @@ export function describeCommands(runCommand: RunCommand): void {
       } finally {
         await empty.drop();
       }
-    }, 60_000);
+    });
 
     test('doctor names a configuration that is wrong, and a local database that does not run', async () => {
       const wrong = await run(['doctor', '--json'], { PORT: 'http' });
@@ -123,7 +123,7 @@ export function describeCommands(runCommand: RunCommand): void {
       expect(none.code).toBe(1);
       expect(none.out).toContain('does not run');
       expect(await readdir(folder)).not.toContain('data');
-    }, 60_000);
+    });
   });
 
   describe('serve', () => {
@@ -150,7 +150,7 @@ export function describeCommands(runCommand: RunCommand): void {
       await until(async () => (await processStart(pid)) === undefined);
       expect(said).toContain('"signal":"SIGTERM"');
       expect(said).toContain('"msg":"stopped"');
-    }, 120_000);
+    });
   });
 
   describe('keys', () => {
@@ -209,7 +209,7 @@ export function describeCommands(runCommand: RunCommand): void {
         { actor_kind: 'command', tenant_id: null, action: 'key.created' },
         { actor_kind: 'command', tenant_id: 'big', action: 'key.revoked' },
       ]);
-    }, 120_000);
+    });
 
     test('what is not there, or is another tenant’s, is one line', async () => {
       const id = randomUUID();
@@ -221,7 +221,7 @@ export function describeCommands(runCommand: RunCommand): void {
       for (const [args, message] of cases) {
         expect(await run(['keys', ...args])).toEqual({ code: 1, out: '', err: `tidemark: ${message}\n` });
       }
-    }, 60_000);
+    });
   });
 
   describe('prices', () => {
@@ -262,7 +262,7 @@ export function describeCommands(runCommand: RunCommand): void {
         ]),
       );
       expect((await run(['prices', 'list', ...of])).out).toMatch(/^model .*\n[^\n]*mine +exact +USD /);
-    }, 120_000);
+    });
 
     test('that cannot be read are refused with their lines, and nothing is stored', async () => {
       const csv = join(folder, 'wrong.csv');
@@ -286,7 +286,7 @@ export function describeCommands(runCommand: RunCommand): void {
         err: `tidemark: ${none}: there is no such file\n`,
       });
       expect((await run(['prices', 'list', '--tenant', 'none'])).err).toContain('there is no tenant none');
-    }, 60_000);
+    });
   });
 
   describe('meters', () => {
@@ -362,7 +362,7 @@ export function describeCommands(runCommand: RunCommand): void {
       ]);
       expect(JSON.parse(lines.out)).toMatchObject({ value: '0.4', number: 0.4, events: '2' });
       expect((await run(query)).out).toMatch(/^window start .*\n[^\n]* 0\.6 +3 +0 /);
-    }, 120_000);
+    });
 
     test('what is not there is one line', async () => {
       const cases: [string[], number, RegExp][] = [
@@ -381,7 +381,7 @@ export function describeCommands(runCommand: RunCommand): void {
         expect([args, answer.code, answer.out]).toEqual([args, code, '']);
         expect(answer.err).toMatch(message);
       }
-    }, 60_000);
+    });
   });
 
   describe('seed', () => {
@@ -412,7 +412,7 @@ export function describeCommands(runCommand: RunCommand): void {
         }
         await drop();
       }
-    }, 120_000);
+    });
 
     test('loads a folder of one own, wholly checked before anything is sent', async () => {
       const { url, drop } = await createTestDatabase();
@@ -467,7 +467,7 @@ export function describeCommands(runCommand: RunCommand): void {
         }
         await drop();
       }
-    }, 120_000);
+    });
 
     test('no service, a wrong key, a key that would be handed to strangers: one line', async () => {
       const nobody = `http://127.0.0.1:${await freePort()}`;
@@ -483,7 +483,7 @@ export function describeCommands(runCommand: RunCommand): void {
         expect(err.trimEnd()).toMatch(message);
         expect(err).toMatch(/^tidemark: [^\n]+\n$/);
       }
-    }, 120_000);
+    });
   });
 
   describe('export', () => {
@@ -506,7 +506,6 @@ export function describeCommands(runCommand: RunCommand): void {
         const waiting = `select from pg_stat_activity where application_name = 'tidemark export' and state <> 'idle'`;
         await until(async () => (await sql.query(waiting)).rowCount === 0);
       },
-      30_000,
     );
 
     test('a database that goes away: one line, and no file', async () => {
@@ -524,7 +523,7 @@ export function describeCommands(runCommand: RunCommand): void {
       );
       expect(await leftovers(file)).toEqual([]);
       expect(await readdir(folder)).not.toContain('lost.csv.gz');
-    }, 60_000);
+    });
 
     test('a reader that leaves, a folder that is not there, a name that is a folder: one line', async () => {
       const program = start(['export', 'events', ...RANGE]);
@@ -546,7 +545,7 @@ export function describeCommands(runCommand: RunCommand): void {
       }
       const unknown = await run(['export', 'usage', '--tenant', 'none', '--from', '2026-01-01']);
       expect(unknown).toEqual({ code: 1, out: '', err: 'tidemark: there is no tenant none\n' });
-    }, 60_000);
+    });
 
     test('of an inactive tenant, with sums that are right', async () => {
       await sql.query(`update tenant set active = false where id = 'big'`);
@@ -562,7 +561,7 @@ export function describeCommands(runCommand: RunCommand): void {
       await sql.query(`update tenant set active = true where id = 'big'`);
       expect(code).toBe(0);
       expect(JSON.parse(out)).toMatchObject({ calls: EVENTS, tokens: (EVENTS * (EVENTS + 1)) / 2 });
-    }, 60_000);
+    });
   });
 
   test('an event that was posted is exported as soon as it is acknowledged', async () => {
@@ -578,5 +577,5 @@ export function describeCommands(runCommand: RunCommand): void {
     expect(JSON.parse(out)).toMatchObject({ eventId: event.eventId });
     program.child.kill('SIGTERM');
     expect(await program.exited).toBe(0);
-  }, 60_000);
+  });
 }

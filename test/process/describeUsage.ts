@@ -32,7 +32,7 @@ export function describeUsage(runCommand: RunCommand): void {
     beforeAll(async () => {
       await buildProgram();
       database = await createTestDatabase();
-    }, 120_000);
+    });
     afterAll(() => database?.drop());
 
     const run = (args: string[]) => runCommand(args, { DATABASE_URL: database.url });
@@ -59,7 +59,7 @@ export function describeUsage(runCommand: RunCommand): void {
       }
       const version = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')).version;
       expect(await run(['--version'])).toEqual({ code: 0, out: `${version}\n`, err: '' });
-    }, 120_000);
+    });
 
     test('what cannot be meant: exit code 2, what is wrong, and nothing on standard output', async () => {
       const id = randomUUID();
@@ -116,6 +116,6 @@ export function describeUsage(runCommand: RunCommand): void {
         expect(err).toMatch(message);
         expect(err).not.toMatch(/\n\s+at /);
       }
-    }, 120_000);
+    });
   });
 }

@@ -39,7 +39,7 @@ describeEngine('the page about the portal', () => {
     const [refused, revoked] = await run('revoke');
     expect(refused).toMatchObject({ status: 401, code: 'token_revoked' });
     expect(revoked.data).toMatchObject([{ id, state: 'revoked' }]);
-  }, 150_000);
+  });
 });
 
 it('the page about the portal tells of every attribute, property and part that there is', async () => {

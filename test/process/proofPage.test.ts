@@ -81,5 +81,5 @@ describeEngine('the page about checking a bill', () => {
       code: 1,
       stderr: 'tidemark: none.json: there is no such file\n',
     });
-  }, 180_000);
+  });
 });

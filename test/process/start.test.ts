@@ -211,7 +211,7 @@ describe('npm start on a machine with nothing but Node', () => {
     again.child.kill('SIGINT');
     expect(await again.exited).toBe(0);
     expect(again.stderr()).toBe('');
-  }, 60_000);
+  });
 
   it('has its schema brought up to date by npm run migrate, whether the service runs or not', async () => {
     const folder = await newFolder();
@@ -225,7 +225,7 @@ describe('npm start on a machine with nothing but Node', () => {
     expect([await second.exited, second.stdout()]).toEqual([0, 'the schema is up to date\n']);
     service.child.kill('SIGTERM');
     expect(await service.exited).toBe(0);
-  }, 60_000);
+  });
 });
 
 /** Not a word, but what it had begun, and one line that says why, for the operator. */
@@ -382,7 +382,7 @@ describe('several instances', () => {
       expect(instance.stdout()).not.toContain(ADMIN_KEY);
       expect(instance.stdout()).not.toContain(new URL(url).password);
     }
-  }, 60_000);
+  });
 
   it('for development may share a database and a folder', async () => {
     const url = await emptyDatabase();
@@ -394,7 +394,7 @@ describe('several instances', () => {
     const others = [start(env), start(env), start(env)];
     await Promise.all(others.map((instance) => instance.says(/Tidemark is ready/)));
     expect(await query(url, 'select count(*)::int as n from api_key')).toEqual([{ n: 1 }]);
-  }, 60_000);
+  });
 });
 
 describe('SIGTERM', () => {
@@ -462,7 +462,7 @@ describe('SIGTERM', () => {
       [acknowledged],
     );
     expect({ missing, twice }).toEqual({ missing: 0, twice: 0 });
-  }, 60_000);
+  });
 
   it('waits for a request whose body is still coming, and no longer than it must for an idle connection', async () => {
     const { url } = await newDatabase();
@@ -488,7 +488,7 @@ describe('SIGTERM', () => {
     expect(Date.now() - ended).toBeLessThan(6_000);
     idle.destroy();
     expect(await query(url, 'select count(*)::int as n from event')).toEqual([{ n: 2 }]);
-  }, 30_000);
+  });
 
   it('twice ends it at once', async () => {
     const { url } = await newDatabase();

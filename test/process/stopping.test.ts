@@ -44,11 +44,11 @@ describe('the exit code of a service that is stopped', () => {
     const { code, answer, stderr } = await stopWhileABatchWaits({});
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect([0, 503]).toContain(answer);
-  }, 120_000);
+  });
 
   it('is 1 where events were answered with 202, and says how many', async () => {
     const { code, answer, stderr } = await stopWhileABatchWaits({ prefer: 'respond-async' });
     expect({ code, answer }).toEqual({ code: 1, answer: 202 });
     expect(stderr).toMatch(/^tidemark: stopped, but 1 events? that had been answered with 202/);
-  }, 120_000);
+  });
 });

@@ -20,7 +20,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(await runFolder(), 'tools-'));
   const rows = Array.from({ length: 300_000 }, (_, i) => `2024-03-01 00:00:00,${i}\n`);
   big = await file('big.csv', `time,n\n${rows.join('')}`);
-}, 180_000);
+});
 afterAll(async () => {
   await database.drop();
   await rm(folder, { recursive: true, force: true });
@@ -175,7 +175,7 @@ test('killed and run again: each event counts once, each closed window is revise
   } finally {
     await client.end();
   }
-}, 120_000);
+});
 
 test('the help tells the rules of ids and exit codes', async () => {
   const { code, out } = await run('import', ['--help']);

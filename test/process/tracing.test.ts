@@ -24,7 +24,7 @@ let program: Program | undefined;
 beforeAll(async () => {
   await buildProgram();
   database = await createTestDatabase();
-}, 120_000);
+});
 beforeEach(async () => {
   collector = await OtlpReceiver.start();
   return async () => {

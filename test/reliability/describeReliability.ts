@@ -43,7 +43,7 @@ export function describeReliability(repeats: Repeats): void {
     beforeAll(async () => {
       await buildProgram();
       shared = (await Site.make(engine))!;
-    }, 180_000);
+    });
     afterAll(async () => {
       await shared?.end();
       console.log([`reliability, ${engine}`, faultTable(rows), ...remarks(rows)].join('\n'));
@@ -51,7 +51,7 @@ export function describeReliability(repeats: Repeats): void {
 
     for (const fault of chosenFaults(repeats)) {
       const extent = extentOf(fault, repeats);
-      const timeout = 120_000 + extent.times * (extent.holdMs + 15_000);
+      const timeout = 300_000 + extent.times * (extent.holdMs + 30_000);
       it(fault.description, { timeout }, async ({ skip }) => {
         const site = fault.smallDisk
           ? await Site.make(engine, fault.smallDisk).catch(onlyImpossible)

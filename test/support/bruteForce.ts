@@ -1,10 +1,40 @@
 import { type ClientEvent, tokensOf } from './traffic.ts';
 
+/** What a backfill may have, and takes the place of. */
+export interface ModelScope {
+  /** [from, to) in ms. */
+  from: number;
+  to: number;
+  /** Null: all. */
+  customers: string[] | null;
+}
+
+/** What there was of an id before a backfill brought it. */
+interface Before {
+  counted: ClientEvent | undefined;
+  voided: ClientEvent | undefined;
+  reverted: boolean;
+  replacedBy: ClosedBackfill | undefined;
+}
+
+/** What closing a backfill has done. */
+export interface ClosedBackfill {
+  /** By id: what it has brought, and what was there in its place. */
+  brought: Map<string, Before>;
+  /** What it has made void. */
+  replaced: ClientEvent[];
+  /** Versions that came and went. */
+  moved: { event: ClientEvent; calls: number }[];
+}
+
 /** The summaries of a tenant as they must be, summed event by event from what was acknowledged. */
 export class BruteForce {
   readonly events = new Map<string, ClientEvent>();
   /** Those that are void, as they were. A retry of one is a duplicate. */
   readonly voided = new Map<string, ClientEvent>();
+  /** Those of them that a revert has made void, and those that a backfill has. */
+  private readonly reverted = new Set<string>();
+  private readonly replacedBy = new Map<string, ClosedBackfill>();
   /** Starts (ms) and customers of the windows that corrections have changed: they are there without events, too. */
   private readonly corrected = new Map<string, { start: number; customerId: string }>();
 
@@ -32,7 +62,11 @@ export class BruteForce {
 
   /** These count again. */
   restore(ids: readonly string[]): void {
-    for (const id of ids) this.move(id, this.voided, this.events);
+    for (const id of ids) {
+      this.move(id, this.voided, this.events);
+      this.reverted.delete(id);
+      this.replacedBy.delete(id);
+    }
   }
 
   /** These count in the place of those with their ids. */
@@ -42,6 +76,80 @@ export class BruteForce {
       this.events.set(version.eventId, version);
       this.touch(version);
     }
+  }
+
+  /** The staged events that count once their backfill is closed. */
+  coming(staged: readonly ClientEvent[], scope: ModelScope, replaces: boolean): ClientEvent[] {
+    return staged.filter(({ eventId }) => {
+      const [counted, voided] = [this.events.get(eventId), this.voided.get(eventId)];
+      if (counted) return replaces && isInScope(counted, scope);
+      if (voided) return this.reverted.has(eventId) || (replaces && isInScope(voided, scope));
+      return true;
+    });
+  }
+
+  /** A backfill is closed. */
+  close(staged: readonly ClientEvent[], scope: ModelScope, replaces: boolean): ClosedBackfill {
+    const coming = this.coming(staged, scope, replaces);
+    const ids = new Set(coming.map(({ eventId }) => eventId));
+    const there = replaces ? [...this.events.values()].filter((event) => isInScope(event, scope)) : [];
+    const closed: ClosedBackfill = {
+      brought: new Map(),
+      replaced: there.filter(({ eventId }) => !ids.has(eventId)),
+      moved: [
+        ...there.map((event) => ({ event, calls: -1 })),
+        ...coming.map((event) => ({ event, calls: 1 })),
+      ],
+    };
+    for (const { eventId } of closed.replaced) {
+      this.move(eventId, this.events, this.voided);
+      this.replacedBy.set(eventId, closed);
+    }
+    for (const event of coming) {
+      const { eventId } = event;
+      const [counted, voided] = [this.events.get(eventId), this.voided.get(eventId)];
+      const replacedBy = this.replacedBy.get(eventId);
+      closed.brought.set(eventId, { counted, voided, reverted: this.reverted.delete(eventId), replacedBy });
+      if (counted) this.touch(counted);
+      this.voided.delete(eventId);
+      this.replacedBy.delete(eventId);
+      this.events.set(eventId, event);
+      this.touch(event);
+    }
+    return closed;
+  }
+
+  /** That is undone. @returns the versions that came and went. */
+  revert(closed: ClosedBackfill): ClosedBackfill['moved'] {
+    const moved: ClosedBackfill['moved'] = [];
+    for (const [id, { counted, voided, reverted, replacedBy }] of closed.brought) {
+      const event = this.events.get(id);
+      if (!event) {
+        // Void since, and stays so: as what it was before.
+        const before = counted ?? voided;
+        if (before) this.voided.set(id, before);
+        continue;
+      }
+      this.move(id, this.events, this.voided);
+      moved.push({ event, calls: -1 });
+      if (counted) {
+        this.voided.delete(id);
+        this.events.set(id, counted);
+        this.touch(counted);
+        moved.push({ event: counted, calls: 1 });
+        continue;
+      }
+      if (voided) this.voided.set(id, voided);
+      if (replacedBy) this.replacedBy.set(id, replacedBy);
+      if (!voided || reverted) this.reverted.add(id);
+    }
+    for (const event of closed.replaced) {
+      if (this.replacedBy.get(event.eventId) !== closed) continue;
+      this.replacedBy.delete(event.eventId);
+      this.move(event.eventId, this.voided, this.events);
+      moved.push({ event, calls: 1 });
+    }
+    return moved;
   }
 
   private move(id: string, from: Map<string, ClientEvent>, to: Map<string, ClientEvent>): void {
@@ -182,6 +290,11 @@ export class BruteForce {
   }
 }
 
+export function isInScope(event: ClientEvent, { from, to, customers }: ModelScope): boolean {
+  const at = Date.parse(event.timestamp);
+  return at >= from && at < to && (customers === null || customers.includes(event.customerId));
+}
+
 /** The value as totals of records count it. */
 function signedValue({ eventType, value = '0' }: ClientEvent): string {
   if (eventType !== 'negative') return value;
@@ -215,6 +328,26 @@ function callsAndTokens(events: ClientEvent[], nameOf: (event: ClientEvent) => s
       name,
       { calls: of.length, tokens: sum(of.map(tokensOf)) },
     ]),
+  );
+}
+
+/** Whether one that was closed later has to be reverted before another. */
+export function supersedes(
+  later: ModelScope & { closed: ClosedBackfill | null },
+  earlier: ModelScope & { closed: ClosedBackfill | null },
+): boolean {
+  const touched = ({ closed }: { closed: ClosedBackfill | null }) =>
+    new Set([...closed!.brought.keys(), ...closed!.replaced.map(({ eventId }) => eventId)]);
+  const ids = touched(earlier);
+  return doMeet(later, earlier) || [...touched(later)].some((id) => ids.has(id));
+}
+
+/** Whether two backfills have a moment and a customer in common. */
+export function doMeet(a: ModelScope, b: ModelScope): boolean {
+  return (
+    a.from < b.to &&
+    b.from < a.to &&
+    (a.customers === null || b.customers === null || a.customers.some((one) => b.customers!.includes(one)))
   );
 }
 

@@ -13,6 +13,7 @@ export interface ImportOptions extends Partial<Omit<SourceOptions, 'mapping' | '
   metadata?: string;
   fromLine?: number;
   maxErrors?: number;
+  backfill?: string | undefined;
 }
 
 export interface Imported extends ImportOutcome {
@@ -23,7 +24,7 @@ export interface Imported extends ImportOutcome {
 
 /** Imports a file into a database, as the command does; without flags for one customer and endpoint. */
 export async function importInto(options: ImportOptions): Promise<Imported> {
-  const { url, map = '', metadata = '', fromLine = 1, maxErrors = 100, ...rest } = options;
+  const { url, map = '', metadata = '', fromLine = 1, maxErrors = 100, backfill, ...rest } = options;
   const config = loadConfig({ TIDEMARK_PROFILE: 'test', DATABASE_URL: url });
   const source = await openSource({
     format: undefined,
@@ -44,6 +45,7 @@ export async function importInto(options: ImportOptions): Promise<Imported> {
       source,
       tenantId: options.tenantId,
       createTenant: true,
+      backfill,
       fromLine,
       maxErrors,
       counts,

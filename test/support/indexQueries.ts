@@ -96,6 +96,26 @@ where tenant_id = 'tenant-1' and reference = 'order-7' and ts >= ':day' and ts <
     serves: 'the events of a revision that a correction made',
   },
   {
+    index: 'backfill_pkey',
+    serves: 'one backfill, and its state while events are posted to it',
+  },
+  {
+    index: 'backfill_tenant',
+    serves: '`GET /v1/backfills`',
+  },
+  {
+    index: 'backfill_staged',
+    serves: 'whether a new backfill overlaps another one',
+  },
+  {
+    index: 'staged_event_pkey',
+    serves: 'the events of a backfill, each once',
+  },
+  {
+    index: 'staged_event_ts',
+    serves: 'removing staged events of old times',
+  },
+  {
     index: 'window_revision_pkey',
     serves: '`GET /v1/windows/history`, `/v1/windows/history/counts`',
   },

@@ -1,11 +1,19 @@
-import { BruteForce } from './bruteForce.ts';
+import { BruteForce, type ClosedBackfill, type ModelScope } from './bruteForce.ts';
 import type { ClientEvent } from './traffic.ts';
+
+/** A backfill with what was staged. */
+export interface PastBackfill extends ModelScope {
+  replaces: boolean;
+  staged: ClientEvent[];
+}
 
 /** Something that was done to events, and since when it counts, in µs. */
 export type Happening = { at: number } & (
   | { do: 'add'; event: ClientEvent }
   | { do: 'void' | 'restore'; ids: string[] }
   | { do: 'amend'; versions: ClientEvent[] }
+  | { do: 'close'; backfill: PastBackfill }
+  | { do: 'revert'; backfill: PastBackfill }
 );
 
 /** What makes the difference between two moments. */
@@ -28,10 +36,15 @@ export class PastModel {
   /** The summaries as they were at a moment, in µs. */
   asOf(micros: number): BruteForce {
     const model = new BruteForce();
+    const closed = new Map<PastBackfill, ClosedBackfill>();
     for (const happening of this.happenings) {
       if (happening.at > micros) break;
       if (happening.do === 'add') model.add([happening.event]);
       else if (happening.do === 'amend') model.amend(happening.versions);
+      else if (happening.do === 'close') {
+        const { backfill } = happening;
+        closed.set(backfill, model.close(backfill.staged, backfill, backfill.replaces));
+      } else if (happening.do === 'revert') model.revert(closed.get(happening.backfill)!);
       else model[happening.do](happening.ids);
     }
     return model;

@@ -1,7 +1,9 @@
+import { readdir } from 'node:fs/promises';
 import { runner } from 'node-pg-migrate';
 import pg from 'pg';
 import { ensureRoles } from '../../src/ground/db/roles.ts';
 import { MIGRATIONS } from '../../src/ground/db/schemaState.ts';
+import { applyFunctions } from '../../src/ground/db/sqlFunctions.ts';
 import { type ClientEvent, tokensOf } from './traffic.ts';
 
 /** The migrations that the version before came with. */
@@ -10,6 +12,30 @@ const LANDED = 15;
 const WINDOW = 30_000;
 const iso = (ms: number) => new Date(ms).toISOString();
 const floor = (ms: number, length: number) => Math.floor(ms / length) * length;
+
+/**
+ * Brings a schema up to just before a migration, with the functions of today: what a later version has left.
+ *
+ * @param name of the migration, without its extension.
+ */
+export async function migrateToBefore(client: pg.Client, name: string): Promise<void> {
+  const names = (await readdir(MIGRATIONS)).filter((file) => file.endsWith('.js')).sort();
+  const { rows } = await client.query('select count(*)::int as applied from schema_migration');
+  await client.query('begin');
+  await runner({
+    dbClient: client,
+    dir: MIGRATIONS,
+    ignorePattern: 'support',
+    direction: 'up',
+    count: names.indexOf(`${name}.js`) - rows[0].applied,
+    migrationsTable: 'schema_migration',
+    noLock: true,
+    singleTransaction: true,
+    logger: { debug() {}, info() {}, warn() {}, error() {} },
+  });
+  await applyFunctions(client);
+  await client.query('commit');
+}
 
 /**
  * The version before: its schema, and what it did to it, in its own statements. Not today's code, which knows of

@@ -6,7 +6,13 @@ import type { AppEnv } from './appEnv.ts';
 import { OnInvalid } from './ingestSchemas.ts';
 import { requestedTenant, requestHeader } from './nodeHttp.ts';
 import { readBody } from './readBody.ts';
-import { type IngestAnswer, type QueuedAnswer, type ReceiveOptions, receiveEvents } from './receiveEvents.ts';
+import {
+  type IngestAnswer,
+  type QueuedAnswer,
+  type ReceiveOptions,
+  receiveEvents,
+  type StagedAnswer,
+} from './receiveEvents.ts';
 import type { Services } from './services.ts';
 import { tellLimits } from './tenantLimiting.ts';
 
@@ -20,7 +26,7 @@ export async function answerEvents(
   c: Context<AppEnv>,
   services: Services,
   readFormat: (c: Context<AppEnv>) => EventFormat,
-  own: Pick<ReceiveOptions, 'rules' | 'onDuplicates'> = {},
+  own: Pick<ReceiveOptions, 'rules' | 'onDuplicates' | 'backfill'> = {},
 ): Promise<Response> {
   requireScope(c.get('caller'), 'ingest');
   const onInvalid = OnInvalid.safeParse(c.req.query('onInvalid') ?? 'reject');
@@ -62,7 +68,7 @@ export async function storeEvents(
   services: Services,
   body: Buffer,
   options: Omit<ReceiveOptions, 'since' | 'onLimited' | 'onFaults'>,
-): Promise<IngestAnswer | QueuedAnswer> {
+): Promise<IngestAnswer | QueuedAnswer | StagedAnswer> {
   const caller = c.get('caller');
   const onFaults = (faults: EventFault[], ofTenant: string | null) => {
     const { keyId } = caller;

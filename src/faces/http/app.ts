@@ -21,6 +21,7 @@ import { contentEncoding } from './readBody.ts';
 import { requestFacts } from './requestFacts.ts';
 import { alertRuleRoutes } from './routes/alertRules.ts';
 import { auditLogRoutes } from './routes/auditLog.ts';
+import { backfillRoutes } from './routes/backfills.ts';
 import { correctionRoutes } from './routes/corrections.ts';
 import { costRoutes } from './routes/costs.ts';
 import { counterRoutes } from './routes/counters.ts';
@@ -60,6 +61,7 @@ const ADMINISTRATION = [
   'meters',
   'prices',
   'portal-tokens',
+  'backfills',
 ];
 /** Of those that take lists. */
 const MAX_BODY_BYTES: Partial<Record<string, number>> = { prices: 1_048_576 };
@@ -116,6 +118,7 @@ export function createApp(services: Services): App {
   eventVersionRoutes(app, services);
   windowHistoryRoutes(app, services);
   revisionCountRoutes(app, services);
+  backfillRoutes(app, services);
   recordRoutes(app, services);
   counterRoutes(app, services);
   windowRoutes(app, services);

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { bodyFailures, Fault, json, Problem, tenantFailures, tenantHeader } from './schemas.ts';
+import { bodyFailures, conflict, Fault, json, Problem, tenantFailures, tenantHeader } from './schemas.ts';
 
 const unrecognisedUsage = z.int().optional().openapi({
   description:
@@ -31,6 +31,16 @@ const result = {
 };
 const Accepted = z.object(result).openapi('IngestResult');
 
+const { accepted: _, voided: __, ...ofStaged } = result;
+const Staged = z
+  .object({
+    staged: z
+      .int()
+      .openapi({ description: 'With backfill: events stored that do not count before it is closed.' }),
+    ...ofStaged,
+  })
+  .openapi('StagedResult');
+
 /** The problem, and where none of the events is valid with onInvalid=skip, the verdicts. */
 export const EventsRefused = Problem.extend({
   ...result,
@@ -56,6 +66,17 @@ export const ingestRequest = {
   }),
 };
 
+/** What a route that stages events, too, asks and answers besides. */
+export const stagingRequest = {
+  ...ingestRequest,
+  query: ingestRequest.query.extend({
+    backfill: z.uuid().optional().openapi({
+      description:
+        'Store them for this backfill, and do not count them before it is closed: docs/corrections.md. Needs the scope correct as well.',
+    }),
+  }),
+};
+
 /** What every such route answers. */
 export const ingestResponses = {
   200: json(Accepted, 'The transaction that holds the events has committed'),
@@ -68,4 +89,10 @@ export const ingestResponses = {
       'of the request is stored, and repeating it changes nothing',
     content: { 'application/problem+json': { schema: EventsRefused } },
   },
+};
+
+export const stagingResponses = {
+  ...ingestResponses,
+  200: json(z.union([Accepted, Staged]), 'The transaction that holds the events has committed'),
+  ...conflict('The backfill is not staged any more, or has as many events as it may have'),
 };

@@ -1,5 +1,8 @@
 import type { Claim, TenantLimits } from '../../access/limits/rateLimiter.ts';
 import { type Caller, contextFor } from '../../access/tenancy/caller.ts';
+import type { TenantContext } from '../../access/tenancy/tenantContext.ts';
+import type { BackfillScope } from '../../intake/backfills/backfill.ts';
+import { outsideScope } from '../../intake/backfills/stageEvents.ts';
 import { voidedAmong } from '../../intake/corrections/voidedAmong.ts';
 import type { EventRules } from '../../intake/events/finishEvent.ts';
 import { type EventFormat, type ParsedEvents, parseEvents } from '../../intake/events/parseEvents.ts';
@@ -20,6 +23,8 @@ export interface ReadOptions {
   onFaults(faults: EventFault[], tenantId: string | null): void;
   /** Of the rules, what this route has of its own. */
   rules?: Pick<EventRules, 'fallbackId' | 'idempotent'>;
+  /** What the events are to be like where they are staged. Left out: they count. */
+  scope?: BackfillScope;
 }
 
 export interface ReceiveOptions extends ReadOptions {
@@ -32,6 +37,8 @@ export interface ReceiveOptions extends ReadOptions {
    * rejects with.
    */
   onDuplicates?(events: UsageEvent[], indexes: number[]): Promise<unknown>;
+  /** The backfill that they are staged for. Left out: they count. */
+  backfill?: string;
 }
 
 export interface IngestAnswer {
@@ -55,6 +62,10 @@ interface EventVerdict {
   usageStatus?: 'unknown' | 'unrecognised';
 }
 
+export interface StagedAnswer extends Omit<IngestAnswer, 'accepted' | 'voided'> {
+  staged: number;
+}
+
 export interface QueuedAnswer {
   queued: number;
   unrecognisedUsage?: number;
@@ -74,10 +85,15 @@ export async function receiveEvents(
   tenantId: string | undefined,
   body: Buffer,
   options: ReceiveOptions,
-): Promise<IngestAnswer | QueuedAnswer> {
+): Promise<IngestAnswer | QueuedAnswer | StagedAnswer> {
   const { ingest, tenants } = services;
   const context =
-    caller.tenantId !== null || tenantId !== undefined ? await contextFor(caller, tenantId, tenants) : null;
+    caller.tenantId !== null || tenantId !== undefined || options.backfill !== undefined
+      ? await contextFor(caller, tenantId, tenants)
+      : null;
+  if (context !== null && options.backfill !== undefined) {
+    options.scope = await services.backfills.scope(context, options.backfill);
+  }
   let queue: Queue;
   if (context !== null) {
     const limits = caller.limits ?? (await tenants.find(context.tenantId)).limits;
@@ -89,6 +105,9 @@ export async function receiveEvents(
     queue = { parsed, flow: await drawOnLimitsOfAll(services, caller, parsed.events, body.length, options) };
   }
   const { parsed, flow } = queue;
+  if (context !== null && options.backfill !== undefined) {
+    return stage(services, context, options.backfill, parsed, options);
+  }
   if (options.async) {
     ingest.storeLater(parsed.events, body.length, flow, options.onInvalid === 'skip' ? 'skip' : undefined);
     return withUsage({ queued: parsed.events.length }, parsed);
@@ -107,6 +126,26 @@ export async function receiveEvents(
   if (options.onInvalid === 'skip') return skipped(parsed, result, voided, options);
   const { accepted, duplicates } = result;
   return withUsage(withVoided({ accepted, duplicates }, voided), parsed);
+}
+
+/** Stores events that do not count yet, in place of the writers. */
+async function stage(
+  { backfills }: Services,
+  context: TenantContext,
+  backfill: string,
+  parsed: ParsedEvents,
+  { onInvalid }: ReceiveOptions,
+): Promise<StagedAnswer> {
+  const { ids, staged, duplicates } = await backfills.stage(context, backfill, parsed.events);
+  const answer = { staged, duplicates };
+  if (onInvalid !== 'skip') return withUsage(answer, parsed);
+  const duplicateFlags = parsed.events.map(({ eventId }) => !ids.delete(eventId));
+  const { accepted, ...rest } = verdicts(
+    parsed,
+    { accepted: staged, duplicates, duplicateFlags },
+    NONE_VOIDED,
+  );
+  return { staged: accepted, ...rest };
 }
 
 /** The events of a request that were stored before, and are void. Asked where there are duplicates. */
@@ -129,7 +168,10 @@ function withVoided(answer: IngestAnswer, voided: ReadonlySet<UsageEvent>): Inge
 }
 
 /** The answer, which tells of usage objects that nobody can read where there are any. */
-function withUsage<Answer extends IngestAnswer | QueuedAnswer>(answer: Answer, parsed: ParsedEvents): Answer {
+function withUsage<Answer extends IngestAnswer | QueuedAnswer | StagedAnswer>(
+  answer: Answer,
+  parsed: ParsedEvents,
+): Answer {
   const unrecognisedUsage = unrecognisedUsageIn(parsed);
   return unrecognisedUsage === 0 ? answer : { ...answer, unrecognisedUsage };
 }
@@ -176,10 +218,36 @@ function parse(
   services: Services,
   tenantId: string | null,
   body: Buffer,
-  { format, rules: own }: ReadOptions,
+  { format, rules: own, scope }: ReadOptions,
 ): ParsedEvents {
   const rules = eventRules(services, tenantId, own);
-  return parseEvents(body, format, rules, services.config.ingest.maxEventsPerRequest);
+  const { maxEventsPerRequest } = services.config.ingest;
+  if (!scope) return parseEvents(body, format, rules, maxEventsPerRequest);
+  // As old as the backfill has it.
+  const parsed = parseEvents(body, format, { ...rules, earliestMicros: Number.NaN }, maxEventsPerRequest);
+  return withoutOutside(parsed, format, scope);
+}
+
+/** Where a dialect has what is outside of a backfill: JSON pointers. */
+const POINTERS = {
+  native: { timestamp: '/timestamp', customer: '/customerId' },
+  cloudevents: { timestamp: '/time', customer: '/subject' },
+};
+
+/** Drops the events that are not a backfill's, each with its faults. */
+function withoutOutside(parsed: ParsedEvents, { dialect }: EventFormat, scope: BackfillScope): ParsedEvents {
+  const pointers = POINTERS[dialect === 'cloudevents' ? 'cloudevents' : 'native'];
+  const faults = parsed.events.map((event) => outsideScope(event, scope));
+  if (faults.every(({ length }) => length === 0)) return parsed;
+  const outside = faults.flatMap((of, i) =>
+    of.map(({ of: what, ...fault }) => ({ index: parsed.indexes[i]!, pointer: pointers[what], ...fault })),
+  );
+  return {
+    ...parsed,
+    faults: [...parsed.faults, ...outside].sort((a, b) => a.index - b.index),
+    events: parsed.events.filter((_, i) => faults[i]!.length === 0),
+    indexes: parsed.indexes.filter((_, i) => faults[i]!.length === 0),
+  };
 }
 
 /** What events that come now are checked against. @param tenantId null: each names its own. */

@@ -11,6 +11,7 @@ import type { Queryable } from '../../ground/db/queryable.ts';
 import type { TenantReads } from '../../ground/db/tenantReads.ts';
 import type { Logger } from '../../ground/telemetry/logger.ts';
 import type { Zones } from '../../ground/zones/zones.ts';
+import type { Backfills } from '../../intake/backfills/backfills.ts';
 import type { Corrections } from '../../intake/corrections/corrections.ts';
 import type { Ingest } from '../../intake/ingest/ingest.ts';
 import type { RejectedEvents } from '../../intake/ingest/rejectedEvents.ts';
@@ -35,6 +36,8 @@ export interface Services {
   ingest: Ingest;
   /** Has events count no more, or otherwise. */
   corrections: Pick<Corrections, 'correct' | 'find'>;
+  /** Events that are stored and do not count yet. */
+  backfills: Pick<Backfills, 'create' | 'list' | 'show' | 'scope' | 'stage' | 'close' | 'revert' | 'drop'>;
   /** Asked before somebody subscribes. */
   endpointCheck: EndpointCheck;
   /** Sends at once. */

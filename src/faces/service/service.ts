@@ -93,6 +93,7 @@ export async function createService(
     ...{ live: sums.live, delivery, ingest, rejectedEvents: intake.rejectedEvents, httpMetrics },
     corrections: intake.corrections,
     liveView,
+    backfills: intake.backfills,
     priceBooks: sums.priceBooks,
     otlpMetrics: new OtlpMetrics(registry),
     demoCode: own.demoCode ?? null,

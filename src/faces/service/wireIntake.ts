@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '../../ground/db/connections.ts';
+import { Backfills } from '../../intake/backfills/backfills.ts';
 import { Corrections } from '../../intake/corrections/corrections.ts';
 import { Ingest } from '../../intake/ingest/ingest.ts';
 import { RejectedEvents } from '../../intake/ingest/rejectedEvents.ts';
@@ -17,6 +18,7 @@ const SOURCES_STOP_MS = 2_000;
 export interface Intake {
   ingest: Ingest;
   corrections: Corrections;
+  backfills: Backfills;
   rejectedEvents: RejectedEvents;
   /** What has become of events in this instance. */
   tallies: Tallies;
@@ -62,6 +64,7 @@ export function wireIntake(ground: Ground, access: Access, sums: Sums, outbound:
   return {
     ingest,
     corrections,
+    backfills: new Backfills({ admin, reads, corrections }),
     rejectedEvents,
     tallies,
     start() {

@@ -4,7 +4,10 @@ import { type ErrorCode, type EventFault, TidemarkError } from '../../model/erro
 import type { UsageEvent } from '../../model/usageEvent.ts';
 
 /** What becomes of events: they count no more, they count again, or another version counts. */
-export type CorrectionKind = 'void' | 'restore' | 'amend';
+export type EventCorrectionKind = 'void' | 'restore' | 'amend';
+
+/** The same, and what becomes of those of a backfill: they count, or no more. */
+export type CorrectionKind = EventCorrectionKind | 'backfill' | 'revert';
 
 /** An event that is to be corrected, and where the request names it. */
 export interface CorrectedEvent {
@@ -20,7 +23,7 @@ export interface CorrectedEvent {
 }
 
 export interface CorrectionRequest {
-  kind: CorrectionKind;
+  kind: EventCorrectionKind;
   context: TenantContext;
   actor: Actor;
   reason: string;

@@ -11,7 +11,7 @@ export class CorrectionMetrics {
     const registers = [registry];
     this.corrections = new Counter({
       name: 'tidemark_corrections_total',
-      help: 'Corrections that have changed something, by kind: void, restore, amend',
+      help: 'Corrections that have changed something, by kind: void, restore, amend, backfill, revert',
       labelNames: ['kind'],
       registers,
     });
@@ -30,7 +30,7 @@ export class CorrectionMetrics {
       name: 'tidemark_correction_seconds',
       help: 'Time of a correction, from its turn to its commit',
       labelNames: ['kind'],
-      buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+      buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 100, 300],
       registers,
     });
   }

@@ -1,9 +1,10 @@
 import type pg from 'pg';
-import { writeEntries } from '../../access/tenancy/auditLog.ts';
+import { type Actor, writeEntries } from '../../access/tenancy/auditLog.ts';
+import type { TenantContext } from '../../access/tenancy/tenantContext.ts';
 import { ChunksMoved } from '../../ground/db/chunksMoved.ts';
 import type { Engine } from '../../ground/db/engine.ts';
 import type { Queryable } from '../../ground/db/queryable.ts';
-import { COUNTER_INCREMENT, type UsageEvent } from '../../model/usageEvent.ts';
+import { COUNTER_INCREMENT } from '../../model/usageEvent.ts';
 import { WINDOW_MS } from '../../model/window.ts';
 import type { Interest } from '../../outbound/delivery/interest.ts';
 import { byDay, columnsOf } from '../../sums/corrections/touchedWindow.ts';
@@ -11,13 +12,10 @@ import { countersOf, type LiveCounters } from '../../sums/live/liveCounters.ts';
 import { unpacksAll } from '../../sums/meters/keeping/foldMeters.ts';
 import { recountMeters } from '../../sums/meters/keeping/recountMeters.ts';
 import type { Identities } from '../ingest/identities.ts';
-import { type CorrectionRequest, type CorrectionResult, faultOf, refuse } from './correction.ts';
+import type { CorrectionKind, CorrectionResult } from './correction.ts';
 import { correctTallies } from './correctTallies.ts';
-import { holdChunks } from './holdChunks.ts';
-import { type EventPlace, locateEvents, type WantedEvent } from './locateEvents.ts';
 import { type MovedWindow, movedWindows } from './movedWindows.ts';
-import { EventsMoved, prepareMoves, putBack, putInPlace, takeOut } from './moveEvents.ts';
-import { resolveIds } from './resolveIds.ts';
+import { EventsMoved } from './moveEvents.ts';
 
 /** What a correction needs besides its request. */
 export interface CorrectionTools {
@@ -25,6 +23,36 @@ export interface CorrectionTools {
   identities: Identities;
   interest: Interest;
   live: LiveCounters;
+}
+
+/** What a correction does to events, in the transaction that makes it count. */
+export interface CorrectionWork {
+  kind: CorrectionKind;
+  context: TenantContext;
+  actor: Actor;
+  reason: string;
+  /** How long a statement, and a pause between two, may take, in ms. Left out: as long as for a call that names events. */
+  patience?: { statementMs: number; idleMs: number };
+  /**
+   * Moves versions of events, and leaves them in `moved_event`.
+   *
+   * @param id of the correction.
+   * @returns with `nothing` where there is nothing to correct: nothing was changed.
+   */
+  move(client: pg.ClientBase, tools: CorrectionTools, id: string): Promise<Moved>;
+  /** Claims the ids of events that have not been counted before, with the batches' lock held, in the order of batches. */
+  claim?(client: pg.ClientBase, tools: CorrectionTools): Promise<void>;
+  /** Writes down what has been done, and the audit entry; it stands in the place of the one that names ids. */
+  settle?(client: pg.ClientBase, id: string): Promise<void>;
+}
+
+/** What has been moved. */
+export interface Moved {
+  /** Events corrected. */
+  corrected: number;
+  /** Ids of which no event is known, as the client has them. */
+  unknown: string[];
+  nothing?: boolean;
 }
 
 /** How long one may wait for who folds or fills meters, or covers activity, and for batches; and take in all, in ms. */
@@ -35,8 +63,14 @@ const MOST_IDLE_MS = 10_000;
 
 const DAY_MS = 86_400_000;
 
-const CAUSE = { void: 'void', restore: 'restore', amend: 'amend' } as const;
-const ACTION = { void: 'events.voided', restore: 'events.restored', amend: 'events.amended' } as const;
+/** In the audit log. */
+export const ACTION: Record<CorrectionKind, string> = {
+  void: 'events.voided',
+  restore: 'events.restored',
+  amend: 'events.amended',
+  backfill: 'backfill.closed',
+  revert: 'backfill.reverted',
+};
 /** Ids of a correction that its audit entry names; all of them are in correction_event. */
 const MOST_IDS_LOGGED = 100;
 
@@ -56,15 +90,16 @@ const MOST_IDS_LOGGED = 100;
 export async function correct(
   client: pg.ClientBase,
   tools: CorrectionTools,
-  request: CorrectionRequest,
+  work: CorrectionWork,
   id: string,
 ): Promise<CorrectionResult> {
-  const { kind, context } = request;
+  const { kind, context } = work;
   const { tenantId } = context;
+  const { statementMs, idleMs } = work.patience ?? { statementMs: MOST_MS, idleMs: MOST_IDLE_MS };
   await client.query(
-    `begin isolation level read committed; set local lock_timeout = ${LOCK_WAIT_MS}; set local statement_timeout = ${MOST_MS};
+    `begin isolation level read committed; set local lock_timeout = ${LOCK_WAIT_MS}; set local statement_timeout = ${statementMs};
      set local work_mem = '64MB'; ${unpacksAll(tools.engine)};
-     set local plan_cache_mode = force_custom_plan; set local idle_in_transaction_session_timeout = ${MOST_IDLE_MS};
+     set local plan_cache_mode = force_custom_plan; set local idle_in_transaction_session_timeout = ${idleMs};
      set local client_connection_check_interval = '1s';
      set local synchronous_commit = on`,
   );
@@ -74,24 +109,16 @@ export async function correct(
      select pg_advisory_xact_lock(hashtext('tidemark.record_history'))`,
   );
 
-  const done = await doneBefore(client, request, id);
+  const done = await doneBefore(client, context, id);
   if (done) {
     await client.query('rollback');
     return done;
   }
-  const { places, versions, restored, unknown } = await find(client, tools, request);
-  const corrected = kind === 'restore' ? restored.length : places.size;
-  if (corrected === 0 || request.dryRun) {
+  const moved = await work.move(client, tools, id);
+  if (moved.nothing) {
     await client.query('rollback');
-    return { id: null, at: null, corrected, windows: 0, unknown };
+    return { id: null, at: null, corrected: moved.corrected, windows: 0, unknown: moved.unknown };
   }
-  await prepareMoves(client);
-  if (kind === 'restore') await putBack(client, tenantId, restored);
-  else
-    await takeOut(client, tools.engine, tenantId, id, kind === 'void' ? 'voided' : 'superseded', [
-      ...places.values(),
-    ]);
-  if (kind === 'amend') await putInPlace(client, versions);
   await client.query('analyze moved_event');
   const windows = await movedWindows(client);
   const types = await movedTypes(client);
@@ -106,27 +133,23 @@ export async function correct(
 
   await client.query(`select pg_advisory_xact_lock_shared(hashtext('tidemark.windows'))`);
   await requireStillKept(client);
+  await work.claim?.(client, tools);
   if (kind !== 'void') await registerCustomers(client);
   await tools.interest.reload(client);
   await correctTallies(client, context, tools.interest.current);
   if (tools.engine === 'postgres') await recountRollups(client, tenantId, windows);
-  await reviseWindows(client, tenantId, windows, CAUSE[kind], id);
+  await reviseWindows(client, tenantId, windows, kind, id);
   await correctCounters(client);
-  const at = await record(client, request, id, windows.length, unknown);
+  const at = await record(client, work, id, windows.length, moved.unknown);
+  await work.settle?.(client, id);
   await client.query('commit');
-  return {
-    id,
-    at,
-    corrected,
-    windows: windows.length,
-    unknown,
-  };
+  return { id, at, corrected: moved.corrected, windows: windows.length, unknown: moved.unknown };
 }
 
 /** What became of it when its connection was lost around the commit. Asked once nobody else can be at it. */
 async function doneBefore(
   db: Queryable,
-  { context }: CorrectionRequest,
+  context: TenantContext,
   id: string,
 ): Promise<CorrectionResult | null> {
   const { rows } = await db.query<{ at: string; events: number; windows: number; unknown: string[] }>(
@@ -135,69 +158,6 @@ async function doneBefore(
   );
   const row = rows[0];
   return row ? { id, at: row.at, corrected: row.events, windows: row.windows, unknown: row.unknown } : null;
-}
-
-interface Found {
-  /** The events that are to be taken out. */
-  places: Map<string, EventPlace>;
-  /** What takes their place. */
-  versions: UsageEvent[];
-  /** The ids of those that are to count again. */
-  restored: string[];
-  /** As the client has them. */
-  unknown: string[];
-}
-
-/** @throws {TidemarkError} where one of them is void already, or is not. */
-async function find(
-  client: pg.ClientBase,
-  { identities, engine }: CorrectionTools,
-  { kind, context, events }: CorrectionRequest,
-): Promise<Found> {
-  const { tenantId } = context;
-  const beforeReading = holdChunks(client, engine);
-  const resolved = await resolveIds(client, client, identities, tenantId, events, '', beforeReading);
-  const { rows } = await client.query<{ event_id: string; received_micros: string }>(
-    `select event_id, (extract(epoch from received_at) * 1000000)::bigint as received_micros
-     from uncounted_event
-     where tenant_id = $1 and event_id = any ($2::uuid[]) and state = 'voided'
-       and ts >= (select kept_from from retention where relation = 'event')`,
-    [tenantId, resolved.map(({ eventId }) => eventId)],
-  );
-  const voided = new Map(rows.map((row) => [row.event_id, Number(row.received_micros)]));
-  const wanted = events.flatMap(({ tsMicros }, i): WantedEvent[] => {
-    const { eventId, claimedMicros } = resolved[i]!;
-    // Past its horizon, an id that was forgotten may have been posted again since it was void.
-    if (voided.has(eventId) && (claimedMicros === null || claimedMicros === voided.get(eventId))) return [];
-    if (tsMicros !== null) return [{ eventId, tsMicros }];
-    return claimedMicros === null ? [] : [{ eventId, receivedMicros: claimedMicros }];
-  });
-  const places = await locateEvents(client, tenantId, wanted, '', beforeReading);
-  const named = new Set<string>();
-  const faults = events.flatMap((event, i) => {
-    const { eventId, ambiguous } = resolved[i]!;
-    if (ambiguous) return faultOf(event, 'event_ambiguous');
-    if (named.has(eventId)) return faultOf(event, 'event_repeated');
-    named.add(eventId);
-    const isVoid = voided.has(eventId);
-    const counts = places.has(eventId);
-    if (kind !== 'restore') return isVoid && !counts ? faultOf(event, 'event_voided') : [];
-    if (isVoid) return counts ? faultOf(event, 'event_counted_again') : [];
-    return counts ? faultOf(event, 'event_not_voided') : [];
-  });
-  if (faults.length > 0) {
-    await client.query('rollback');
-    refuse(faults);
-  }
-  const known = (i: number) => (kind === 'restore' ? voided : places).has(resolved[i]!.eventId);
-  return {
-    places: kind === 'restore' ? new Map() : places,
-    versions: events.flatMap(({ version }, i) =>
-      version && known(i) ? { ...version, eventId: resolved[i]!.eventId } : [],
-    ),
-    restored: kind === 'restore' ? [...voided.keys()] : [],
-    unknown: events.filter((_, i) => !known(i)).map(({ clientId }) => clientId),
-  };
 }
 
 async function movedTypes(db: Queryable): Promise<string[]> {
@@ -323,7 +283,7 @@ async function correctCounters(db: Queryable): Promise<void> {
  */
 async function record(
   db: Queryable,
-  { kind, context, actor, reason }: CorrectionRequest,
+  { kind, context, actor, reason, settle }: CorrectionWork,
   id: string,
   windows: number,
   unknown: string[],
@@ -347,17 +307,22 @@ async function record(
                       join correction c on c.id = e.correction_id))
        from window_state
        returning *
-     ), logged as (${writeEntries({
-       from: 'made',
-       action: ACTION[kind],
-       after: `jsonb_build_object('reason', reason, 'events', events, 'windows', windows, 'eventIds', (
-         select jsonb_agg(client_id) from (
-           select distinct coalesce(external_id, event_id::text) as client_id from moved_event
-           order by 1 limit ${MOST_IDS_LOGGED}) as ids))`,
-       actor: '$8',
-     })})
+     ), logged as (${settle ? 'select $8::text' : entryOfIds(kind)})
      select iso8601_micros(at) as at from made`,
     [id, context.tenantId, kind, reason, actor.kind, actor.keyId, windows, JSON.stringify(actor), unknown],
   );
   return rows[0]!.at;
+}
+
+/** The audit entry of a correction of events that a call names. */
+function entryOfIds(kind: CorrectionKind): string {
+  return writeEntries({
+    from: 'made',
+    action: ACTION[kind],
+    after: `jsonb_build_object('reason', reason, 'events', events, 'windows', windows, 'eventIds', (
+         select jsonb_agg(client_id) from (
+           select distinct coalesce(external_id, event_id::text) as client_id from moved_event
+           order by 1 limit ${MOST_IDS_LOGGED}) as ids))`,
+    actor: '$8',
+  });
 }

@@ -14,9 +14,10 @@ import { Interest } from '../../outbound/delivery/interest.ts';
 import type { VersionedEvent } from '../../sums/corrections/eventVersions.ts';
 import type { LiveCounters } from '../../sums/live/liveCounters.ts';
 import { Identities } from '../ingest/identities.ts';
+import { correctEvents } from './correctEvents.ts';
 import type { CorrectionRequest, CorrectionResult } from './correction.ts';
 import { CorrectionMetrics } from './correctionMetrics.ts';
-import { correct } from './correctionTransaction.ts';
+import { type CorrectionWork, correct } from './correctionTransaction.ts';
 import { findEvent } from './findEvent.ts';
 import type { NamedEvent } from './resolveIds.ts';
 
@@ -73,10 +74,20 @@ export class Corrections {
    * Corrects events, all that are known or none.
    *
    * @throws {TidemarkError} `event_voided`, `event_not_voided`, `event_counted_again` with the faults: nothing was changed;
-   * `overloaded`, `database_unavailable`; `deadline_exceeded`, and it goes on.
+   * `overloaded`, `database_unavailable`, `transaction_too_large`; `deadline_exceeded`, and it goes on.
    */
-  async correct(request: CorrectionRequest): Promise<CorrectionResult> {
-    const done = this.inTurn(request);
+  correct(request: CorrectionRequest): Promise<CorrectionResult> {
+    return this.run(correctEvents(request));
+  }
+
+  /**
+   * The same for a correction of whatever kind.
+   *
+   * @throws {TidemarkError} what its `move` throws; `overloaded`, `database_unavailable`, `transaction_too_large`;
+   * `deadline_exceeded`, and it goes on.
+   */
+  async run(work: CorrectionWork): Promise<CorrectionResult> {
+    const done = this.inTurn(work);
     const { answerWithinMs = ANSWER_MS } = this.options;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
@@ -92,14 +103,14 @@ export class Corrections {
     }
   }
 
-  private inTurn(request: CorrectionRequest): Promise<CorrectionResult> {
+  private inTurn(work: CorrectionWork): Promise<CorrectionResult> {
     return this.turns.take(async () => {
-      const end = this.metrics.seconds.startTimer({ kind: request.kind });
-      const result = await this.untilDone(request, randomUUID());
+      const end = this.metrics.seconds.startTimer({ kind: work.kind });
+      const result = await this.untilDone(work, randomUUID());
       end();
       if (result.id !== null) {
-        this.metrics.corrections.inc({ kind: request.kind });
-        this.metrics.events.inc({ kind: request.kind }, result.corrected);
+        this.metrics.corrections.inc({ kind: work.kind });
+        this.metrics.events.inc({ kind: work.kind }, result.corrected);
         this.options.onMessages();
       }
       return result;
@@ -113,18 +124,19 @@ export class Corrections {
   }
 
   /** @param id of the correction, the same each time: one whose answer was lost is known by it. */
-  private async untilDone(request: CorrectionRequest, id: string): Promise<CorrectionResult> {
+  private async untilDone(work: CorrectionWork, id: string): Promise<CorrectionResult> {
     const began = performance.now();
     for (let tries = 1; ; tries++) {
       try {
-        return await this.attempt(request, id);
+        return await this.attempt(work, id);
       } catch (error) {
         if (error instanceof TidemarkError) throw error;
+        if (remedyFor(error) === 'divide') throw tooLarge(error);
         const again =
           gaveWay(error) || errorCode(error) === INTERNAL_ERROR || remedyFor(error) === 'reconnect';
         if (!again) throw error;
         if (tries >= TRIES && performance.now() - began > PATIENCE_MS) {
-          this.options.log.error({ err: error, kind: request.kind }, 'events were not corrected');
+          this.options.log.error({ err: error, kind: work.kind }, 'events were not corrected');
           throw new TidemarkError(
             'database_unavailable',
             'the events could not be corrected; try again later',
@@ -140,10 +152,10 @@ export class Corrections {
     }
   }
 
-  private async attempt(request: CorrectionRequest, id: string): Promise<CorrectionResult> {
+  private async attempt(work: CorrectionWork, id: string): Promise<CorrectionResult> {
     const client = await this.options.connect();
     try {
-      return await correct(client, this.tools(), request, id);
+      return await correct(client, this.tools(), work, id);
     } finally {
       // What is left of a transaction goes with its connection.
       void client.end().catch(() => undefined);
@@ -154,4 +166,12 @@ export class Corrections {
     const { engine, live } = this.options;
     return { engine, live, identities: this.identities, interest: this.interest };
   }
+}
+
+function tooLarge(cause: unknown): TidemarkError {
+  return new TidemarkError(
+    'transaction_too_large',
+    'it needs more locks or memory than one transaction may have; correct fewer events, or events of fewer days, at a time',
+    { cause },
+  );
 }

@@ -1,14 +1,15 @@
 import type { Engine } from '../../ground/db/engine.ts';
 import type { Queryable } from '../../ground/db/queryable.ts';
 import { instant } from '../../ground/db/sqlParameters.ts';
-import { formatTimestamp } from '../../model/timestamp.ts';
 import type { UsageEvent } from '../../model/usageEvent.ts';
+import { countedVersion, lastVersion } from '../../sums/corrections/versionNumbers.ts';
 import { EVENT_COLUMNS } from '../ingest/copyEncoding.ts';
+import { arraysOf, EVENTS_OF_ARRAYS } from './eventArrays.ts';
 import type { EventPlace } from './locateEvents.ts';
 import { runsOf } from './runsOfEvents.ts';
 
 /** All columns of an event, in an order of ours. */
-const COLUMNS = [...EVENT_COLUMNS, 'received_at'].join(', ');
+export const COLUMNS = [...EVENT_COLUMNS, 'received_at'].join(', ');
 
 export type UncountedState = 'voided' | 'superseded';
 
@@ -54,21 +55,31 @@ export async function takeOut(
     taken += rowCount ?? 0;
   }
   if (taken < places.length) throw new EventsMoved('events have gone since they were found');
-  await db.query(
-    `update moved_event m set version = v.version
-     from (
-       select ctid as place, coalesce((select max(u.version) from uncounted_event u
-                                       where u.tenant_id = $1 and u.event_id = e.event_id), 0)
-                             + row_number() over (partition by event_id order by ts, ctid) as version
-       from moved_event e where not counts
-     ) as v
-     where m.ctid = v.place`,
-    [tenantId],
-  );
+  await numberTaken(db, tenantId);
   await db.query(
     `insert into uncounted_event (${COLUMNS}, state, version, correction_id)
      select ${COLUMNS}, $1, version, $2 from moved_event where not counts`,
     [state, correctionId],
+  );
+}
+
+/**
+ * Numbers the versions that have been taken out, before they are among those that do not count. Past its horizon an id may have
+ * been counted twice.
+ */
+export async function numberTaken(db: Queryable, tenantId: string): Promise<void> {
+  await db.query(
+    `update moved_event m set version = v.version
+     from (
+       select place, case nth when 1 then ${countedVersion('$1', 'e.event_id')}
+                              else ${lastVersion('$1', 'e.event_id')} + nth end as version
+       from (
+         select ctid as place, event_id, row_number() over (partition by event_id order by ts, ctid) as nth
+         from moved_event where not counts
+       ) as e
+     ) as v
+     where m.ctid = v.place`,
+    [tenantId],
   );
 }
 
@@ -91,42 +102,21 @@ export async function putBack(db: Queryable, tenantId: string, ids: readonly str
  * they were received.
  */
 export async function putInPlace(db: Queryable, events: readonly UsageEvent[]): Promise<void> {
-  const column = <Value>(of: (event: UsageEvent) => Value) => events.map(of);
   await db.query(
     `insert into moved_event (${COLUMNS}, counts, version)
      select ${EVENT_COLUMNS.map((name) => `${name === 'external_id' ? 'm' : 'n'}.${name}`).join(', ')},
-       m.received_at, true, m.version + 1
-     from unnest(
-       $1::timestamptz[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
-       $9::float8[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::numeric[], $17::jsonb[]
-     ) as n (${EVENT_COLUMNS.join(', ')})
+       m.received_at, true, 1 + ${lastVersion('m.tenant_id', 'm.event_id')}
+     from ${EVENTS_OF_ARRAYS} as n (${EVENT_COLUMNS.join(', ')})
      -- Past its horizon an id may have been counted twice at one moment: one version takes the place of both.
      join (select distinct on (event_id) * from moved_event where not counts order by event_id, version desc) as m
        on m.event_id = n.event_id`,
-    [
-      column(({ tsMicros }) => formatTimestamp(tsMicros)),
-      column(({ eventId }) => eventId),
-      column(({ tenantId }) => tenantId),
-      column(({ customerId }) => customerId),
-      column(({ eventType }) => eventType),
-      column(({ tokens }) => tokens),
-      column(({ inputTokens }) => inputTokens),
-      column(({ outputTokens }) => outputTokens),
-      column(({ latencyMs }) => latencyMs),
-      column(({ endpoint }) => endpoint),
-      column(({ model }) => model),
-      column(({ externalId }) => externalId),
-      column(({ sourceId }) => sourceId),
-      column(({ reference }) => reference),
-      column(({ unit }) => unit),
-      column(({ value }) => value),
-      column(({ metadata }) => metadata),
-    ],
+    arraysOf(events),
   );
   await insertMoved(db);
 }
 
-async function insertMoved(db: Queryable): Promise<void> {
+/** Has those count that have been moved to count. */
+export async function insertMoved(db: Queryable): Promise<void> {
   await db.query(
     `insert into event (${COLUMNS}) select ${COLUMNS} from moved_event where counts order by ts`,
   );

@@ -19,6 +19,7 @@ import type { Source } from './openSource.ts';
 import { withPlainLineEnds } from './readCsv.ts';
 import { refreshImported } from './refreshImported.ts';
 import type { Row, RowVerdict } from './row.ts';
+import { stagedImport } from './stagedImport.ts';
 import { startingWith } from './startingWith.ts';
 
 /** What one batch may take, waiting and repetitions included, in ms: an import has more patience than a request. */
@@ -32,6 +33,8 @@ export interface ImportFileOptions {
   tenantId: string;
   /** Make the tenant where there is none. */
   createTenant: boolean;
+  /** The backfill that they are staged for, and are not counted before it is closed. Left out: they count. */
+  backfill?: string | undefined;
   fromLine: number;
   maxErrors: number;
   /** Kept up while the import runs. */
@@ -66,7 +69,10 @@ export async function importFile(options: ImportFileOptions): Promise<ImportOutc
   const frontier = new ClosedFrontier();
   try {
     await requireTenant(db, tenantId, options.createTenant);
-    const toEvent = noOlderThan(await oldestKept(db), source.toEvent);
+    const kept = noOlderThan(await oldestKept(db), source.toEvent);
+    const { backfill } = options;
+    const staging = backfill === undefined ? null : await stagedImport(db, tenantId, backfill, kept);
+    const toEvent = staging?.toEvent ?? kept;
     const rows = await withKnownIds(db, source, toEvent);
     const ingest = new Ingest({
       config: {
@@ -92,7 +98,7 @@ export async function importFile(options: ImportFileOptions): Promise<ImportOutc
       {
         rows,
         toEvent,
-        store: async (events, length) => ingest.store(events, length, tenantId),
+        store: async (events, length) => staging?.store(events) ?? ingest.store(events, length, tenantId),
         fromLine: options.fromLine,
         maxErrors: options.maxErrors,
         onBadLine: options.onBadLine,
@@ -105,8 +111,9 @@ export async function importFile(options: ImportFileOptions): Promise<ImportOutc
 
     const engine = await readEngine(db);
     const unfinished = stop?.reason === 'failed' || stop?.reason === 'interrupted';
-    if (engine === 'postgres' || counts.range === null || unfinished) {
-      return { stop, importMs, refreshMs: null, refreshCut: engine === 'timescale' && unfinished };
+    if (staging !== null || engine === 'postgres' || counts.range === null || unfinished) {
+      const refreshCut = staging === null && engine === 'timescale' && unfinished;
+      return { stop, importMs, refreshMs: null, refreshCut };
     }
     options.onRefresh();
     const refresher = new Refresher({

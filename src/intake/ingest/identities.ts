@@ -1,6 +1,6 @@
 import type { Queryable } from '../../ground/db/queryable.ts';
 import { textArray } from '../../ground/db/sqlLiteral.ts';
-import { IdentityKeys } from '../../model/identityKey.ts';
+import { type Identified, IdentityKeys } from '../../model/identityKey.ts';
 import type { UsageEvent } from '../../model/usageEvent.ts';
 import { identityKey } from './batch.ts';
 import { IdentityClaims, KEY_COLUMNS } from './identityClaims.ts';
@@ -50,7 +50,7 @@ export class Identities {
    * @param db in the transaction that is to claim them.
    * @returns their events.
    */
-  async claimEach(db: Queryable, rows: UsageEvent[]): Promise<Set<UsageEvent>> {
+  async claimEach<Event extends Identified>(db: Queryable, rows: Event[]): Promise<Set<Event>> {
     const { keys, moved } = await this.current(db);
     const fresh = moved ? rows : await withoutUnmoved(db, rows);
     const claims = new IdentityClaims(fresh, keys).inOrder();
@@ -78,7 +78,7 @@ export function refuseUnmoved(rows: UsageEvent[]): string {
 }
 
 /** The others, for the same reason. */
-async function withoutUnmoved(db: Queryable, rows: UsageEvent[]): Promise<UsageEvent[]> {
+async function withoutUnmoved<Event extends Identified>(db: Queryable, rows: Event[]): Promise<Event[]> {
   const found = await db.query<{ event_id: string; tenant_id: string }>(UNMOVED, [
     rows.map(({ eventId }) => eventId),
     rows.map(({ tenantId }) => tenantId),

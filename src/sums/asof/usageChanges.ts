@@ -5,6 +5,7 @@ import type { Queryable } from '../../ground/db/queryable.ts';
 import { instant, SqlParameters } from '../../ground/db/sqlParameters.ts';
 import { lastStatement } from '../../ground/db/tenantReads.ts';
 import { formatTimestamp } from '../../model/timestamp.ts';
+import { countedVersion } from '../corrections/versionNumbers.ts';
 import type { RevisionCause } from '../corrections/windowHistory.ts';
 import type { CorrectionNote } from '../listing/listEvents.ts';
 import { filterConditions, RAW_MEASURES, type UsageFilters } from '../rollups/usageSource.ts';
@@ -126,7 +127,7 @@ function statementOf(
       ${movedSince(until, tenant, range)}
     ), found as (
       -- Whether each counted at the two moments.
-      select e.*, ${currentVersion(tenant)} as version,
+      select e.*, ${countedVersion(tenant, 'e.event_id', 'tenant_data.')} as version,
         received_at <= ${earlier} and event_id not in (${cameSince(tenant, 'moved_since')}) as before,
         event_id not in (${cameSince(tenant, 'moved_until')}) as after
       from (
@@ -172,21 +173,6 @@ function statementOf(
       ) as done on true
     order by page.ts, page.event_id, page.version`;
   return { text, values: parameters.values };
-}
-
-/** SQL: the number of the version of the event `e` that counts now. One that nobody has moved there is the next one. */
-function currentVersion(tenant: string): string {
-  return `coalesce((
-          select case when last.counts then last.version end
-          from (
-            select m.counts, m.version
-            from tenant_data.correction_event m join tenant_data.correction c on c.id = m.correction_id
-            where m.tenant_id = ${tenant} and m.event_id = e.event_id
-            order by c.at desc, m.counts desc
-            limit 1
-          ) as last
-        ), 1 + coalesce((select max(u.version) from tenant_data.uncounted_event u
-                         where u.tenant_id = ${tenant} and u.event_id = e.event_id), 0))`;
 }
 
 function toChange(row: Row): UsageChange {

@@ -8,6 +8,7 @@ import {
   type StoredEvent,
   toEvent,
 } from '../listing/listEvents.ts';
+import { countedVersion } from './versionNumbers.ts';
 
 /** What a version of an event is: it counts, it is void, or another one has taken its place. */
 export type VersionState = 'counted' | 'voided' | 'superseded';
@@ -21,7 +22,7 @@ export interface EventVersion {
 
 /** A correction of an event. */
 export interface EventCorrection extends CorrectionNote {
-  kind: 'void' | 'restore' | 'amend';
+  kind: 'void' | 'restore' | 'amend' | 'backfill' | 'revert';
   at: string;
 }
 
@@ -57,14 +58,17 @@ export async function eventVersions(
     event: toEvent(tenantId, row),
   }));
   if (counted !== null) {
-    const { rows } = await db.query<EventRow>(
-      `select ${EVENT_ROW} from tenant_data.event where tenant_id = $1 and event_id = $2 and ts = '${counted}'::timestamptz`,
+    const { rows } = await db.query<EventRow & { version: number }>(
+      `select ${EVENT_ROW}, ${countedVersion('$1', '$2', 'tenant_data.')} as version
+       from tenant_data.event where tenant_id = $1 and event_id = $2 and ts = '${counted}'::timestamptz`,
       [tenantId, eventId],
     );
-    const version = (versions.at(-1)?.version ?? 0) + 1;
-    if (rows[0]) versions.push({ version, state: 'counted', event: toEvent(tenantId, rows[0]) });
+    for (const { version, ...row } of rows.slice(0, 1)) {
+      versions.push({ version, state: 'counted', event: toEvent(tenantId, row) });
+    }
+    versions.sort((a, b) => a.version - b.version);
   }
-  const last = versions.at(-1);
+  const last = settledVersion(versions);
   if (!last) return null;
   const { rows: corrections } = await db.query<{
     id: string;
@@ -92,4 +96,9 @@ export async function eventVersions(
       actor: { kind: row.actor_kind, keyId: row.actor_key_id },
     })),
   };
+}
+
+/** The version that counts, or is void. Later ones stay beside one that has come back. */
+export function settledVersion(versions: readonly EventVersion[]): EventVersion | undefined {
+  return versions.findLast(({ state }) => state !== 'superseded') ?? versions.at(-1);
 }

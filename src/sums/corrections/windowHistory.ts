@@ -10,7 +10,7 @@ import type { CorrectionNote } from '../listing/listEvents.ts';
 import { requireKept } from '../retention/requireKept.ts';
 
 /** What made a revision: late events, or a correction. */
-export const REVISION_CAUSES = ['late', 'void', 'restore', 'amend'] as const;
+export const REVISION_CAUSES = ['late', 'void', 'restore', 'amend', 'backfill', 'revert'] as const;
 export type RevisionCause = (typeof REVISION_CAUSES)[number];
 
 /** A revision of a window, and what it added to its sums. */

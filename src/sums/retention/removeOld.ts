@@ -23,6 +23,7 @@ const FOLLOWERS: Partial<Record<Retained, { table: string; only: string; time?: 
   event: [
     { table: 'activity_calls', only: `and level = '30s'` },
     { table: 'uncounted_event', only: '', time: 'ts' },
+    { table: 'staged_event', only: '', time: 'ts' },
   ],
   usage_30s: ['late_window', 'late_window_sum', 'window_revision', 'correction_event'].map((table) => ({
     table,

@@ -43,7 +43,7 @@ export function describeConsole(
       beforeAll(async () => {
         await buildProgram();
         [told.site, browser] = await Promise.all([Site.open(env), launch(executable!)]);
-      }, 180_000);
+      });
       afterEach(async () => {
         const visitors = open;
         open = [];

@@ -15,6 +15,7 @@ const VIEWS = [
   'activity_lacking',
   'activity_users',
   'audit_log',
+  'backfill',
   'correction',
   'correction_event',
   'counter',
@@ -35,6 +36,7 @@ const VIEWS = [
   'price_list',
   'reference_1d',
   'retention',
+  'staged_event',
   'uncounted_event',
   'usage_1d',
   'usage_1h',
@@ -88,6 +90,15 @@ describeEngine('the reading role', () => {
         headers: { 'x-tenant-id': tenantId! },
       });
       expect([voided.status, voided.body.events]).toEqual([200, 1]);
+      const backfill = await t.call('POST', '/v1/backfills', {
+        body: { from: at(7_200_000), to: at(3_600_000), reason: name },
+        headers: { 'x-tenant-id': tenantId! },
+      });
+      const staged = await t.call('POST', `/v1/events?backfill=${backfill.body.id}`, {
+        body: anEvent({ timestamp: at(5_000_000), customerId: `${name}-customer` }),
+        headers: { 'x-tenant-id': tenantId! },
+      });
+      expect([staged.status, staged.body.staged]).toEqual([200, 1]);
       const headers = { 'x-tenant-id': tenantId!, 'idempotency-key': `"${name}"` };
       const increment = { key: `${name}-customer`, value: 1 };
       expect((await t.call('POST', '/increment', { body: increment, headers })).status).toBe(200);

@@ -24,6 +24,12 @@ const NEEDS: Record<string, { scope: Scope | 'any'; platform?: true }> = {
   voidEvents: { scope: 'correct' },
   restoreEvents: { scope: 'correct' },
   amendEvents: { scope: 'correct' },
+  createBackfill: { scope: 'correct' },
+  listBackfills: { scope: 'read' },
+  getBackfill: { scope: 'read' },
+  closeBackfill: { scope: 'correct' },
+  revertBackfill: { scope: 'correct' },
+  dropBackfill: { scope: 'correct' },
   getEvent: { scope: 'read' },
   listWindowRevisions: { scope: 'read' },
   listRevisionEvents: { scope: 'read' },
@@ -97,7 +103,7 @@ function valid(operation: Operation, tenantId: string): { path: string; options:
   const path = operation.path
     .replace(
       /\{(id|key|slug|eventId|customerId)\}/,
-      /^\/v1\/(keys|subscriptions|alert-rules|prices|portal-tokens)/.test(operation.path)
+      /^\/v1\/(keys|subscriptions|alert-rules|prices|portal-tokens|backfills)/.test(operation.path)
         ? randomUUID()
         : 'somebody',
     )
@@ -118,6 +124,13 @@ function valid(operation: Operation, tenantId: string): { path: string; options:
     voidEvents: { reason: 'x', ids: ['x'] },
     restoreEvents: { reason: 'x', ids: ['x'] },
     amendEvents: { reason: 'x', events: [anEvent()] },
+    createBackfill: {
+      from: '2026-01-01T00:00:00Z',
+      to: '2026-01-02T00:00:00Z',
+      customers: [randomUUID()],
+      reason: 'x',
+    },
+    revertBackfill: { reason: 'x' },
     createTenant: { id: randomUUID(), name: 'x' },
     createKey: { tenantId, scopes: ['read'] },
     rotateKey: { overlapSeconds: 60 },
@@ -364,7 +377,9 @@ describeEngine('who may', () => {
     await t.call('POST', '/increment', { key: other.key, body: { key: marker, value: 1 } });
     const gets = operations.filter(
       ({ id, method, path }) =>
-        method === 'GET' && !NEEDS[id]?.platform && !/(subscriptions|alert-rules|prices)\/\{/.test(path),
+        method === 'GET' &&
+        !NEEDS[id]?.platform &&
+        !/(subscriptions|alert-rules|prices|backfills)\/\{/.test(path),
     );
     for (const { path: template, parameters } of gets) {
       const path = template

@@ -45,6 +45,7 @@ let otherPriceId: string;
 let otherPortal: { id: string; token: string };
 /** Of the customer that the events of this tenant are of. */
 let ownPortal: { id: string; token: string };
+let otherBackfillId: string;
 let ownSubscription: string;
 let otherDelivery: string;
 const statements: string[] = [];
@@ -64,6 +65,9 @@ function pairs({ name, path }: { name: string; path: string }): Pair[] {
     return [{ foreign: otherPriceId, unknown: randomUUID() }];
   if (name === 'id' && path.startsWith('/v1/portal-tokens'))
     return [{ foreign: otherPortal.id, unknown: randomUUID() }];
+  if ((name === 'id' && path.startsWith('/v1/backfills')) || name === 'backfill') {
+    return [{ foreign: otherBackfillId, unknown: randomUUID() }];
+  }
   if (name === 'id' && path.startsWith('/v1/tenants')) return tenant;
   if (name === 'slug') {
     return [
@@ -134,6 +138,15 @@ const BODIES: Record<string, { body(id: string): unknown; pair(): Pair }[]> = {
       body: (id) => ({ reason: 'x', events: [{ ...anEvent(), tenantId: id }] }),
       pair: () => pairs({ name: 'tenantId', path: '' })[0]!,
     },
+  ],
+  createBackfill: [
+    {
+      body: (id) => ({ ...OTHER_RANGE, to: OTHER_RANGE.from, customers: [id], reason: 'x' }),
+      pair: () => pairs({ name: 'customerId', path: '' })[0]!,
+    },
+  ],
+  revertBackfill: [
+    { body: (id) => ({ reason: id }), pair: () => pairs({ name: 'customerId', path: '' })[0]! },
   ],
   postRecords: [
     {
@@ -225,6 +238,8 @@ const BODIES: Record<string, { body(id: string): unknown; pair(): Pair }[]> = {
 const otherEventId = randomUUID();
 /** Of events that this tenant does not post as its own. */
 const otherCorrectableId = randomUUID();
+/** That of a backfill of the other tenant. */
+const OTHER_RANGE = { from: '2020-01-01T00:00:00Z', to: '2020-01-02T00:00:00Z' };
 const OTHER_TEXT_ID = 'event-of-another-tenant';
 const otherTimestamp = new Date().toISOString();
 const otherRecordId = randomUUID();
@@ -286,6 +301,8 @@ describeEngine('a tenant on a walk', () => {
     otherMeterId = (await t.call('POST', '/v1/meters', { key: other.key, body: meter })).body.id;
     const price = { model: MARKER, provider: MARKER, currency: 'USD', unitPrices: { call: 1 } };
     otherPriceId = (await t.call('POST', '/v1/prices', { key: other.key, body: price })).body.data[0].id;
+    const backfill = { ...OTHER_RANGE, customers: [MARKER], reason: MARKER };
+    otherBackfillId = (await t.call('POST', '/v1/backfills', { key: other.key, body: backfill })).body.id;
     await t.call('POST', '/v1/prices', { key: own.key, body: { ...price, model: 'own', provider: 'own' } });
     // What a version of prices has is read once, and how ids are told apart.
     expect((await t.call('GET', '/v1/costs', { key: own.key })).status).toBe(200);
@@ -379,7 +396,9 @@ describeEngine('a tenant on a walk', () => {
       if (parameter === 'windowStart') return '2026-01-01T00:00:00Z';
       if (parameter === 'revision') return '1';
       if (path.startsWith('/v1/subscriptions') && !hasBody) return others[parameter]!;
-      return /^\/v1\/(keys|subscriptions|alert-rules|prices|portal-tokens)/.test(path) ? randomUUID() : id;
+      return /^\/v1\/(keys|subscriptions|alert-rules|prices|portal-tokens|backfills)/.test(path)
+        ? randomUUID()
+        : id;
     });
   };
   const bodyOf = (operation: Operation) =>

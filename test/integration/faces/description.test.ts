@@ -22,6 +22,7 @@ describeEngine('the description', () => {
   let subscriptionId: string;
   let deliveryId: string;
   let meters = 0;
+  let backfills = 0;
   beforeAll(async () => {
     t = await startTestService();
     const tenant = await t.tenant();
@@ -146,6 +147,20 @@ describeEngine('the description', () => {
         ]),
       ),
       revokePortalToken: async () => (await makePortalToken(t, key, { customerId: 'somebody' })).id,
+      ...Object.fromEntries(
+        ['getBackfill', 'closeBackfill', 'revertBackfill', 'dropBackfill'].map((id) => [
+          id,
+          async () => {
+            const range = { from: '2026-01-01T00:00:00Z', to: '2026-01-02T00:00:00Z' };
+            const body = { ...range, customers: [`customer-${++backfills}`], reason: 'x' };
+            const made = (await t.call('POST', '/v1/backfills', { key, body })).body.id;
+            const event = anEvent({ timestamp: range.from, customerId: body.customers[0]! });
+            await t.call('POST', `/v1/events?backfill=${made}`, { key, body: event });
+            if (id === 'revertBackfill') await t.call('POST', `/v1/backfills/${made}/close`, { key });
+            return made;
+          },
+        ]),
+      ),
       revokeKey: async () => (await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } })).body.id,
     };
     const idOf = ids[operation.id] ?? (async () => subscriptionId);

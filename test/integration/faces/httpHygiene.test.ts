@@ -257,7 +257,7 @@ describeEngine('HTTP', () => {
       ]);
       for (let i = 0; i < pours.length; i += POURS)
         await Promise.all(pours.slice(i, i + POURS).map((pouring) => check(...pouring)));
-    }, 120_000);
+    });
   });
 
   describe('time', () => {

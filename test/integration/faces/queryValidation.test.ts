@@ -47,6 +47,8 @@ describeEngine('query parameters', () => {
       await t.call('POST', '/v1/meters', { key, body: meter });
       const price = { model: `model-${i}`, currency: 'USD', unitPrices: { call: 1 } };
       await t.call('POST', '/v1/prices', { key, body: price });
+      const range = { from: iso(Date.now() - i * DAY), to: iso(Date.now() - i * DAY + 1) };
+      await t.call('POST', '/v1/backfills', { key, body: { ...range, reason: 'why' } });
       await t.tenant();
       await t.call('POST', '/v1/keys', { key, body: { scopes: ['read'] } });
       const earlier = anEvent({ customerId: 'portal', timestamp: iso(Date.now() - i * DAY) });

@@ -39,28 +39,24 @@ describeEngine('a stop', () => {
     return rows[0].n > 0;
   };
 
-  it.each(PLACES)(
-    'does not wait for a $loop that waits for $table',
-    async ({ loop, table }) => {
-      const holder = await t.sql.connect();
-      try {
-        const instance = await startServiceOn(t.database, {
-          DELIVERY_INTERVAL_MS: '50',
-          WINDOW_GRACE_MS: '0',
-        });
-        await holder.query(`begin; lock table ${table} in access exclusive mode`);
-        await until(() => waiting(loop), 30_000);
-        // The lock is held: nothing but the stop can end the wait.
-        await instance.service.close();
-        await until(async () => !(await waiting(loop)));
-        await instance.sql.end();
-      } finally {
-        await holder.query('rollback');
-        holder.release();
-      }
-    },
-    60_000,
-  );
+  it.each(PLACES)('does not wait for a $loop that waits for $table', async ({ loop, table }) => {
+    const holder = await t.sql.connect();
+    try {
+      const instance = await startServiceOn(t.database, {
+        DELIVERY_INTERVAL_MS: '50',
+        WINDOW_GRACE_MS: '0',
+      });
+      await holder.query(`begin; lock table ${table} in access exclusive mode`);
+      await until(() => waiting(loop), 30_000);
+      // The lock is held: nothing but the stop can end the wait.
+      await instance.service.close();
+      await until(async () => !(await waiting(loop)));
+      await instance.sql.end();
+    } finally {
+      await holder.query('rollback');
+      holder.release();
+    }
+  });
 
   it('of an import that refreshes ends that too', async () => {
     const tenant = await t.tenant().catch(async () => {

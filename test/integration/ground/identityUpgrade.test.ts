@@ -46,7 +46,7 @@ describeEngine('ids counted by the version before event_key', () => {
     expired = several(200);
     await previous.write(TENANT, expired);
     await age(expired, '36 days');
-  }, 60_000);
+  });
   afterEach(async () => {
     await Promise.all(services.splice(0).map(({ service, sql }) => service.close().then(() => sql.end())));
     await Promise.all([...opened.splice(0), previous].map((client) => client.end().catch(() => undefined)));
@@ -185,7 +185,7 @@ describeEngine('ids counted by the version before event_key', () => {
     );
     expect(bytes).toEqual([{ packed: true }]);
     expect((await storedEvents(t, TENANT)).size).toBe(3_200 + 50 + 20 + 4);
-  }, 120_000);
+  });
 
   it('are counted once while retries and the move race', async () => {
     await upgrade();
@@ -227,7 +227,7 @@ describeEngine('ids counted by the version before event_key', () => {
     while ((await step(mover, 100)).more);
     const { rows } = await mover.query(`select ${IDENTITIES} as n`, [TENANT]);
     expect(rows[0].n).toBe(3_480 - 200); // those that have expired are events without an identity
-  }, 120_000);
+  });
 
   it('and those of a writer that is still of that version: each knows what the other has counted', async () => {
     await upgrade();
@@ -306,7 +306,7 @@ describeEngine('ids counted by the version before event_key', () => {
     // What it goes on putting there goes as well.
     await until(() => emptied(t.sql));
     await exchange();
-  }, 120_000);
+  });
 
   it('cost nothing where there are none: a new database looks for none', async () => {
     const empty = await createEmptyDatabase();

@@ -51,7 +51,7 @@ describeEngine('the functions of the database', () => {
     shared = await createTestDatabase();
     client = await connect(shared);
     fresh = await catalog(client);
-  }, 30_000);
+  });
   afterAll(async () => {
     await client?.end();
     await shared?.drop();
@@ -92,21 +92,17 @@ describeEngine('the functions of the database', () => {
   it.each([
     ['the version before the last', undefined],
     ['the last version that had them in migrations', BEFORE_FILES],
-  ])(
-    'are the same in a database that %s has made',
-    async (_, migrations) => {
-      await onEmptyDatabase(async (own, url) => {
-        const previous = await PreviousVersion.install(url, Date.now(), migrations);
-        await previous.end();
-        expect((await readSchemaState(own)).pending).toContain('0024_sql_functions');
-        expect(await catalog(own)).not.toEqual(fresh);
-        await migrate(own);
-        expect(await catalog(own)).toEqual(fresh);
-        expect(await migrate(own)).toEqual([]);
-      });
-    },
-    30_000,
-  );
+  ])('are the same in a database that %s has made', async (_, migrations) => {
+    await onEmptyDatabase(async (own, url) => {
+      const previous = await PreviousVersion.install(url, Date.now(), migrations);
+      await previous.end();
+      expect((await readSchemaState(own)).pending).toContain('0024_sql_functions');
+      expect(await catalog(own)).not.toEqual(fresh);
+      await migrate(own);
+      expect(await catalog(own)).toEqual(fresh);
+      expect(await migrate(own)).toEqual([]);
+    });
+  });
 
   it('are made in the schema of the service, whatever it is called', async () => {
     await onEmptyDatabase(async (own) => {
@@ -122,7 +118,7 @@ describeEngine('the functions of the database', () => {
       ]);
       expect((await own.query('show search_path')).rows).toEqual([{ search_path: 'metering, public' }]);
     });
-  }, 30_000);
+  });
 
   describe('where a file has changed', () => {
     let next: string;

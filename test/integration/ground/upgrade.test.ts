@@ -231,7 +231,7 @@ describeEngine(`an upgrade in place (SEED=${seed})`, () => {
     for (const statement of statements.split(/;\s*$/m)) if (statement.trim()) await t.sql.query(statement);
     await exact();
     expect(await days()).toEqual(['fine', 'fine', 'fine']);
-  }, 180_000);
+  });
 
   it('tells which percentiles are coarse; those of what comes afterwards are not', async () => {
     const today = Math.floor(Date.now() / DAY) * DAY;

@@ -107,5 +107,5 @@ describeEngine('an upgrade to sums of revisions', () => {
     await until(async () => (await one(sums)).hours === 140);
     expect(await one(sums)).toEqual({ hours: 140, days: 140, of_hours: 4, of_days: 8 });
     expect(await revisions()).toEqual(after);
-  }, 60_000);
+  });
 });

@@ -82,5 +82,5 @@ describeEngine('an upgrade to meters', () => {
     };
     await until(async () => (await sums()).windows === 136);
     expect(await sums()).toEqual({ windows: 136, days: 136 });
-  }, 60_000);
+  });
 });

@@ -427,19 +427,27 @@ describeEngine('corrections', () => {
     expect((await t.call('POST', '/v1/meters', { key, body: meter })).status).toBe(201);
     const [event, far] = [anEvent(), anEvent({ timestamp: iso(Date.now() - 17 * DAY) })];
     await post(key, event, far);
+    // A restoration: what takes events out, a DELETE, locks the chunks of all days.
+    await done(key, 'void', { ids: [event.eventId] });
     const before = await retriesOf();
-    const holder = new pg.Client(t.database.url);
-    await holder.connect();
-    try {
-      await holder.query('begin; lock table meter_part in access exclusive mode');
-      const voiding = done(key, 'void', { ids: [event.eventId] });
-      await until(async () => {
+    const [folds, holder] = [new pg.Client(t.database.url), new pg.Client(t.database.url)];
+    await Promise.all([folds.connect(), holder.connect()]);
+    const waitsAt = (table: string) =>
+      until(async () => {
         const { rows } = await t.sql.query(
-          `select 1 from pg_locks where relation = 'meter_part'::regclass and not granted
-             and pid in (select pid from pg_stat_activity where query ilike '%delete from meter_part%')`,
+          `select from pg_locks where relation = $1::regclass and not granted`,
+          [table],
         );
         return rows.length > 0;
       });
+    try {
+      // Who folds or fills would else wait in its place, with the lock that it needs first; it is next in line for that.
+      await folds.query('begin; lock table meter_fold in exclusive mode');
+      await holder.query('begin; lock table meter_part in access exclusive mode');
+      const restoring = done(key, 'restore', { ids: [event.eventId] });
+      await waitsAt('meter_fold');
+      await folds.query('commit');
+      await waitsAt('meter_part');
       const { rows } = await t.sql.query(
         `select compress_chunk(chunk::regclass) from retention_chunk
          where relation = 'event' and range_start <= $1 and range_end > $1 and state <> 1`,
@@ -447,9 +455,9 @@ describeEngine('corrections', () => {
       );
       expect(rows).toHaveLength(1);
       await holder.query('commit');
-      expect(await voiding).toMatchObject({ events: 1 });
+      expect(await restoring).toMatchObject({ events: 1 });
     } finally {
-      await holder.end();
+      await Promise.all([folds.end(), holder.end()]);
     }
     expect(await retriesOf()).toBe(before);
   });

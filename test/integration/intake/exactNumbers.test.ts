@@ -287,7 +287,7 @@ describeEngine('import and export', () => {
     expect(out).toContain(`"m": 1${'0'.repeat(400)}`);
     expect(out).toContain('"value":"12345678901234567890"');
     expect(out).toContain('"value":"0.123456789012345678"');
-  }, 120_000);
+  });
 
   it('refuse a count that is not whole, however little is missing', async () => {
     const { id } = await t.tenant();
@@ -299,5 +299,5 @@ describeEngine('import and export', () => {
       DATA_DIR: join(folder, 'data'),
     });
     expect(err).toMatch(/\/metadata\/tokens/);
-  }, 120_000);
+  });
 });

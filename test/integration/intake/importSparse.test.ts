@@ -57,7 +57,7 @@ describe.skipIf(timescale && inject('timescaleUrl') === null)('sparse history', 
     sql.on('error', () => undefined);
     await sql.connect();
     await migrate(sql);
-  }, 60_000);
+  });
   afterAll(async () => {
     await sql?.end();
     await cluster?.stop('immediate');
@@ -74,7 +74,7 @@ describe.skipIf(timescale && inject('timescaleUrl') === null)('sparse history', 
       )
       .catch((error) => error);
     expect(code).toBe('53200');
-  }, 120_000);
+  });
 
   test('is imported', async (ctx) => {
     if (!cluster) return ctx.skip();

@@ -100,7 +100,7 @@ describeEngine('export', () => {
       const headers = { 'idempotency-key': `"${key}"` };
       await post(tenant.key, { key: 'visits', value: '2.5' }, '/v1/counters/increment', headers);
     }
-  }, 180_000);
+  });
   afterAll(async () => {
     await service?.stop();
     if (folder) await rm(folder, { recursive: true, force: true });
@@ -117,7 +117,7 @@ describeEngine('export', () => {
         .toString()
         .trimEnd()
         .split('\n');
-    }, 60_000);
+    });
 
     test('all of them, of this tenant alone, in order of time, and no other file is left', async () => {
       expect(lines).toHaveLength(EVENTS + 4);
@@ -132,7 +132,7 @@ describeEngine('export', () => {
       const ended = await tidemark(service.database, 'import', file, '--tenant', tenant.id);
       expect(ended.code, ended.err).toBe(0);
       expect(ended.out).toMatch(/stored {5}0\n {2}duplicates 2,504\n {2}bad lines {2}0\n/);
-    }, 60_000);
+    });
 
     test('imported into an empty database: the same totals, counters, and the same export', async () => {
       const empty = await createTestDatabase();
@@ -164,7 +164,7 @@ describeEngine('export', () => {
       } finally {
         await empty.drop();
       }
-    }, 120_000);
+    });
 
     test('filters, and the edges of the range', async () => {
       const of = async (...args: string[]) => {
@@ -184,7 +184,7 @@ describeEngine('export', () => {
       const first = await of('--tenant', tenant.id, '--from', FROM, '--to', middle);
       const second = await of('--tenant', tenant.id, '--from', middle, '--to', TO);
       expect([...first, ...second]).toEqual(lines);
-    }, 60_000);
+    });
 
     test('CSV is safe in a spreadsheet', async () => {
       const { out } = await tidemark(
@@ -199,7 +199,7 @@ describeEngine('export', () => {
       expect(out).toContain(",'=cmd,");
       expect(out).not.toContain(',=cmd,');
       expect(out).toContain('-12345678901234567890.12345678901234567');
-    }, 30_000);
+    });
   });
 
   test('usage is what the API says, page for page', async () => {
@@ -238,7 +238,7 @@ describeEngine('export', () => {
     expect(ended.code, ended.err).toBe(0);
     expect(csv.split('\n').length).toBeGreaterThan(150); // more than one page
     expect(await readFile(file, 'utf8')).toBe(csv);
-  }, 60_000);
+  });
 
   test('no chunk is packed from under a snapshot, to which it would be empty', async (context) => {
     context.skip(service.database.engine !== 'timescale', 'the columnstore is TimescaleDB');
@@ -290,5 +290,5 @@ describeEngine('export', () => {
     } finally {
       await client.end();
     }
-  }, 60_000);
+  });
 });

@@ -32,7 +32,7 @@ describeEngine('CSV of customers that look like formulas', () => {
       metadata: { model: "'=m" },
     }));
     expect((await t.call('POST', '/v1/events', { key: tenant.key, body })).status).toBe(200);
-  }, 180_000);
+  });
   afterAll(async () => {
     await t?.stop();
     if (folder) await rm(folder, { recursive: true, force: true });

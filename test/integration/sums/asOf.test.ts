@@ -13,7 +13,7 @@ import {
   randomMeterEvent,
 } from '../../support/meterModel.ts';
 import { expectMeter, randomMeterQuery } from '../../support/meterQueries.ts';
-import { byTime, changeOf, PastModel } from '../../support/pastModel.ts';
+import { byTime, changeOf, type PastBackfill, PastModel } from '../../support/pastModel.ts';
 import { startServiceOn, startTestService, type TestService, until } from '../../support/service.ts';
 import { anEvent, type ClientEvent, randomEvent, randomFrom } from '../../support/traffic.ts';
 
@@ -136,6 +136,46 @@ describeEngine(`answers as of a moment (seed ${seed})`, () => {
       past.note({ do: 'amend', versions, at: await correct(service, key, 'amend', { events: versions }) });
     };
 
+    const closed: (PastBackfill & { id: string })[] = [];
+    /** Closes one, or reverts the last that was closed. Alone: whether what comes meanwhile is replaced, too, is anybody's guess. */
+    const backfill = async (service: TestService) => {
+      const asked = (path: string, body?: object) =>
+        service.call('POST', path, { key, ...(body && { body }) });
+      if (closed.length > 0 && random() < 0.4) {
+        const last = closed.pop()!;
+        const { status, body } = await asked(`/v1/backfills/${last.id}/revert`, { reason: 'because' });
+        expect([status, body]).toEqual([200, body]);
+        past.note({ do: 'revert', backfill: last, at: microsOf(body.reverted.at) });
+        return;
+      }
+      const from = Math.floor(span.from + random() * 2 * DAY);
+      const to = Math.min(start, Math.ceil(from + random() ** 2 * DAY) + 1);
+      const customers = random() < 0.5 ? null : [...new Set([1, 2, 3].map(() => pick(CUSTOMERS)))];
+      const inScope = (): ClientEvent => ({
+        ...anyEvent(),
+        ...(customers && { customerId: pick(customers) }),
+        timestamp: iso(from + Math.floor(random() * (to - from))).replace('Z', '000Z'),
+      });
+      const replaces = random() < 0.5;
+      const made = await asked('/v1/backfills', {
+        ...{ from: iso(from), to: iso(to), replace: replaces, reason: 'because' },
+        ...(customers && { customers }),
+      });
+      const again = [...known.events.keys(), ...known.voided.keys()].filter(() => random() < 0.15);
+      const staged = [
+        ...Array.from({ length: Math.ceil(random() * 10) }, inScope),
+        ...again.map((eventId) => ({ ...inScope(), eventId })),
+      ];
+      const { id } = made.body;
+      expect((await asked(`/v1/events?backfill=${id}`, staged)).body).toMatchObject({
+        staged: staged.length,
+      });
+      const { status, body } = await asked(`/v1/backfills/${id}/close`);
+      expect([status, body]).toEqual([200, body]);
+      closed.push({ id, from, to, customers, replaces, staged });
+      past.note({ do: 'close', backfill: closed.at(-1)!, at: microsOf(body.closed.at) });
+    };
+
     // biome-ignore lint/suspicious/noExplicitAny: compared whole
     const remembered: { at: number; windows: any[]; usage: any[]; meter: any[] }[] = [];
     const usagePath = `/v1/usage?${range}&granularity=1h&groupBy=customer,eventType&limit=10000`;
@@ -153,8 +193,11 @@ describeEngine(`answers as of a moment (seed ${seed})`, () => {
         past.note({ do: 'add', event, at: received.get(event.eventId)! });
       }
       known = past.asOf(Number.MAX_SAFE_INTEGER);
-      await correctSome(pick([t, other]));
-      known = past.asOf(Number.MAX_SAFE_INTEGER);
+      for (const next of [correctSome, backfill, correctSome, backfill]) {
+        await next(pick([t, other]));
+        known = past.asOf(Number.MAX_SAFE_INTEGER);
+        if (random() < 0.4) moments.push(await nowMicros());
+      }
       if (random() < 0.6) await settle();
       const at = await nowMicros();
       remembered.push({
@@ -199,7 +242,8 @@ describeEngine(`answers as of a moment (seed ${seed})`, () => {
       expect(used).toBe(asOf);
     };
     const anyMoment = () => moments[0]! + Math.floor(random() * (settled - moments[0]!));
-    const someMoments = [...moments, ...Array.from({ length: 4 }, anyMoment), settled];
+    const some = moments.toSorted(() => random() - 0.5).slice(0, 7);
+    const someMoments = [...some, ...Array.from({ length: 3 }, anyMoment), settled];
     for (const micros of someMoments) await compare(micros);
     for (const { at, ...answers } of remembered) {
       const asOf = `&asOf=${isoMicros(at)}`;
@@ -264,7 +308,9 @@ describeEngine(`answers as of a moment (seed ${seed})`, () => {
     }
     known = past.asOf(Number.MAX_SAFE_INTEGER);
     await correctSome(t);
-    for (const micros of someMoments.slice(0, 6)) await compare(micros);
+    known = past.asOf(Number.MAX_SAFE_INTEGER);
+    await backfill(t);
+    for (const micros of someMoments.slice(0, 5)) await compare(micros);
   }, 300_000);
 
   it('tell by which cause each event makes the difference', async () => {

@@ -397,5 +397,5 @@ if (inject('engine') === 'timescale')
         );
         expect(rows[0].calls, rollup).toBe(model.events.size);
       }
-    }, 60_000);
+    });
   });

@@ -139,6 +139,6 @@ export function describeActivity(rounds: number): void {
           );
         }
       }
-    }, 120_000);
+    });
   });
 }

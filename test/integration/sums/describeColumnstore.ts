@@ -93,57 +93,53 @@ export function describeColumnstore(extent: ColumnstoreExtent): void {
         columnstoreDays: 2,
         chunks: { due: 0 },
       });
-    }, 120_000);
+    });
 
-    it.for(['rows', 'columns'])(
-      'gives way to whoever writes, packing %s',
-      { timeout: 120_000 },
-      async (from, context) => {
-        t = await startTestService({ COLUMNSTORE_AFTER_DAYS: '0' });
-        context.skip(t.database.engine !== 'timescale', 'the columnstore is TimescaleDB');
-        const tenant = await t.tenant();
-        const at = today() - 10 * DAY;
-        await t.sql.query(
-          `begin; set local timescaledb.enable_direct_compress_insert = ${from === 'columns'}; insert into event (ts, event_id, tenant_id, customer_id, event_type)
+    it.for(['rows', 'columns'])('gives way to whoever writes, packing %s', async (from, context) => {
+      t = await startTestService({ COLUMNSTORE_AFTER_DAYS: '0' });
+      context.skip(t.database.engine !== 'timescale', 'the columnstore is TimescaleDB');
+      const tenant = await t.tenant();
+      const at = today() - 10 * DAY;
+      await t.sql.query(
+        `begin; set local timescaledb.enable_direct_compress_insert = ${from === 'columns'}; insert into event (ts, event_id, tenant_id, customer_id, event_type)
          select '${iso(at)}'::timestamptz + n * interval '0.2 seconds', gen_random_uuid(), 'big', 'c' || n % 100, 'click'
          from generate_series(1, ${extent.packed}) as n; commit`,
-        );
-        await t.sql.query(`update retention set compress_after = interval '1 day' where relation = 'event'`);
-        const client = new pg.Client(t.database.url);
-        const reader = new pg.Client(t.database.url);
-        await Promise.all([client.connect(), reader.connect()]);
-        try {
-          const [chunk] = await chunksDue(t.sql);
-          expect(chunk!.unordered).toBe(from === 'columns');
-          const alone = new AbortController().signal;
-          // Packing ends once nobody reads the chunk, so it does not before the event is there.
-          await reader.query(`begin; lock table ${chunk!.chunk} in access share mode`);
-          const packing = compressChunk(client, t.sql, chunk!, alone);
-          await until(async () => {
-            const { rows } = await t.sql.query(
-              `select from pg_locks where relation = $1::regclass and mode = 'ExclusiveLock'`,
-              [chunk!.chunk],
-            );
-            return rows.length > 0;
-          });
-          const event = anEvent({ eventId: randomUUID(), timestamp: iso(at + 5_000) });
-          expect(await post(t, tenant.key, [event])).toEqual({ accepted: 1, duplicates: 0 });
-          expect(await packing).toBe('gave way');
-          await reader.query('commit');
-          expect(await chunksDue(t.sql)).toEqual([chunk]);
-          await caughtUp(t.sql); // a refresh reads the chunk
-          expect(await compressChunk(client, t.sql, chunk!, alone)).toBe('done');
-          // The row beside the columns has been packed; what is out of order comes next.
-          if (from === 'columns') expect(await compressChunk(client, t.sql, chunk!, alone)).toBe('done');
-          expect(await chunksDue(t.sql)).toEqual([]);
-          expect((await t.sql.query('select count(*)::int as n from event')).rows).toEqual([
-            { n: extent.packed + 1 },
-          ]);
-        } finally {
-          await Promise.all([client.end(), reader.end()]);
-        }
-      },
-    );
+      );
+      await t.sql.query(`update retention set compress_after = interval '1 day' where relation = 'event'`);
+      const client = new pg.Client(t.database.url);
+      const reader = new pg.Client(t.database.url);
+      await Promise.all([client.connect(), reader.connect()]);
+      try {
+        const [chunk] = await chunksDue(t.sql);
+        expect(chunk!.unordered).toBe(from === 'columns');
+        const alone = new AbortController().signal;
+        // Packing ends once nobody reads the chunk, so it does not before the event is there.
+        await reader.query(`begin; lock table ${chunk!.chunk} in access share mode`);
+        const packing = compressChunk(client, t.sql, chunk!, alone);
+        await until(async () => {
+          const { rows } = await t.sql.query(
+            `select from pg_locks where relation = $1::regclass and mode = 'ExclusiveLock'`,
+            [chunk!.chunk],
+          );
+          return rows.length > 0;
+        });
+        const event = anEvent({ eventId: randomUUID(), timestamp: iso(at + 5_000) });
+        expect(await post(t, tenant.key, [event])).toEqual({ accepted: 1, duplicates: 0 });
+        expect(await packing).toBe('gave way');
+        await reader.query('commit');
+        expect(await chunksDue(t.sql)).toEqual([chunk]);
+        await caughtUp(t.sql); // a refresh reads the chunk
+        expect(await compressChunk(client, t.sql, chunk!, alone)).toBe('done');
+        // The row beside the columns has been packed; what is out of order comes next.
+        if (from === 'columns') expect(await compressChunk(client, t.sql, chunk!, alone)).toBe('done');
+        expect(await chunksDue(t.sql)).toEqual([]);
+        expect((await t.sql.query('select count(*)::int as n from event')).rows).toEqual([
+          { n: extent.packed + 1 },
+        ]);
+      } finally {
+        await Promise.all([client.end(), reader.end()]);
+      }
+    });
   });
 }
 

@@ -101,6 +101,6 @@ export function describeSessions(rounds: number): void {
         ),
       );
       for (const id of ids) expect(await read(key, id, other)).toEqual(model.session(id));
-    }, 120_000);
+    });
   });
 }

@@ -83,7 +83,7 @@ export function describeSummaries(rounds: number): void {
         const referring = events.filter((event) => event.reference !== undefined);
         expect(references.rows[0].events).toBe(referring.length);
       }
-    }, 120_000);
+    });
 
     async function stale(): Promise<number> {
       const { rows } = await t.sql.query(

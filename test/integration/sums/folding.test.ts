@@ -128,7 +128,7 @@ describe.runIf(inject('engine') === 'postgres')('on postgres', () => {
       await exact();
       await post(closed - HOUR, closed + 2 * HOUR, 40);
       await exact();
-    }, 120_000);
+    });
 
     it('makes one row of each hour and key, some of whose windows are folded and some not', async () => {
       for (let n = 0; n < 4; n++) await insert(sql, closed + n * WINDOW, 20, 1);
@@ -336,7 +336,7 @@ describe.runIf(inject('engine') === 'postgres')('on postgres', () => {
       await foldAll(await connect());
       expect(await differences()).toEqual(NONE);
       expect((await folding()).folded).toBeGreaterThan(0);
-    }, 120_000);
+    });
 
     it('happens by itself soon after windows close, and the loop does not do it twice', async () => {
       const own = await startServiceOn(database, { WINDOW_GRACE_MS: '0' });

@@ -115,7 +115,7 @@ describe.runIf(inject('engine') === 'timescale')('on timescale', () => {
       expect(await stale()).toBe(0);
       expect(await calls('usage_30s')).toBe(10);
       expect((await materialized(from, from + DAY)).usage_1d).toBe(10);
-    }, 60_000);
+    });
 
     it('are refreshed by one, while others keep up with what closes', async () => {
       await settle();

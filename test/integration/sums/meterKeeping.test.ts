@@ -309,7 +309,7 @@ describeEngine(`keeping meters (SEED=${seed})`, () => {
     await foldAll(folder);
     for (const [slug, id] of ids) await expectKept(slug, id);
     expect(ids.size).toBeGreaterThan(1);
-  }, 120_000);
+  });
 
   it('feeds nothing and is asked nothing where a tenant has no meters', async () => {
     await make('size');
@@ -438,7 +438,7 @@ describeEngine(`keeping meters (SEED=${seed})`, () => {
     const sum = (counts: number[]) => counts.reduce((all, n) => all + n, 0);
     expect(sum(await told('tidemark_meter_parts_folded_total'))).toBeGreaterThan(0);
     expect(sum(await told('tidemark_meter_filled_events_total'))).toBeGreaterThan(0);
-  }, 120_000);
+  });
 
   it('counts none before eventFrom, and ends there', async () => {
     const eventFromMicros = (closed - HOUR) * 1_000 + 7;

@@ -104,7 +104,7 @@ describeEngine('the life of meters', () => {
     }
     const gone = await t.sql.query(`select from meter_30s where bucket < $1`, [iso(today - 9 * DAY)]);
     expect(gone.rowCount).toBe(0);
-  }, 60_000);
+  });
 
   it('outlasts no event that a fill still needs', async () => {
     t = await startTestService({ ...CLOSED_BY_HAND, CLOSER_INTERVAL_MS: '60000' });
@@ -213,6 +213,6 @@ describeEngine('the life of meters', () => {
       } finally {
         client.release();
       }
-    }, 60_000);
+    });
   });
 });

@@ -116,6 +116,6 @@ describe.runIf(inject('engine') === 'timescale')('on timescale', () => {
       );
       const { events, ...sums } = rows[0];
       expect(sums, [...codes].join(' ')).toEqual({ windows: events, hours: events, days: events });
-    }, 120_000);
+    });
   });
 });

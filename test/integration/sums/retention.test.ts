@@ -310,6 +310,51 @@ describeEngine('what is older than it is kept', () => {
     expect(told.body).toMatchObject({ correctionId: null, events: 0 });
   });
 
+  it('is missed by backfills, staged or closed: neither counts in part, nor goes in part', async () => {
+    const { tenant, model } = await fill();
+    const { key } = tenant;
+    const event = (day: number) => anEvent({ timestamp: iso(today() - day * DAY), customerId: 'bob' });
+    const backfill = async (from: number, to: number, ...body: ClientEvent[]): Promise<string> => {
+      const range = { from: iso(today() - from * DAY), to: iso(today() - to * DAY) };
+      const made = await t.call('POST', '/v1/backfills', {
+        key,
+        body: { ...range, replace: true, reason: 'lost' },
+      });
+      const { id } = made.body;
+      if (body.length > 0) {
+        const staged = await t.call('POST', `/v1/events?backfill=${id}`, { key, body });
+        expect(staged.body).toEqual({ staged: body.length, duplicates: 0 });
+      }
+      return id;
+    };
+    const move = async (id: string, how: 'close' | 'revert') => {
+      const body = how === 'revert' ? { body: { reason: 'wrong' } } : {};
+      return (await t.call('POST', `/v1/backfills/${id}/${how}`, { key, ...body })).body;
+    };
+    const closed = await backfill(11, 4, event(10), event(4.5));
+    expect(await move(closed, 'close')).toMatchObject({ closed: { events: 2 } });
+    const partly = await backfill(10, 4, event(9), event(4.5));
+    const brought = event(2);
+    const young = await backfill(4, 0, brought);
+    // What it would take the place of counts as far as it is kept.
+    const reaching = await backfill(20, 10);
+    await caughtUp(t.sql);
+    await restart(SHORT);
+    await removed(t.sql);
+    expect(await move(closed, 'revert')).toMatchObject({ status: 400, code: 'range_not_kept' });
+    expect(await move(partly, 'close')).toMatchObject({ status: 400, code: 'range_not_kept' });
+    expect(await count(t.sql, 'staged_event', 'ts', today() - 5 * DAY)).toEqual({ older: 0, younger: 2 });
+    expect((await t.call('DELETE', `/v1/backfills/${partly}`, { key })).body).toMatchObject({
+      state: 'dropped',
+    });
+    expect(await move(reaching, 'close')).toMatchObject({ closed: { events: 0, replaced: 0, windows: 0 } });
+    expect(await move(young, 'close')).toMatchObject({ closed: { events: 1, replaced: 4 * 28 } });
+    expect(await move(young, 'revert')).toMatchObject({ state: 'reverted' });
+    model.revert(model.close([brought], { from: today() - 4 * DAY, to: today(), customers: null }, true));
+    await caughtUp(t.sql);
+    await expectAll(ask, tenant, model, today() - 4 * DAY, today());
+  });
+
   it('is refused by the database to writers and refreshes that do not know', async () => {
     const { tenant } = await fill();
     await restart(SHORT);

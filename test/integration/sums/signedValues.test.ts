@@ -20,7 +20,7 @@ describeEngine('the sign of values', () => {
     await buildProgram();
     t = await startTestService({ ...CLOSED_BY_HAND, CLOSER_STEP_MINUTES: '1440' });
     t.config.ingest.acceptAheadMs = 10 * DAY; // time here runs ahead
-  }, 180_000);
+  });
   afterAll(() => t.stop());
 
   const iso = (ms: number) => new Date(ms).toISOString();
@@ -215,7 +215,7 @@ describeEngine('the sign of values', () => {
     } finally {
       client.release(true);
     }
-  }, 120_000);
+  });
 
   it('in every summary of mixed events', async () => {
     const tenant = await t.tenant();

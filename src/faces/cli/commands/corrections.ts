@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { COMMAND } from '../../../access/tenancy/auditLog.ts';
 import { loadConfig } from '../../../ground/config/loadConfig.ts';
-import type { CorrectionKind } from '../../../intake/corrections/correction.ts';
+import type { EventCorrectionKind } from '../../../intake/corrections/correction.ts';
 import { StartupError, UsageError } from '../../../model/errors.ts';
 import { reason as Reason } from '../../http/correctionSchemas.ts';
 import {
@@ -120,7 +120,7 @@ async function amend(file: string, flags: Flags): Promise<number> {
 }
 
 async function correct(
-  kind: CorrectionKind,
+  kind: EventCorrectionKind,
   wanted: WantedCorrection[],
   { tenant, reason, ...flags }: Flags,
 ): Promise<number> {

@@ -47,6 +47,9 @@ Events may be as old as events are kept (EVENT_RETENTION_DAYS); lines with older
 Bad lines up to --max-errors are no failure, but where nothing at all was good. An import that fails or is interrupted finishes what is under way and
 prints the line to resume from.
 
+With --backfill the events are stored and do not count: POST /v1/backfills makes one, GET /v1/backfills/ID shows what
+they would change, POST /v1/backfills/ID/close has them count. Lines outside of its range or customers are bad lines.
+
 The database is DATABASE_URL, else the local one in DATA_DIR, whether the service runs or not.
 
 Example:
@@ -58,6 +61,7 @@ ${EXIT_CODES}`;
 interface Flags {
   tenant: string;
   createTenant: boolean;
+  backfill?: string;
   customer?: string;
   endpoint?: string;
   model?: string;
@@ -85,6 +89,7 @@ export function importCommand(): Command {
     .argument('<file>', 'the file, or - for standard input; UTF-8')
     .requiredOption('--tenant <id>', 'tenant that the events belong to')
     .option('--create-tenant', 'make the tenant where there is none', false)
+    .option('--backfill <id>', 'stage the events for this backfill: they count once it is closed')
     .option('--customer <id>', 'customer of every event')
     .option('--endpoint <path>', 'endpoint of every event')
     .option('--model <name>', 'model of every event')
@@ -152,6 +157,7 @@ async function run(path: string, flags: Flags): Promise<number> {
           source,
           tenantId: flags.tenant,
           createTenant: flags.createTenant,
+          backfill: flags.backfill,
           fromLine: flags.fromLine,
           maxErrors: flags.maxErrors,
           counts,
@@ -164,7 +170,7 @@ async function run(path: string, flags: Flags): Promise<number> {
           signal,
         });
         progress.stop();
-        process.stdout.write(summary(path, source, counts, outcome));
+        process.stdout.write(summary(path, source, counts, outcome, flags));
         return conclude(source, counts, outcome, flags, signal.aborted);
       } finally {
         progress.stop();
@@ -189,12 +195,18 @@ function printer(
   };
 }
 
-function summary(path: string, source: Source, counts: ImportCounts, outcome: ImportOutcome): string {
+function summary(
+  path: string,
+  source: Source,
+  counts: ImportCounts,
+  outcome: ImportOutcome,
+  { backfill }: Flags,
+): string {
   const seconds = outcome.importMs / 1_000;
   const figure = (value: number) => value.toLocaleString('en');
   const lines: [string, string][] = [
     ['rows read', figure(counts.rows)],
-    ['stored', figure(counts.stored)],
+    [backfill === undefined ? 'stored' : 'staged', figure(counts.stored)],
     ['duplicates', figure(counts.duplicates)],
     ['bad lines', figure(counts.badLines)],
     ...(counts.leftLine === null ? [] : [['left', `the row of line ${counts.leftLine}`] as [string, string]]),

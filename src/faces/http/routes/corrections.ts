@@ -1,5 +1,5 @@
 import { createRoute } from '@hono/zod-openapi';
-import type { CorrectionKind, CorrectionResult } from '../../../intake/corrections/correction.ts';
+import type { CorrectionResult, EventCorrectionKind } from '../../../intake/corrections/correction.ts';
 import { actorOf } from '../actor.ts';
 import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
@@ -24,7 +24,7 @@ const answers = {
   422: problemAnswer('An event is named twice, or cannot be like this: see errors; nothing was changed'),
 };
 
-const posts = (kind: CorrectionKind, summary: string, description: string) =>
+const posts = (kind: EventCorrectionKind, summary: string, description: string) =>
   createRoute({
     method: 'post',
     path: `/v1/events/${kind}`,

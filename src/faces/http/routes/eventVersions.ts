@@ -20,7 +20,10 @@ const VersionedEvent = z
     state,
     versions: z.array(z.object({ version: z.int(), state, event: StoredEvent })),
     corrections: z.array(
-      CorrectionNote.extend({ kind: z.enum(['void', 'restore', 'amend']), at: z.string() }),
+      CorrectionNote.extend({
+        kind: z.enum(['void', 'restore', 'amend', 'backfill', 'revert']),
+        at: z.string(),
+      }),
     ),
   })
   .openapi('VersionedEvent');

@@ -1,6 +1,8 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import { requireScope } from '../../../access/tenancy/caller.ts';
 import { CloudEvent } from '../../../intake/events/dialects/cloudEvent.ts';
 import { NativeEvent } from '../../../intake/events/nativeEvent.ts';
+import { TidemarkError } from '../../../model/errors.ts';
 import { stringifyJson } from '../../../model/json.ts';
 import { listEvents } from '../../../sums/listing/listEvents.ts';
 import { listMeteredEvents } from '../../../sums/meters/reading/listMeteredEvents.ts';
@@ -9,7 +11,7 @@ import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
 import { eventFormat } from '../eventFormat.ts';
 import { StoredEvent } from '../eventSchemas.ts';
-import { ingestRequest, ingestResponses } from '../ingestSchemas.ts';
+import { stagingRequest, stagingResponses } from '../ingestSchemas.ts';
 import { rangeOfTenant } from '../ofTenant.ts';
 import { parseRange } from '../range.ts';
 import { id, jsonPage, security, tenantFailures } from '../schemas.ts';
@@ -64,7 +66,7 @@ const postEvents = createRoute({
     'their source and id together are counted once.',
   security,
   request: {
-    ...ingestRequest,
+    ...stagingRequest,
     body: {
       required: true,
       content: {
@@ -93,7 +95,7 @@ const postEvents = createRoute({
       },
     },
   },
-  responses: ingestResponses,
+  responses: stagingResponses,
 });
 
 const getEvents = createRoute({
@@ -122,7 +124,14 @@ const getEvents = createRoute({
 export function eventRoutes(app: App, services: Services): void {
   // Described like the others, but read by hand: a body of 10,000 events is validated event by event.
   app.openAPIRegistry.registerPath(postEvents);
-  app.post('/v1/events', (c) => answerEvents(c, services, eventFormat));
+  app.post('/v1/events', (c) => {
+    const backfill = stagingRequest.query.shape.backfill.safeParse(c.req.query('backfill'));
+    if (!backfill.success)
+      throw new TidemarkError('invalid_request', 'backfill must be the id of a backfill');
+    if (backfill.data === undefined) return answerEvents(c, services, eventFormat);
+    requireScope(c.get('caller'), 'correct');
+    return answerEvents(c, services, eventFormat, { backfill: backfill.data });
+  });
 
   app.openapi(getEvents, async (c) => {
     const context = await tenantOf(c, services, 'read');

@@ -67,7 +67,7 @@ const UsageChange = z
     counts: z
       .boolean()
       .openapi({ description: 'Whether it counts at the later moment; else at the earlier one.' }),
-    cause: z.enum(['in_time', 'late', 'void', 'restore', 'amend']).openapi({
+    cause: z.enum(['in_time', 'late', 'void', 'restore', 'amend', 'backfill', 'revert']).openapi({
       description:
         'in_time, late: it came in before its window closed, or after. The others: it was corrected.',
     }),

@@ -27,7 +27,7 @@ const WindowRevision = z
     customerId: z.string(),
     revision: z.int(),
     at: z.string(),
-    cause: z.enum(['late', 'void', 'restore', 'amend']),
+    cause: z.enum(['late', 'void', 'restore', 'amend', 'backfill', 'revert']),
     events: z.int().nullable().openapi({
       description:
         'Events that came, went or changed. null: written by an earlier version, which did not tell.',

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { TenantContext } from '../../../../access/tenancy/tenantContext.ts';
 import type { NamedEvent } from '../../../../intake/corrections/resolveIds.ts';
 import { TidemarkError } from '../../../../model/errors.ts';
+import { settledVersion } from '../../../../sums/corrections/eventVersions.ts';
 import { actorOf } from '../../actor.ts';
 import type { App, AppEnv } from '../../appEnv.ts';
 import { tenantOf } from '../../context.ts';
@@ -87,7 +88,7 @@ async function cancel(c: Context<AppEnv>, services: Services, read: () => Promis
  */
 async function cancelled(services: Services, context: TenantContext, named: NamedEvent, eventName: string) {
   const { state, versions, corrections } = await services.corrections.find(context, named);
-  if (versions.at(-1)!.event.eventType !== eventName) {
+  if (settledVersion(versions)!.event.eventType !== eventName) {
     throw new TidemarkError('not_found', 'there is no meter event of that name with this identifier');
   }
   if (state !== 'voided') return null;

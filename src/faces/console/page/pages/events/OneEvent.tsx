@@ -43,7 +43,7 @@ export function OneEvent({ eventId, at, onChange }: OneEventProps) {
   };
   const answer = useAnswer<Versions>(question);
   useEffect(() => box.current?.focus(), []);
-  const last = answer.data?.versions.at(-1);
+  const last = answer.data && lastOf(answer.data);
   const kinds: Kind[] = last?.state === 'counted' ? ['amend', 'void'] : ['restore'];
   const corrected = (told: Corrected) => {
     setDone(told);
@@ -73,7 +73,7 @@ export function OneEvent({ eventId, at, onChange }: OneEventProps) {
         }
       >
         {({ versions, corrections }) => {
-          const { event } = versions.at(-1)!;
+          const { event } = lastOf({ versions });
           return (
             <>
               {done && <Done told={done} />}
@@ -106,6 +106,11 @@ export function OneEvent({ eventId, at, onChange }: OneEventProps) {
       )}
     </section>
   );
+}
+
+/** The version that counts or is void: of an event that has come back there may be later ones. */
+function lastOf({ versions }: Pick<Versions, 'versions'>) {
+  return versions.findLast(({ state }) => state !== 'superseded') ?? versions.at(-1)!;
 }
 
 function EventFacts({ event }: { event: Event }) {

@@ -1,5 +1,4 @@
 import { usePlace } from '../../address/place.ts';
-import { useOffers } from '../../api/offers.ts';
 import { Page } from '../../parts/Page.tsx';
 import { Tabs } from '../../parts/Tabs.tsx';
 import { useSession } from '../../session/session.tsx';
@@ -10,7 +9,7 @@ import { ImportFile } from './ImportFile.tsx';
 export default function ImportPage() {
   const { may } = useSession();
   const tab = usePlace().get('tab');
-  const backfills = useOffers('/v1/backfills') === true && may('read');
+  const backfills = may('read');
   return (
     <Page
       title="Import"

@@ -18,7 +18,8 @@ import type { ShownBackfill } from './backfill.ts';
 export function BackfillView({ id, onChange }: { id: string; onChange(): void }) {
   const { may } = useSession();
   const path = `/v1/backfills/${encodeURIComponent(id)}`;
-  const answer = useAnswer<ShownBackfill>({ path }, { everyMs: 15_000 });
+  // Of a staged one it reads all that it has.
+  const answer = useAnswer<ShownBackfill>({ path }, { everyMs: 60_000 });
   const act = async (method: string, to: string, body?: object) => {
     await ask({ method, path: path + to, ...(body && { body }) });
     answer.reload();

@@ -1,0 +1,3 @@
+import { describeBackfillOrders } from './describeBackfillOrders.ts';
+
+describeBackfillOrders(4, 900_000);

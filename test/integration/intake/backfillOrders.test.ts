@@ -1,0 +1,3 @@
+import { describeBackfillOrders } from './describeBackfillOrders.ts';
+
+describeBackfillOrders(3, 300_000);
