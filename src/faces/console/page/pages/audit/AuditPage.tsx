@@ -30,6 +30,7 @@ interface Entry {
 /** What there is to look for; others may be typed. */
 const ACTIONS = Object.entries({
   alert_rule: 'created updated deleted',
+  backfill: 'created closed reverted dropped',
   customer: 'updated',
   delivery: 'redelivered',
   events: 'voided restored amended',
