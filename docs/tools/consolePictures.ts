@@ -138,7 +138,7 @@ try {
   const [adminKey] = await service.says(/Admin key (\S+)/, 180_000);
   const address = `http://127.0.0.1:${port}`;
   const seeding = { ADMIN_KEY: adminKey!, TIDEMARK_URL: address };
-  const history = runProgram(['seed', '--backfill', HISTORY, '--duration', '0s', '--rate', '1'], seeding);
+  const history = runProgram(['seed', '--backfill', HISTORY, '--duration', '0s', '--rate', '0.2'], seeding);
   if ((await history.exited) !== 0) throw new Error(history.stderr());
   const traffic = runProgram(['seed', '--duration', '1h', '--rate', '20'], seeding);
   for (const [name, messageTypes] of Object.entries(HOOKS)) {
