@@ -50,6 +50,7 @@ const PICTURES: Picture[] = [
     page: 'usage',
     path: `usage?tenant=${TENANT}&by=model&granularity=1h&compare=1`,
     also: ['dark', 'narrow'],
+    until: (page) => page.getByRole('button', { name: 'Before' }).waitFor(),
   },
   {
     page: 'meters',
