@@ -1,3 +1,3 @@
 import { describeCorrections } from './describeCorrections.ts';
 
-describeCorrections(15);
+describeCorrections(8);
