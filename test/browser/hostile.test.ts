@@ -18,10 +18,8 @@ const IDS = [
   '__proto__',
   'x'.repeat(256),
 ];
-const SCOPES = ['ingest', 'read', 'correct', 'admin'];
-const SCOPE_SETS = Array.from({ length: 2 ** SCOPES.length - 1 }, (_, i) =>
-  SCOPES.filter((_, bit) => ((i + 1) >> bit) & 1),
-);
+/** Each scope by itself, and those that pages ask for together. */
+const SCOPE_SETS = [['ingest'], ['read'], ['correct'], ['admin'], ['ingest', 'correct'], ['read', 'admin']];
 
 describeConsole('the console, with what it is not used to', (console) => {
   let tenant: Tenant;
