@@ -21,7 +21,7 @@ const services = [
   'test/integration/intake/{timeForms,validation}.test.ts',
   'test/integration/outbound/{alertRules,delivery,endpoints,receiverInDocs,secretRotation,subscriptions}.test.ts',
   'test/integration/outbound/unknownRules.test.ts',
-  'test/browser/{shell,size}.test.ts',
+  'test/browser/{hostile,keyboard,shell,size}.test.ts',
   'test/faults/{databaseAway,deliveryKills,limitsRedis,otlpAway,queueAway,redisFaults}.test.ts',
 ];
 /** Those that take longest, which would otherwise be left for the end, one worker idle. */

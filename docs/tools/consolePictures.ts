@@ -19,6 +19,7 @@ const FOLDER = fileURLToPath(new URL('../console/', import.meta.url));
 /** Of the traffic that is there beforehand: the pages show a day, and compare it with the one before. */
 const HISTORY = '50h';
 const TENANT = 'northwind';
+const DAY_MS = 86_400_000;
 
 interface Picture {
   page: string;
@@ -26,6 +27,8 @@ interface Picture {
   path: string;
   /** Besides light: where the two show something that light does not. */
   also?: ('dark' | 'narrow')[];
+  /** Which route of the service it is about; without it there is no picture. */
+  route?: string;
   /** Until it shows what it is to show. */
   until?: (page: Page) => Promise<unknown>;
 }
@@ -47,6 +50,7 @@ const PICTURES: Picture[] = [
     page: 'usage',
     path: `usage?tenant=${TENANT}&by=model&granularity=1h&compare=1`,
     also: ['dark', 'narrow'],
+    until: (page) => page.getByRole('button', { name: 'Before' }).waitFor(),
   },
   {
     page: 'meters',
@@ -82,6 +86,18 @@ const PICTURES: Picture[] = [
     },
   },
   { page: 'deliveries', path: `deliveries?tenant=${TENANT}` },
+  { page: 'tenants', path: 'tenants' },
+  { page: 'keys', path: `keys?tenant=${TENANT}` },
+  { page: 'audit', path: `audit?tenant=${TENANT}` },
+  {
+    page: 'backfills',
+    path: `import?tenant=${TENANT}&tab=backfills`,
+    route: '/v1/backfills',
+    until: async (page) => {
+      await page.locator('tbody a').first().click();
+      await page.getByRole('heading', { name: 'What closing it would change' }).waitFor();
+    },
+  },
   {
     page: 'import',
     path: `import?tenant=${TENANT}`,
@@ -123,16 +139,20 @@ try {
   const [adminKey] = await service.says(/Admin key (\S+)/, 180_000);
   const address = `http://127.0.0.1:${port}`;
   const seeding = { ADMIN_KEY: adminKey!, TIDEMARK_URL: address };
-  const history = runProgram(['seed', '--backfill', HISTORY, '--duration', '0s', '--rate', '1'], seeding);
+  const history = runProgram(['seed', '--backfill', HISTORY, '--duration', '0s', '--rate', '0.2'], seeding);
   if ((await history.exited) !== 0) throw new Error(history.stderr());
   const traffic = runProgram(['seed', '--duration', '1h', '--rate', '20'], seeding);
   for (const [name, messageTypes] of Object.entries(HOOKS)) {
     const body = { url: `${hooks}/${name}`, messageTypes, description: `for ${name}` };
     await post(address, adminKey!, '/v1/subscriptions', body);
   }
+  const { paths } = await (await fetch(`${address}/openapi.json`)).json();
+  await administrate(address, adminKey!);
+  if ('/v1/backfills' in paths) await stage(address, adminKey!);
   const browser = await launch(executable);
-  for (const { page: name, path, also = [], until } of PICTURES) {
+  for (const { page: name, path, also = [], route, until } of PICTURES) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
+    if (route !== undefined && !(route in paths)) continue;
     for (const look of ['light', ...also] as const) {
       const context = await browser.newContext({
         viewport: look === 'narrow' ? { width: 380, height: 760 } : { width: 1_200, height: 760 },
@@ -159,8 +179,36 @@ try {
   await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 }
 
-/** Makes something of the tenant's. */
-async function post(address: string, key: string, path: string, body: object): Promise<void> {
+/** Keys and changes to look at. */
+async function administrate(address: string, key: string): Promise<void> {
+  const made = [];
+  for (const scopes of [['ingest'], ['read'], ['read', 'correct'], ['admin']]) {
+    made.push(await post(address, key, '/v1/keys', { tenantId: TENANT, scopes }));
+  }
+  await post(address, key, `/v1/keys/${made[0]!.id}/rotate`, { overlapSeconds: 3_600 });
+  const rule = { name: 'a day of calls', kind: 'usage', measure: 'calls', period: 'day', threshold: '5000' };
+  await post(address, key, '/v1/alert-rules', rule);
+}
+
+/** A backfill of three hours of yesterday, with events that wait in it. */
+async function stage(address: string, key: string): Promise<void> {
+  const from = Math.floor(Date.now() / DAY_MS - 1) * DAY_MS;
+  const [start, end] = [from, from + 3 * 3_600_000].map((at) => new Date(at).toISOString());
+  const reason = 'the gateway lost three hours';
+  const body = { from: start, to: end, customers: ['customer-01'], replace: true, reason };
+  const { id } = await post(address, key, '/v1/backfills', body);
+  const events = Array.from({ length: 90 }, (_, i) => ({
+    eventId: `again-${i}`,
+    timestamp: new Date(from + i * 120_000).toISOString(),
+    customerId: 'customer-01',
+    apiEndpoint: '/v1/chat',
+    metadata: { model: 'gpt-4o', inputTokens: 400 + i, outputTokens: 80 },
+  }));
+  await post(address, key, `/v1/events?backfill=${id}`, events);
+}
+
+/** Makes something of the tenant's. @returns what the service says of it. */
+async function post(address: string, key: string, path: string, body: object): Promise<{ id: string }> {
   const headers = {
     Authorization: `Bearer ${key}`,
     'X-Tenant-Id': TENANT,
@@ -168,4 +216,5 @@ async function post(address: string, key: string, path: string, body: object): P
   };
   const answer = await fetch(address + path, { method: 'POST', headers, body: JSON.stringify(body) });
   if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+  return answer.json();
 }

@@ -152,6 +152,15 @@ describeConsole('the pages of tenants, keys and the audit log', (console) => {
     await visitor.isAccessible();
     await visitor.fits();
 
+    await page.getByRole('combobox', { name: 'Action' }).fill('key.created');
+    await page.getByRole('combobox', { name: 'Action' }).press('Enter');
+    await page.getByText('1 shown, all there are').waitFor();
+    expect(column(await visitor.table('Changes, newest first'), 'Action')).toEqual(['key.created']);
+    expect(page.url()).toContain('action=key.created');
+    await page.getByRole('combobox', { name: 'Action' }).fill('key.eaten');
+    await page.getByRole('combobox', { name: 'Action' }).press('Enter');
+    await page.getByText('There is no such change').waitFor();
+
     const own = await console.visit('/console/audit', { key: tenant.key });
     await own.ready('Audit');
     const mine = await site.call('GET', '/v1/audit-log', { key: tenant.key });

@@ -236,10 +236,17 @@ describeConsole('the shell of the console', (console) => {
 
       const second = await console.visit(path!, { of: site });
       second.allow(/status of 4\d\d/);
-      await second.page.getByRole('alert').waitFor();
+      await second.page.getByRole('alert').getByText('This link is good no more').waitFor();
       await second.page.getByLabel('API key').waitFor();
       expect(second.page.url()).toBe(`${site.address}/console`);
-      for (const one of [visitor, second]) await one.close();
+
+      // An old link in a tab that has a key takes nothing away.
+      const { key } = await site.tenant();
+      const third = await console.visit('/console/usage?code=of-another-start', { of: site, key });
+      third.allow(/status of 401/);
+      await third.ready('Usage');
+      expect(await third.page.evaluate(() => sessionStorage.getItem('tidemark.key'))).toBe(key);
+      for (const one of [visitor, second, third]) await one.close();
     } finally {
       await site.close();
       await rm(folder, { recursive: true });

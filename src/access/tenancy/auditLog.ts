@@ -90,6 +90,8 @@ export interface AuditQuery {
   to: number;
   /** Whom the changes are about; left out: anybody. */
   tenantId?: string | undefined;
+  /** What was done: `key.revoked`; left out: anything. */
+  action?: string | undefined;
   cursor?: string | undefined;
   limit: number;
 }
@@ -109,6 +111,7 @@ export async function listAuditLog(
   const parameters = new SqlParameters();
   const conditions = [`at >= ${instant(query.from)}`, `at < ${instant(query.to)}`];
   if (query.tenantId !== undefined) conditions.push(`tenant_id = ${parameters.add(query.tenantId)}`);
+  if (query.action !== undefined) conditions.push(`action = ${parameters.add(query.action)}`);
   if (after) {
     const at = `(timestamptz 'epoch' + ${parameters.add(after[0])}::bigint * interval '1 microsecond')`;
     conditions.push(`at <= ${at}`, `(at, id) < (${at}, ${parameters.add(after[1])}::uuid)`);

@@ -5,6 +5,7 @@ import type { Queryable } from '../../ground/db/queryable.ts';
 import { TidemarkError } from '../../model/errors.ts';
 import { type Actor, COMMAND, writeEntries } from './auditLog.ts';
 import type { Scope } from './caller.ts';
+import { revoke } from './revoke.ts';
 import { generateKey, hashKey } from './secrets.ts';
 
 /** A key without its secret. */
@@ -107,24 +108,9 @@ export async function revokeKey(
   id: string,
   actor: Actor = COMMAND,
 ): Promise<void> {
-  const { rows } = await db.query(
-    `with old as (
-       select id as old_id, revoked_at as old_revoked_at from api_key
-       where id = $1 and ($2::text is null or tenant_id = $2) for update
-     ), changed as (
-       update api_key set revoked_at = coalesce(revoked_at, now()), updated_at = now()
-       from old where id = old_id returning id, tenant_id, old_revoked_at, revoked_at
-     ), logged as (${writeEntries({
-       from: 'changed',
-       action: 'key.revoked',
-       before: `jsonb_build_object('revokedAt', iso8601(old_revoked_at))`,
-       after: `jsonb_build_object('revokedAt', iso8601(revoked_at))`,
-       actor: '$3',
-     })})
-     select id from changed`,
-    [id, tenantId, JSON.stringify(actor)],
-  );
-  if (!rows[0]) throw new TidemarkError('not_found', 'there is no such key');
+  const condition = 'id = $1 and ($2::text is null or tenant_id = $2)';
+  const which = { table: 'api_key', action: 'key.revoked', condition, values: [id, tenantId] } as const;
+  if ((await revoke(db, which, actor)) === 0) throw new TidemarkError('not_found', 'there is no such key');
 }
 
 /** When a key ends by itself, in ms since the epoch; null: never; undefined: it has been revoked, or is not there. */

@@ -4,6 +4,7 @@ import type { Page } from '../../ground/db/paging.ts';
 import type { Queryable } from '../../ground/db/queryable.ts';
 import { TidemarkError } from '../../model/errors.ts';
 import { type Actor, writeEntries } from './auditLog.ts';
+import { revoke } from './revoke.ts';
 import { generatePortalToken, hashKey } from './secrets.ts';
 import type { TenantContext } from './tenantContext.ts';
 
@@ -149,25 +150,18 @@ export async function revokePortalTokens(
   which: { id: string } | { customerId: string },
   actor: Actor,
 ): Promise<void> {
-  const [condition, value] = 'id' in which ? ['id = $2', which.id] : ['customer_id = $2', which.customerId];
-  const { rows } = await db.query(
-    `with old as (
-       select id as old_id, revoked_at as old_revoked_at from portal_token
-       where tenant_id = $1 and ${condition} for update
-     ), changed as (
-       update portal_token set revoked_at = coalesce(revoked_at, now()), updated_at = now()
-       from old where id = old_id returning id, tenant_id, old_revoked_at, revoked_at
-     ), logged as (${writeEntries({
-       from: 'changed',
-       action: 'portal_token.revoked',
-       before: `jsonb_build_object('revokedAt', iso8601(old_revoked_at))`,
-       after: `jsonb_build_object('revokedAt', iso8601(revoked_at))`,
-       actor: '$3',
-     })})
-     select id from changed`,
-    [tenantId, value, JSON.stringify(actor)],
+  const [column, value] = 'id' in which ? ['id', which.id] : ['customer_id', which.customerId];
+  const found = await revoke(
+    db,
+    {
+      table: 'portal_token',
+      action: 'portal_token.revoked',
+      condition: `tenant_id = $1 and ${column} = $2`,
+      values: [tenantId, value],
+    },
+    actor,
   );
-  if ('id' in which && !rows[0]) throw new TidemarkError('not_found', 'there is no such portal token');
+  if ('id' in which && found === 0) throw new TidemarkError('not_found', 'there is no such portal token');
 }
 
 /** Tokens forgotten in one statement. */

@@ -308,4 +308,26 @@ describeEngine('the audit log', () => {
     expect(await read(`to=${later!.at}`)).toEqual(['key.created', 'tenant.created']);
     expect(await read('to=2020-01-01T00:00:00Z')).toEqual([]);
   });
+
+  it('is read by action, by the platform and by a tenant', async () => {
+    const { id, key } = await t.tenant();
+    const { id: keyId } = (await adminOf(id)) as { id: string };
+    for (const name of ['one', 'two']) await t.call('PATCH', `/v1/tenants/${id}`, { body: { name } });
+    const read = async (query: string, asked = {}) =>
+      (await t.call('GET', `/v1/audit-log?${query}`, asked)).body.data.map(({ action, target }: Entry) => [
+        action,
+        target,
+      ]);
+    const renamed = ['tenant.updated', id];
+    for (const [tenant, asked] of [
+      [`&tenantId=${id}`, {}],
+      ['', { key }],
+    ] as const) {
+      expect(await read(`action=tenant.updated${tenant}`, asked)).toEqual([renamed, renamed]);
+      expect(await read(`action=tenant.updated&limit=1${tenant}`, asked)).toEqual([renamed]);
+      expect((await read(`action=key.created${tenant}`, asked))[0]).toEqual(['key.created', keyId]);
+      expect(await read(`action=key.revoked${tenant}`, asked)).toEqual([]);
+      expect(await read(`action=key${tenant}`, asked)).toEqual([]);
+    }
+  });
 });

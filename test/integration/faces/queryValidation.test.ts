@@ -175,6 +175,7 @@ describeEngine('query parameters', () => {
       endpoint: 1_024,
       model: 256,
       tenantId: 256,
+      action: 64,
     };
     for (const [name, max] of Object.entries(texts)) {
       for (const value of ['', 'x'.repeat(max + 1), '\0', 'a\0b']) {

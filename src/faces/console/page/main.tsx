@@ -23,7 +23,10 @@ function Console() {
   return (
     <Shell current={entry}>
       {entry === undefined ? (
-        <Elsewhere known={PAGES.some((page) => page.name === name)} />
+        <Elsewhere
+          known={name === undefined || PAGES.some((page) => page.name === name)}
+          back={allowed.length > 0}
+        />
       ) : entry.ofTenant && session.tenantId === null ? (
         <Page title={entry.title}>
           <Empty>Choose a tenant above: this key acts for any, and the page shows one.</Empty>
@@ -35,25 +38,52 @@ function Console() {
   );
 }
 
-/** A page. Who goes from one to another hears where they are. */
+/** A page. */
 function Visited({ Content }: { Content: ComponentType }) {
-  useEffect(() => {
-    if (visited++ > 0) document.querySelector<HTMLElement>('main h1')?.focus();
-  }, []);
+  useArrival();
   return (
-    <Boundary>
+    <Boundary of={location.href}>
       <Content />
     </Boundary>
   );
 }
-let visited = 0;
 
-function Elsewhere({ known }: { known: boolean }) {
+/** Where we were before, and what had the keyboard last. */
+let left: URL | null = null;
+let held: Element | null = null;
+addEventListener('focusin', ({ target }) => {
+  held = target as Element;
+});
+
+/**
+ * Who goes from one page to another hears where they are. Who stays on one is where they were; where that is gone, on the
+ * link that leads to where they come from, or else on the title.
+ */
+function useArrival(): void {
+  const { href, pathname } = location;
+  useEffect(() => {
+    const from = left;
+    left = new URL(href);
+    if (from === null || from.href === href) return;
+    const stays = from.pathname === pathname;
+    if (stays && held?.isConnected !== false) return;
+    const links = [...document.querySelectorAll<HTMLAnchorElement>('main a')];
+    const back = stays ? links.find((link) => link.href === from.href) : undefined;
+    (back ?? document.querySelector<HTMLElement>('main h1'))?.focus();
+  }, [href]);
+}
+
+/** @param known whether there is such a page. @param back whether there is any for this key. */
+function Elsewhere({ known, back }: { known: boolean; back: boolean }) {
   return (
     <Page title={known ? 'Not with this key' : 'No such page'}>
       <Empty>
-        {known ? 'This key may not do what this page is for. ' : 'There is nothing at this address. '}
-        <Link to="">Back to the beginning</Link>
+        {!back
+          ? 'What this key may do is done without the console.'
+          : known
+            ? 'This key may not do what this page is for. '
+            : 'There is nothing at this address. '}
+        {back && <Link to="">Back to the beginning</Link>}
       </Empty>
     </Page>
   );

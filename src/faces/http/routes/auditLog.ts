@@ -5,7 +5,7 @@ import { tenantContext } from '../../../access/tenancy/tenantContext.ts';
 import { stringifyJson } from '../../../model/json.ts';
 import type { App } from '../appEnv.ts';
 import { parseRange } from '../range.ts';
-import { failures, id, jsonPage, pageQuery, rangeQuery, security } from '../schemas.ts';
+import { failures, id, jsonPage, pageQuery, rangeQuery, security, text } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
 const DAY_MS = 86_400_000;
@@ -63,7 +63,12 @@ const getAuditLog = createRoute({
     'tenantId. Default range: all. At most 3,660 days.',
   security,
   request: {
-    query: z.strictObject({ tenantId: id.optional(), ...rangeQuery, ...pageQuery(100, 1_000) }),
+    query: z.strictObject({
+      tenantId: id.optional(),
+      action: text(64).optional().openapi({ description: 'Only entries of this action: key.revoked.' }),
+      ...rangeQuery,
+      ...pageQuery(100, 1_000),
+    }),
   },
   responses: { 200: jsonPage(Entry, 'AuditPage', 'Entries'), ...failures },
 });

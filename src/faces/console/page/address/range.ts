@@ -52,7 +52,9 @@ export function useRange(defaultSpan = '24h', everyMs?: number): Range {
   };
 }
 
+/** Years have four digits, in every zone: others no calendar here shows. */
 function dated(text: string | null): Date | null {
   const date = new Date(text ?? Number.NaN);
-  return Number.isNaN(date.getTime()) ? null : date;
+  const year = date.getUTCFullYear();
+  return year > 1_000 && year < 9_999 ? date : null;
 }

@@ -1,3 +1,4 @@
+import { writeJson } from '../format/json.ts';
 import { actingFor, addressOf, type Question } from './request.ts';
 
 /**
@@ -13,7 +14,7 @@ export function curlOf(question: Question, origin = location.origin, tenant = ac
   const sent: Record<string, string> = { ...(tenant !== null && { 'X-Tenant-Id': tenant }), ...headers };
   if (body !== undefined) sent['Content-Type'] ??= 'application/json';
   for (const [name, value] of Object.entries(sent)) parts.push(`-H ${quoted(`${name}: ${value}`)}`);
-  if (body !== undefined) parts.push(`-d ${quoted(typeof body === 'string' ? body : JSON.stringify(body))}`);
+  if (body !== undefined) parts.push(`-d ${quoted(typeof body === 'string' ? body : writeJson(body, 0))}`);
   return parts.join(' ');
 }
 

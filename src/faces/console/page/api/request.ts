@@ -1,9 +1,10 @@
-import { parseExact } from '../format/json.ts';
+import { parseExact, writeJson } from '../format/json.ts';
 
 export interface Question {
   method?: string;
   path: string;
   query?: Record<string, string | number | boolean | null | undefined>;
+  /** A text, or what becomes one by `writeJson`. */
   body?: unknown;
   headers?: Record<string, string>;
   /** For what is shown as it was sent: its numbers keep all their digits (parseExact). */
@@ -35,7 +36,7 @@ export class Problem extends Error {
     this.requestId = told.requestId ?? null;
     this.errors = told.errors ?? [];
     this.told = told;
-    this.retryAfter = retryAfter === null ? null : Number(retryAfter);
+    this.retryAfter = Number(retryAfter) || null;
   }
 }
 
@@ -80,7 +81,7 @@ export async function send(question: Question, signal?: AbortSignal): Promise<Re
   const answer = await fetch(addressOf(question), {
     method,
     headers: sent,
-    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : writeJson(body, 0) }),
     ...(signal && { signal }),
   }).catch((error) => {
     if (signal?.aborted) throw error;
@@ -89,7 +90,8 @@ export async function send(question: Question, signal?: AbortSignal): Promise<Re
   if (answer.ok) return answer;
   const retryAfter = answer.headers.get('Retry-After');
   const problem = new Problem(answer.status, await answer.json().catch(() => ({})), retryAfter);
-  if (answer.status === 401) refused(problem);
+  // Of the key that is signed in: not of a code, nor of a key that was there before.
+  if (answer.status === 401 && key !== null && sent.Authorization === `Bearer ${key}`) refused(problem);
   throw problem;
 }
 
@@ -100,7 +102,14 @@ export async function send(question: Question, signal?: AbortSignal): Promise<Re
  */
 export async function ask<T>(question: Question, signal?: AbortSignal): Promise<T> {
   const answer = await send(question, signal);
-  const text = await answer.text();
-  const json = answer.headers.get('Content-Type')?.includes('json');
-  return (text === '' ? undefined : !json ? text : question.exact ? parseExact(text) : JSON.parse(text)) as T;
+  try {
+    const text = await answer.text();
+    const json = answer.headers.get('Content-Type')?.includes('json');
+    return (
+      text === '' ? undefined : !json ? text : question.exact ? parseExact(text) : JSON.parse(text)
+    ) as T;
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Problem(0, { code: 'unreadable', detail: 'The answer has broken off, or cannot be read.' });
+  }
 }

@@ -106,7 +106,8 @@ export async function listen(
     if (signal.aborted) return;
     onState('lost', problem);
     if (problem !== null && [400, 401, 403, 404].includes(problem.status)) return;
-    const wait = Math.min(MAX_WAIT_MS, retryMs * 2 ** failed++) * (0.75 + Math.random() / 2);
+    const backoff = Math.min(MAX_WAIT_MS, retryMs * 2 ** failed++) * (0.75 + Math.random() / 2);
+    const wait = Math.max(backoff, 1_000 * (problem?.retryAfter ?? 0));
     await new Promise((done) => setTimeout(done, wait));
   }
 }

@@ -22,11 +22,12 @@ interface State {
  * Asks, and asks again whenever the question is another one. While only its range moves, the last answer stays.
  *
  * @param question null: nothing to ask yet.
- * @param everyMs how long after an answer to ask again; not while nobody looks.
+ * @param everyMs how long after an answer to ask again: later where the service says so, and not while nobody looks.
+ * @param load what asks, where an answer is more than one.
  */
 export function useAnswer<T>(
   question: Question | null,
-  { everyMs }: { everyMs?: number | undefined } = {},
+  { everyMs, load = ask }: { everyMs?: number | undefined; load?: typeof ask<T> } = {},
 ): Answer<T> {
   const asked = question && JSON.stringify(question);
   const of = question ? JSON.stringify({ ...question, query: { ...question.query, from: 0, to: 0 } }) : '';
@@ -43,24 +44,29 @@ export function useAnswer<T>(
     let timer: ReturnType<typeof setTimeout>;
     const { signal } = stop;
     const look = async () => {
+      let waitMs = everyMs;
       if (!document.hidden) {
         setLoading(true);
         try {
-          const data = await ask<T>(JSON.parse(asked), signal);
+          const data = await load(JSON.parse(asked), signal);
           answered.current = run;
           setState({ of, data, problem: null, at: new Date() });
         } catch (error) {
           if (signal.aborted) return;
           answered.current = '';
           const problem = error as Problem;
-          setState((last) =>
-            last?.of === of ? { ...last, problem } : { of, data: null, problem, at: null },
-          );
+          if (everyMs !== undefined) waitMs = Math.max(everyMs, 1_000 * (problem.retryAfter ?? 0));
+          setState((last) => {
+            if (last?.of !== of) return { of, data: null, problem, at: null };
+            // What goes wrong again is told once: it is read out wherever it changes.
+            const { code, detail } = last.problem ?? {};
+            return code === problem.code && detail === problem.detail ? last : { ...last, problem };
+          });
         }
         if (signal.aborted) return;
         setLoading(false);
       }
-      if (everyMs !== undefined || document.hidden) timer = setTimeout(look, everyMs ?? 1_000);
+      if (waitMs !== undefined || document.hidden) timer = setTimeout(look, waitMs ?? 1_000);
     };
     look();
     return () => {

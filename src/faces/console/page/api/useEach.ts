@@ -1,11 +1,13 @@
 import { useEffect, useState } from 'preact/hooks';
-import { ask, type Question } from './request.ts';
+import { ask, type Problem, type Question } from './request.ts';
 
 const AT_ONCE = 4;
+/** How often one is asked again that the service is too busy for. */
+const TRIES = 4;
 
 /**
  * Asks a question for each of a list, a few at a time, and shows each answer once it is there. One that is refused stays
- * out, and is said by whoever asks for it alone.
+ * out, and is said by whoever asks for it alone; one that the service is too busy for is asked again.
  *
  * @param turn asked again when it is another one: when what lists them was answered.
  */
@@ -19,7 +21,7 @@ export function useEach<T>(questions: Record<string, Question>, turn?: Date | nu
     const run = async () => {
       for (let next = waiting.shift(); next !== undefined && !stop.signal.aborted; next = waiting.shift()) {
         const [id, question] = next;
-        const answer = await ask<T>(question, stop.signal).catch(() => undefined);
+        const answer = await askPatiently<T>(question, stop.signal);
         if (answer !== undefined) setAnswers((all) => new Map(all).set(id, answer));
       }
     };
@@ -27,6 +29,20 @@ export function useEach<T>(questions: Record<string, Question>, turn?: Date | nu
     return () => stop.abort();
   }, [asked, turn]);
   return answers;
+}
+
+/** @returns undefined where it is refused, or the service stays too busy. */
+async function askPatiently<T>(question: Question, signal: AbortSignal): Promise<T | undefined> {
+  for (let failed = 0; !signal.aborted; failed++) {
+    try {
+      return await ask<T>(question, signal);
+    } catch (error) {
+      const { status, retryAfter } = error as Problem;
+      if (failed === TRIES || ![0, 429, 503].includes(status)) return undefined;
+      await new Promise((done) => setTimeout(done, 1_000 * (retryAfter ?? 2 ** failed)));
+    }
+  }
+  return undefined;
 }
 
 /** A question for each of some things, by what it is called by. */

@@ -1,3 +1,4 @@
+import { valueTicks } from '../parts/scale.ts';
 import { html, svg } from './dom.ts';
 import type { Figures, Row } from './figures.ts';
 import type { TimeTexts } from './times.ts';
@@ -10,6 +11,10 @@ const LEFT = 44;
 const COLOURS = 6;
 /** Between two labels of the time axis, in px. */
 const LABEL_PX = 72;
+/** Of the value axis, at most. */
+const TICKS = 5;
+/** Above the highest, a part of all. */
+const ROOM = 0.06;
 
 /** One group of the chart. Drawn in doubles: what is exact is in the table. */
 interface Series {
@@ -38,11 +43,8 @@ export function chartOf(figures: Figures, options: ChartOptions): Node[] {
   const starts = [...new Set(figures.rows.map(({ start }) => start))].sort((a, b) => a - b);
   const stacked = figures.additive || all.length <= 1;
   const [low, high] = extentOf(all, starts, stacked);
-  const ticks = ticksOf(low, high);
-  const bottom = Math.min(low, ticks[0]!);
-  const top = Math.max(high, ticks.at(-1)!);
   const x = (ms: number) => LEFT + ((clamp(ms, from, to) - from) / (to - from)) * (width - LEFT);
-  const y = (value: number) => TOP + (1 - (value - bottom) / (top - bottom)) * (HEIGHT - TOP - BOTTOM);
+  const y = (value: number) => TOP + (1 - (value - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);
   const compact = new Intl.NumberFormat(locale, { notation: 'compact', maximumFractionDigits: 2 });
   const drawing = svg('svg', {
     part: 'chart',
@@ -52,7 +54,7 @@ export function chartOf(figures: Figures, options: ChartOptions): Node[] {
     height: HEIGHT,
     viewBox: `0 0 ${width} ${HEIGHT}`,
   });
-  for (const tick of ticks) {
+  for (const tick of valueTicks(low, high, TICKS)) {
     const at = y(tick);
     drawing.append(
       svg('line', { class: tick === 0 ? 'zero' : 'grid', x1: LEFT, x2: width, y1: at, y2: at }),
@@ -81,7 +83,7 @@ function seriesOf({ rows, drawn, groupBy }: Figures): Series[] {
   return sorted;
 }
 
-/** The lowest and the highest that is drawn, 0 among them. */
+/** From the lowest to somewhat above the highest that is drawn, 0 among them. */
 function extentOf(all: Series[], starts: number[], stacked: boolean): [low: number, high: number] {
   let [low, high] = [0, 0];
   for (const start of starts) {
@@ -98,18 +100,7 @@ function extentOf(all: Series[], starts: number[], stacked: boolean): [low: numb
     }
     [low, high] = [Math.min(low, down), Math.max(high, up)];
   }
-  return Number.isFinite(high - low) ? [low, high] : [0, Number.MAX_VALUE];
-}
-
-/** About four round numbers that hold all that is drawn. */
-function ticksOf(low: number, high: number): number[] {
-  if (low === high) return [0, 1];
-  const raw = (high - low) / 4;
-  const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size >= raw) ?? raw;
-  const ticks = [];
-  for (let i = Math.floor(low / step); i <= Math.ceil(high / step); i++) ticks.push(i * step);
-  return ticks;
+  return [low, high > low ? high + (high - low) * ROOM : low + 1];
 }
 
 function timeLabels(

@@ -1,3 +1,5 @@
+import { aheadOf, atClock } from '../format/times.ts';
+
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 
@@ -39,37 +41,16 @@ function beginOf(range: string, zone: string): number {
   const [, digits, unit] = /^([1-9]\d{0,3})(h|d|w|mo|y)$/.exec(range) ?? [];
   if (digits === undefined) throw new RangeError(`range "${range}" is not one such as 24h, 30d or 12mo`);
   const count = Number(digits);
-  const now = wallClock(Date.now(), zone);
-  if (unit === 'h') return atWallClock(Math.floor(now / HOUR_MS) * HOUR_MS, zone) - (count - 1) * HOUR_MS;
+  // What the clock of the zone shows, as if it were that of UTC.
+  const now = Date.now() + aheadOf(Date.now(), zone);
+  if (unit === 'h') return atClock(Math.floor(now / HOUR_MS) * HOUR_MS, zone) - (count - 1) * HOUR_MS;
   if (unit === 'd' || unit === 'w') {
     const days = unit === 'w' ? 7 * count : count;
-    return atWallClock((Math.floor(now / DAY_MS) - days + 1) * DAY_MS, zone);
+    return atClock((Math.floor(now / DAY_MS) - days + 1) * DAY_MS, zone);
   }
   const months = unit === 'y' ? 12 * count : count;
   const date = new Date(now);
-  return atWallClock(Date.UTC(date.getUTCFullYear(), date.getUTCMonth() - months + 1), zone);
-}
-
-/** What the clock of the zone shows, as if it were UTC, in ms. */
-function wallClock(ms: number, zone: string): number {
-  const parts = new Intl.DateTimeFormat('en', {
-    timeZone: zone,
-    hourCycle: 'h23',
-    year: 'numeric',
-    month: 'numeric',
-    day: 'numeric',
-    hour: 'numeric',
-    minute: 'numeric',
-    second: 'numeric',
-  }).formatToParts(ms);
-  const of = (type: string) => Number(parts.find((part) => part.type === type)?.value);
-  return Date.UTC(of('year'), of('month') - 1, of('day'), of('hour'), of('minute'), of('second'));
-}
-
-/** When the clock of the zone shows this. */
-function atWallClock(wall: number, zone: string): number {
-  const ahead = (ms: number) => wallClock(ms, zone) - ms;
-  return wall - ahead(wall - ahead(wall));
+  return atClock(Date.UTC(date.getUTCFullYear(), date.getUTCMonth() - months + 1), zone);
 }
 
 /** Texts for moments: of windows in the table, and short ones below the chart. */

@@ -11,6 +11,9 @@ export const parseExact = (text: string): unknown =>
     ),
   );
 
+/** The digits of such a number; any other text as it is. */
+export const digitsOf = (text: string) => (text.startsWith(MARK) ? text.slice(MARK.length) : text);
+
 /** As JSON.stringify, indented unless it is told otherwise, with the numbers of `parseExact` as they were written. */
 export const writeJson = (value: unknown, indent = 2): string =>
   (JSON.stringify(value, null, indent) ?? '').replace(/"\\u0000([^"]*)"/g, '$1');

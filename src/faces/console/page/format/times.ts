@@ -71,9 +71,12 @@ export function aheadOf(at: number, zone: string): number {
   return Date.parse(`${stamp(whole, zone).replace(' ', 'T')}Z`) - whole;
 }
 
-/** The instant at which clocks of the zone show this; of two, as clocks are set back, the first. */
-export function fromLocal(text: string, zone: string): Date {
-  const shown = Date.parse(`${text.slice(0, 19).padEnd(19, ':00')}Z`);
+/** The instant at which clocks of the zone show what those of UTC show then, in ms; of two, as they are set back, the first. */
+export function atClock(shown: number, zone: string): number {
   const candidates = [shown - UNITS.d!, shown + UNITS.d!].map((near) => shown - aheadOf(near, zone));
-  return new Date(candidates.find((at) => at + aheadOf(at, zone) === shown) ?? candidates[1]!);
+  return candidates.find((at) => at + aheadOf(at, zone) === shown) ?? candidates[1]!;
 }
+
+/** The instant at which clocks of the zone show this; of two, as they are set back, the first. */
+export const fromLocal = (text: string, zone: string) =>
+  new Date(atClock(Date.parse(`${text.slice(0, 19).padEnd(19, ':00')}Z`), zone));

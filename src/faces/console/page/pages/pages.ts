@@ -36,7 +36,9 @@ export const PAGES: readonly PageEntry[] = [
     group: 'Watch',
     Content: NowPage,
     ofTenant: false,
-    allows: ({ may, caller }) => may('read') || (caller.platform && may('admin')),
+    // All tenants together are the administration's; one is for who may read it.
+    allows: ({ may, caller, tenantId }) =>
+      may('read') || (caller.platform && may('admin') && tenantId === null),
   },
   { name: 'usage', title: 'Usage', group: 'Watch', Content: UsagePage, ...reads },
   { name: 'meters', title: 'Meters', group: 'Watch', Content: MetersPage, ...reads },

@@ -4,6 +4,7 @@ import type { Problem } from '../api/request.ts';
 import { Confirm, Dialog } from './Dialog.tsx';
 import { Fault } from './Fault.tsx';
 import { toast } from './Toast.tsx';
+import { useKeptFocus } from './useKeptFocus.ts';
 
 interface ActProps {
   /** What the button says. */
@@ -24,19 +25,22 @@ interface ActProps {
 /** A button that does something, asks before where it has a title, and says what came of it. */
 export function Act({ label, title, action, danger = false, run, children, ...rest }: ActProps) {
   const [state, setState] = useState<'idle' | 'asking' | 'busy' | Problem>('idle');
+  const button = useKeptFocus();
   const close = () => setState('idle');
   const told = async (given: FormData) => {
     const text = await run(given);
     if (typeof text === 'string') toast(text);
   };
+  const busy = state === 'busy';
   const start = async () => {
+    if (busy) return;
     if (title !== undefined) return setState('asking');
     setState('busy');
     await told(new FormData()).then(close, setState);
   };
   return (
     <>
-      <button type="button" {...rest} disabled={rest.disabled || state === 'busy'} onClick={start}>
+      <button ref={button} type="button" {...rest} aria-disabled={busy} onClick={start}>
         {label}
       </button>
       {state === 'asking' && (
@@ -53,6 +57,11 @@ export function Act({ label, title, action, danger = false, run, children, ...re
       {typeof state === 'object' && (
         <Dialog title="This did not work" onClose={close}>
           <Fault problem={state} />
+          <div class="row end">
+            <button type="button" onClick={close}>
+              Close
+            </button>
+          </div>
         </Dialog>
       )}
     </>

@@ -1,9 +1,14 @@
 import { Component, type ComponentChildren } from 'preact';
-import { Problem } from '../api/request.ts';
 import { Fault } from './Fault.tsx';
 
+interface BoundaryProps {
+  /** The address: another one is tried again. */
+  of: string;
+  children: ComponentChildren;
+}
+
 /** Keeps the shell where a page fails, and says what has failed. */
-export class Boundary extends Component<{ children: ComponentChildren }, { error: Error | null }> {
+export class Boundary extends Component<BoundaryProps, { error: Error | null }> {
   override state = { error: null as Error | null };
 
   override componentDidCatch(error: Error): void {
@@ -11,12 +16,14 @@ export class Boundary extends Component<{ children: ComponentChildren }, { error
     this.setState({ error });
   }
 
+  override componentDidUpdate(before: BoundaryProps): void {
+    if (this.state.error !== null && before.of !== this.props.of) this.setState({ error: null });
+  }
+
   override render() {
     const { error } = this.state;
     if (error === null) return this.props.children;
-    const problem = new Problem(0, { code: error.name, detail: error.message });
-    return (
-      <Fault title="This page has failed" problem={problem} onRetry={() => this.setState({ error: null })} />
-    );
+    const retry = () => this.setState({ error: null });
+    return <Fault title="This page has failed" problem={error} onRetry={retry} />;
   }
 }

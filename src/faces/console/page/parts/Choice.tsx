@@ -1,3 +1,4 @@
+import { oneOf } from '../address/oneOf.ts';
 import { usePlace } from '../address/place.ts';
 
 interface ChoiceProps {
@@ -12,7 +13,7 @@ interface ChoiceProps {
 export function Choice({ label, name, options }: ChoiceProps) {
   const place = usePlace();
   const [first] = Object.keys(options);
-  const value = place.get(name) ?? first!;
+  const value = oneOf(options, place.get(name));
   return (
     <label class="choice">
       <span>{label}</span>

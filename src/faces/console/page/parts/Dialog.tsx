@@ -41,6 +41,7 @@ export function Confirm({ action, danger = false, onConfirm, onClose, children, 
   const [problem, setProblem] = useState<Problem | null>(null);
   const submit = async (event: Event) => {
     event.preventDefault();
+    if (busy) return;
     setBusy(true);
     setProblem(null);
     try {
@@ -60,7 +61,7 @@ export function Confirm({ action, danger = false, onConfirm, onClose, children, 
           <button type="button" onClick={onClose}>
             Cancel
           </button>
-          <button type="submit" class={danger ? 'danger' : 'main'} disabled={busy}>
+          <button type="submit" class={danger ? 'danger' : 'main'} aria-disabled={busy}>
             {action}
           </button>
         </div>

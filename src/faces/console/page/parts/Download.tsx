@@ -13,6 +13,7 @@ interface DownloadProps {
 export function Download({ name, question }: DownloadProps) {
   const [busy, setBusy] = useState(false);
   const download = async () => {
+    if (busy) return;
     setBusy(true);
     try {
       save(name, await allPages(question));
@@ -22,7 +23,7 @@ export function Download({ name, question }: DownloadProps) {
     setBusy(false);
   };
   return (
-    <button type="button" disabled={busy} onClick={download}>
+    <button type="button" aria-disabled={busy} onClick={download}>
       {busy ? 'Downloading …' : 'CSV'}
     </button>
   );

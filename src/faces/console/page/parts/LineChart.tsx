@@ -39,6 +39,7 @@ const colourOf = (one: Series, i: number) => `var(${one.before ? '--muted' : `--
 export function LineChart(props: LineChartProps) {
   const { label, times, series, zone, format = short, zooms, tabled } = props;
   const [at, setAt] = useState<number | null>(null);
+  const [open, setOpen] = useState(false);
   const [hidden, setHidden] = useState<readonly string[]>([]);
   const toggle = (name: string) =>
     setHidden((all) => (all.includes(name) ? all.filter((other) => other !== name) : [...all, name]));
@@ -62,21 +63,24 @@ export function LineChart(props: LineChartProps) {
         {zooms && <small class="muted">Draw over the chart to look closer.</small>}
       </figcaption>
       {!tabled && (
-        <details>
+        <details onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
           <summary>As a table</summary>
-          <Table
-            label={label}
-            rows={times.map((_, i) => i)}
-            id={(i) => String(times[i])}
-            columns={[
-              { head: 'Time', cell: (i) => stamp(times[i]!, zone) },
-              ...series.map((one) => ({
-                head: one.label,
-                num: true,
-                cell: (i: number) => format(one.values[i] ?? null),
-              })),
-            ]}
-          />
+          {/* Of what moves each second it is drawn for those who look at it. */}
+          {open && (
+            <Table
+              label={label}
+              rows={times.map((_, i) => i)}
+              id={(i) => String(times[i])}
+              columns={[
+                { head: 'Time', cell: (i) => stamp(times[i]!, zone) },
+                ...series.map((one) => ({
+                  head: one.label,
+                  num: true,
+                  cell: (i: number) => format(one.values[i] ?? null),
+                })),
+              ]}
+            />
+          )}
         </details>
       )}
     </figure>
@@ -207,7 +211,7 @@ function Lines(props: LinesProps) {
               <>
                 <path class="line" d={`M${x(time).toFixed(1)} ${TOP}V${floor}`} />
                 {text.map((words, i) => (
-                  <text x={x(time)} y={floor + 14 * (i + 1)} text-anchor="middle">
+                  <text x={x(time)} y={floor + 2 + 14 * (i + 1)} text-anchor="middle">
                     {words}
                   </text>
                 ))}

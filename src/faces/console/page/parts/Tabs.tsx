@@ -1,3 +1,4 @@
+import { oneOf } from '../address/oneOf.ts';
 import { usePlace } from '../address/place.ts';
 
 interface TabsProps {
@@ -12,7 +13,7 @@ interface TabsProps {
 export function Tabs({ label, tabs, name = 'tab' }: TabsProps) {
   const place = usePlace();
   const [first] = Object.keys(tabs);
-  const current = place.get(name) ?? first;
+  const current = oneOf(tabs, place.get(name));
   return (
     <nav class="tabs" aria-label={label}>
       {Object.entries(tabs).map(([id, text]) => (

@@ -17,7 +17,7 @@ export function KeyForm({ busy, problem, stored, onKey, onForget }: KeyFormProps
   const [key, setKey] = useState('');
   const submit = (event: Event) => {
     event.preventDefault();
-    if (key.trim() !== '') onKey(key.trim());
+    if (!busy && key.trim() !== '') onKey(key.trim());
   };
   return (
     <main class="gate">
@@ -27,7 +27,7 @@ export function KeyForm({ busy, problem, stored, onKey, onForget }: KeyFormProps
       {problem && <Fault problem={problem} title={titleOf(problem)} />}
       {stored !== null && problem?.status !== 401 ? (
         <p class="row" aria-busy={busy}>
-          <button type="button" disabled={busy} onClick={() => onKey(stored)}>
+          <button type="button" aria-disabled={busy} onClick={() => busy || onKey(stored)}>
             {busy ? 'Signing in …' : 'Try again'}
           </button>
           <button type="button" class="quiet" onClick={onForget}>
@@ -48,7 +48,7 @@ export function KeyForm({ busy, problem, stored, onKey, onForget }: KeyFormProps
               onInput={({ currentTarget }) => setKey(currentTarget.value)}
             />
           </Field>
-          <button type="submit" class="main" disabled={busy}>
+          <button type="submit" class="main" aria-disabled={busy}>
             {busy ? 'Signing in …' : 'Sign in'}
           </button>
         </form>
@@ -57,7 +57,8 @@ export function KeyForm({ busy, problem, stored, onKey, onForget }: KeyFormProps
   );
 }
 
-function titleOf({ status }: Problem): string {
+function titleOf({ status, code }: Problem): string {
+  if (code === 'code_unknown' || code === 'code_spent') return 'This link is good no more';
   if (status === 401) return 'This key is not valid, or not any more';
   if (status === 0) return 'The service cannot be reached';
   return 'Signing in did not work';

@@ -4,6 +4,7 @@ import { Link } from '../address/Link.tsx';
 import { usePlace } from '../address/place.ts';
 import { useAnswer } from '../api/useAnswer.ts';
 import { PAGES, type PageEntry } from '../pages/pages.ts';
+import { Filter } from '../parts/Filter.tsx';
 import { Toasts } from '../parts/Toast.tsx';
 import { ZonePicker } from '../parts/ZonePicker.tsx';
 import { chooseTheme, type Theme, themeOf } from '../styles/theme.ts';
@@ -90,8 +91,13 @@ function ThemePicker() {
   );
 }
 
-/** Whom a platform key acts for. */
-export function TenantPicker() {
+/** Whom a platform key acts for: one of those that it may list, or one that is named. */
+function TenantPicker() {
+  const { may } = useSession();
+  return may('admin') ? <KnownTenants /> : <Filter label="Tenant" name="tenant" placeholder="its id" />;
+}
+
+function KnownTenants() {
   const place = usePlace();
   const { tenantId } = useSession();
   const { data } = useAnswer<{ data: { id: string }[] }>({ path: '/v1/tenants', query: { limit: 1_000 } });

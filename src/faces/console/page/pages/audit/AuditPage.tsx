@@ -4,6 +4,7 @@ import { useRange } from '../../address/range.ts';
 import { usePages } from '../../api/usePages.ts';
 import { texts } from '../../parts/columns.tsx';
 import { Facts } from '../../parts/Facts.tsx';
+import { Filter } from '../../parts/Filter.tsx';
 import { Id } from '../../parts/Id.tsx';
 import { Json } from '../../parts/Json.tsx';
 import { Listing } from '../../parts/Listing.tsx';
@@ -26,6 +27,21 @@ interface Entry {
   clientAddress: string | null;
 }
 
+/** What there is to look for; others may be typed. */
+const ACTIONS = Object.entries({
+  alert_rule: 'created updated deleted',
+  backfill: 'created closed reverted dropped',
+  customer: 'updated',
+  delivery: 'redelivered',
+  events: 'voided restored amended',
+  key: 'created rotated revoked',
+  meter: 'created updated archived',
+  portal_token: 'created revoked',
+  price: 'created corrected ended',
+  subscription: 'created updated disabled redelivered secret_rotated deleted',
+  tenant: 'created updated',
+}).flatMap(([thing, done]) => done.split(' ').map((what) => `${thing}.${what}`));
+
 /** Who has changed what. */
 export default function AuditPage() {
   const { caller, tenantId } = useSession();
@@ -33,7 +49,12 @@ export default function AuditPage() {
   const range = useRange('30d');
   const question = {
     path: '/v1/audit-log',
-    query: { tenantId: caller.platform ? tenantId : null, ...range.params, limit: 100 },
+    query: {
+      tenantId: caller.platform ? tenantId : null,
+      action: place.get('action'),
+      ...range.params,
+      limit: 100,
+    },
   };
   const pages = usePages<Entry>(question);
   const chosen = pages.rows.find(({ id }) => id === place.get('entry'));
@@ -47,7 +68,12 @@ export default function AuditPage() {
         title="Changes"
         question={question}
         pages={pages}
-        empty="Nothing was changed in this range."
+        actions={<Filter label="Action" name="action" known={ACTIONS} />}
+        empty={
+          place.get('action') === null
+            ? 'Nothing was changed in this range.'
+            : 'There is no such change in this range.'
+        }
         label="Changes, newest first"
         id="id"
         current={(one) => one === chosen}
@@ -55,7 +81,7 @@ export default function AuditPage() {
           {
             head: 'At',
             cell: ({ at, id }) => (
-              <Link to="audit" params={{ entry: id }}>
+              <Link to="audit" params={{ action: place.get('action'), entry: id }}>
                 <When at={at} />
               </Link>
             ),
@@ -98,7 +124,7 @@ function Change({ before, after }: Entry['changes']) {
 }
 
 function text(value: unknown): string {
-  if (Array.isArray(value)) return value.map(text).join(', ');
+  if (Array.isArray(value)) return value.map(text).join(', ') || 'none';
   return typeof value === 'string' ? value : JSON.stringify(value ?? null);
 }
 

@@ -1,4 +1,5 @@
 import { Link } from '../../address/Link.tsx';
+import { oneOf } from '../../address/oneOf.ts';
 import { usePlace } from '../../address/place.ts';
 import { type Range, useRange } from '../../address/range.ts';
 import { ask } from '../../api/request.ts';
@@ -40,7 +41,8 @@ export function CustomerDetail({ id }: { id: string }) {
   const path = `/v1/customers/${encodeURIComponent(id)}`;
   const answer = useAnswer<Customer>({ path });
   const customer = answer.data;
-  const tab = place.get('tab') ?? 'usage';
+  const tabs: Record<string, string> = session.may('admin') ? { ...TABS, alerts: 'Alerts' } : TABS;
+  const tab = oneOf(tabs, place.get('tab'));
   const params = { customerId: id };
   return (
     <Page
@@ -87,7 +89,7 @@ export function CustomerDetail({ id }: { id: string }) {
           {null}
         </View>
       )}
-      <Tabs label="Of the customer" tabs={session.may('admin') ? { ...TABS, alerts: 'Alerts' } : TABS} />
+      <Tabs label="Of the customer" tabs={tabs} />
       {tab === 'usage' && <Usage {...{ id, range }} />}
       {tab === 'meters' && <Meters {...{ id, range }} />}
       {tab === 'sessions' && <Sessions {...{ id, range }} />}
@@ -104,9 +106,8 @@ function Usage({ id, range }: { id: string; range: Range }) {
   const place = usePlace();
   const { zone } = range;
   const { granularity, from } = cutOf(range);
-  const name = place.get('measure') ?? 'calls';
-  const measure = MEASURES[name] ?? MEASURES.calls!;
   const { cost: _, ...measures } = MEASURES;
+  const measure = MEASURES[oneOf(measures, place.get('measure'))]!;
   const question = {
     path: '/v1/usage',
     query: {

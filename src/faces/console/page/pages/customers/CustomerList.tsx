@@ -1,4 +1,5 @@
 import { Link } from '../../address/Link.tsx';
+import { oneOf } from '../../address/oneOf.ts';
 import { go, link, usePlace } from '../../address/place.ts';
 import { useRange } from '../../address/range.ts';
 import { useAnswer } from '../../api/useAnswer.ts';
@@ -20,6 +21,7 @@ import type { Meter } from '../meters/meter.ts';
 import { Customer as Named } from '../rules/standing.tsx';
 
 const MEASURES = { calls: 'calls', tokens: 'tokens', value: 'value' };
+const FIRST: Record<string, string> = { 20: '20', 100: '100', 1000: '1,000' };
 
 export interface Customer {
   customerId: string;
@@ -83,7 +85,7 @@ function TopConsumers({ params }: { params: { from: string; to: string } }) {
     query: {
       ...params,
       ...(what === 'meter' ? { meter: of } : { measure: what, currency: of }),
-      limit: Number(get('first') ?? 20),
+      limit: oneOf(FIRST, get('first')),
     },
   };
   const answer = useAnswer<Top>(question);
@@ -98,7 +100,7 @@ function TopConsumers({ params }: { params: { from: string; to: string } }) {
     <>
       <div class="row">
         <Choice label="By" name="by" options={options} />
-        <Choice label="First" name="first" options={{ 20: '20', 100: '100', 1000: '1,000' }} />
+        <Choice label="First" name="first" options={FIRST} />
       </div>
       <View title="Top consumers" question={question} answer={answer}>
         {({ customers, total, data }) =>

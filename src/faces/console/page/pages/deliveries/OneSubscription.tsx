@@ -27,7 +27,7 @@ const STATES = { '': 'all', pending: 'pending', delivered: 'delivered', dead: 'd
 /** One subscription: what it is, what may be done to it, and its deliveries. */
 export function OneSubscription({ id }: { id: string }) {
   const place = usePlace();
-  const path = `/v1/subscriptions/${id}`;
+  const path = `/v1/subscriptions/${encodeURIComponent(id)}`;
   const answer = useAnswer<Subscription>({ path }, { everyMs: 15_000 });
   const [secret, setSecret] = useState<string | null>(null);
   const [outcome, setOutcome] = useState<Outcome | null>(null);
@@ -197,7 +197,11 @@ export function OneSubscription({ id }: { id: string }) {
         ]}
       />
       {chosen !== null && (
-        <DeliveryView key={chosen} path={`${path}/deliveries/${chosen}`} onChange={reload} />
+        <DeliveryView
+          key={chosen}
+          path={`${path}/deliveries/${encodeURIComponent(chosen)}`}
+          onChange={reload}
+        />
       )}
       {secret !== null && <Secret title="The new secret" {...{ secret }} onClose={() => setSecret(null)} />}
       {outcome && <OutcomeDialog {...{ outcome }} onClose={() => setOutcome(null)} />}

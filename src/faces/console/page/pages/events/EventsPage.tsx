@@ -47,8 +47,6 @@ export default function EventsPage() {
         </time>
       ),
     },
-    texts('Customer', 'customerId'),
-    texts('Type', 'eventType'),
     {
       head: 'Event',
       wide: true,
@@ -59,6 +57,8 @@ export default function EventsPage() {
         </>
       ),
     },
+    texts('Customer', 'customerId'),
+    texts('Type', 'eventType'),
     { head: 'Tokens', num: true, cell: ({ metadata }) => tokensOf(metadata) },
     {
       head: 'Value',

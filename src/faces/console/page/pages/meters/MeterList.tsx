@@ -1,3 +1,4 @@
+import { useEffect, useState } from 'preact/hooks';
 import { Link } from '../../address/Link.tsx';
 import { usePlace } from '../../address/place.ts';
 import { eachOf, useEach } from '../../api/useEach.ts';
@@ -23,11 +24,13 @@ export function MeterList() {
     path: '/v1/meters',
     query: { archived: get('show') === 'all' ? true : null, limit: 50 },
   };
-  const pages = usePages<Meter>(question, { everyMs: 120_000 });
+  const [filling, setFilling] = useState(false);
+  const pages = usePages<Meter>(question, { everyMs: filling ? 5_000 : 120_000 });
   const { rows, answer } = pages;
   // Hours up to now; the one that has not ended is shown as far as it has come.
   const to = Math.ceil((answer.at?.getTime() ?? Date.now()) / HOUR_MS) * HOUR_MS;
   const live = rows.filter(({ archivedAt }) => archivedAt === null);
+  useEffect(() => setFilling(live.some(({ fill }) => fill.state === 'filling')), [answer.at]);
   const days = useEach<{ data: MeterPoint[] }>(
     eachOf(live, ({ slug }) => [
       slug,

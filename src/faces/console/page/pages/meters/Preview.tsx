@@ -54,28 +54,27 @@ export function Preview({ definition }: { definition: { dimensions?: Record<stri
               rows={results}
               id={({ eventId, timestamp }) => `${eventId} ${timestamp}`}
               columns={[
-                moments(`Time`, 'timestamp'),
-                texts('Customer', 'customerId'),
-                ...names.map(
-                  (name): Column<Result> => ({
-                    head: name,
-                    cell: ({ dimensions }) => dimensions?.[name] ?? '',
-                  }),
-                ),
-                {
-                  head: 'Value',
-                  num: true,
-                  cell: (one) => (one.value === undefined ? '' : decimal(one.value)),
-                },
+                moments('Time', 'timestamp'),
                 {
                   head: 'Verdict',
-                  wide: true,
                   cell: ({ verdict, reason }) => (
                     <>
                       <Badge>{verdict}</Badge> {reason && reasonText(reason)}
                     </>
                   ),
                 },
+                {
+                  head: 'Value',
+                  num: true,
+                  cell: (one) => (one.value === undefined ? '' : decimal(one.value)),
+                },
+                ...names.map(
+                  (name): Column<Result> => ({
+                    head: name,
+                    cell: ({ dimensions }) => dimensions?.[name] ?? '',
+                  }),
+                ),
+                texts('Customer', 'customerId', true),
               ]}
             />
           </>

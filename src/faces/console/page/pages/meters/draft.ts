@@ -1,3 +1,4 @@
+import { parseExact } from '../../format/json.ts';
 import { fromLocal } from '../../format/times.ts';
 import { lastName, nameOf } from './paths.ts';
 
@@ -72,10 +73,10 @@ function conditionOf({ path, operator, value }: Condition) {
   return { path, [operator]: operator === 'equals' ? scalar(value) : value };
 }
 
-/** What was typed: a number, true, false or null, or else a text; in quotes always a text. */
+/** What was typed: a number with its digits, true, false or null, or else a text; in quotes always a text. */
 function scalar(typed: string): unknown {
   try {
-    const read: unknown = JSON.parse(typed);
+    const read = parseExact(typed);
     if (typeof read !== 'object' || read === null) return read;
   } catch {
     // a text

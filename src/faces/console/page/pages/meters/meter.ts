@@ -1,3 +1,5 @@
+import { writeJson } from '../../format/json.ts';
+
 export type Condition = { path: string } & Record<string, unknown>;
 
 export interface Definition {
@@ -66,7 +68,7 @@ export const OPERATORS: Record<string, string> = {
 export function conditionText({ path, ...rest }: Condition): string {
   const [operator = '', value] = Object.entries(rest)[0] ?? [];
   const values = Array.isArray(value) ? value : [value];
-  return `${path} ${OPERATORS[operator]} ${values.map((one) => JSON.stringify(one)).join(', ')}`;
+  return `${path} ${OPERATORS[operator]} ${values.map((one) => writeJson(one, 0)).join(', ')}`;
 }
 
 /** Reasons for which events are ignored, as the API names them here and there. */

@@ -1,3 +1,5 @@
+import { digitsOf } from '../../format/json.ts';
+
 export interface SeenEvent {
   eventType: string;
   apiEndpoint?: string;
@@ -9,7 +11,7 @@ export interface SeenEvent {
 
 export interface SeenPath {
   path: string;
-  /** As it was in the last event that has it. */
+  /** As it was in the last event that has it, by `parseExact`. */
   example: string | number | boolean;
   /** Of how many events. */
   events: number;
@@ -50,7 +52,7 @@ function walk(
 /** Whether a meter reads it as a number. */
 export const isNumber = (value: unknown) =>
   typeof value === 'number' ||
-  (typeof value === 'string' && /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(value));
+  (typeof value === 'string' && /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(digitsOf(value)));
 
 /** A name that a slug, or a dimension, can have, made of texts: `egress_gb`. */
 export const nameOf = (...texts: string[]) =>

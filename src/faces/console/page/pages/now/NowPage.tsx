@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
+import type { Overview } from '../../../../live/overview.ts';
 import { useZone } from '../../address/range.ts';
 import type { Question } from '../../api/request.ts';
 import { type StreamEvent, useStream } from '../../api/stream.ts';
@@ -16,7 +17,7 @@ import { SENDS_EVENT } from '../../parts/sample.ts';
 import { useNow } from '../../parts/useNow.ts';
 import { View } from '../../parts/View.tsx';
 import { useSession } from '../../session/session.tsx';
-import { type Overview, ratesOf, withSamples } from './samples.ts';
+import { ratesOf, withSamples } from './samples.ts';
 
 const OVERVIEW: Question = { path: '/v1/live/overview' };
 const POLL_MS = 5_000;

@@ -1,29 +1,4 @@
-/** What /v1/live/overview answers, and the stream sends. */
-export interface Overview {
-  at: string;
-  tenantId: string | null;
-  /** Of the instance that answers. */
-  instance: {
-    id: string;
-    since: string;
-    accepted: number;
-    duplicates: number;
-    rejected: number;
-    eventsPerSecond: number | null;
-    ingestMs: { p50: number; p99: number } | null;
-    queueRows: number;
-  };
-  /** Of all instances. */
-  database: {
-    available: boolean;
-    asOf: string | null;
-    closedUntil: string | null;
-    lateWindows: number | null;
-    messagesWaiting: number | null;
-    deliveriesPending: number | null;
-    deadLetters: number | null;
-  };
-}
+import type { Overview } from '../../../../live/overview.ts';
 
 /** How many are kept: ten minutes, of one a second. */
 const KEPT = 600;

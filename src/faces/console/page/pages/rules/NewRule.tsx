@@ -8,6 +8,7 @@ import { Confirm } from '../../parts/Dialog.tsx';
 import { Field } from '../../parts/Field.tsx';
 import { Options } from '../../parts/Options.tsx';
 import { toast } from '../../parts/Toast.tsx';
+import { useSession } from '../../session/session.tsx';
 import type { Meter } from '../meters/meter.ts';
 import type { Rule } from './rule.ts';
 
@@ -28,7 +29,10 @@ export function NewRule({ onClose, onDone }: { onClose(): void; onDone(): void }
   const [name, setName] = useState('');
   const [eventType, setEventType] = useState('');
   const [customers, setCustomers] = useState('');
-  const { data } = useAnswer<{ data: Meter[] }>({ path: '/v1/meters', query: { limit: 1_000 } });
+  const { may } = useSession();
+  const { data } = useAnswer<{ data: Meter[] }>(
+    may('read') ? { path: '/v1/meters', query: { limit: 1_000 } } : null,
+  );
   const meters = data?.data.filter(({ aggregation }) => COMPARABLE[kind].includes(aggregation)) ?? [];
   const meter = compared.startsWith('meter ') ? compared.slice(6) : null;
   const body = {

@@ -1,13 +1,16 @@
 import { Link } from '../../address/Link.tsx';
 import { Badge } from '../../parts/Badge.tsx';
 import { Bar } from '../../parts/Bar.tsx';
+import { useSession } from '../../session/session.tsx';
 import { type Rule, ruleText, type Standing, standingOf } from './rule.ts';
 
-/** A customer, by its name where it has one. */
+/** A customer, by its name where it has one; for a key that may look at it, a link. */
 export function Customer({ customerId, name }: Pick<Standing, 'customerId' | 'name'>) {
+  const { may } = useSession();
+  const called = name ?? customerId;
   return (
     <>
-      <Link to={['customers', customerId]}>{name ?? customerId}</Link>{' '}
+      {may('read') ? <Link to={['customers', customerId]}>{called}</Link> : called}{' '}
       {name !== null && <code class="muted">{customerId}</code>}
     </>
   );

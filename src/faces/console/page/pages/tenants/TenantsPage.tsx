@@ -8,6 +8,7 @@ import { moments, texts } from '../../parts/columns.tsx';
 import { Field } from '../../parts/Field.tsx';
 import { Listing } from '../../parts/Listing.tsx';
 import { Page } from '../../parts/Page.tsx';
+import { useSession } from '../../session/session.tsx';
 
 interface Tenant {
   id: string;
@@ -24,6 +25,7 @@ const RATES = { requestsPerSecond: 'Requests per second', eventsPerSecond: 'Even
 
 /** Whose data there is, and how much each may send. */
 export default function TenantsPage() {
+  const { may } = useSession();
   const pages = usePages<Tenant>(QUESTION, { everyMs: 30_000 });
   const save = async (id: string, body: object) => {
     await ask({ method: 'PATCH', path: `/v1/tenants/${encodeURIComponent(id)}`, body });
@@ -69,11 +71,14 @@ export default function TenantsPage() {
         columns={[
           {
             head: 'Tenant',
-            cell: ({ id }) => (
-              <Link to="usage" params={{ tenant: id }}>
-                {id}
-              </Link>
-            ),
+            cell: ({ id }) =>
+              may('read') ? (
+                <Link to="usage" params={{ tenant: id }}>
+                  {id}
+                </Link>
+              ) : (
+                id
+              ),
           },
           texts('Name', 'name', true),
           {

@@ -1,3 +1,4 @@
+import { oneOf } from '../../address/oneOf.ts';
 import { usePlace } from '../../address/place.ts';
 import { type Range, useRange } from '../../address/range.ts';
 import type { Question } from '../../api/request.ts';
@@ -58,10 +59,9 @@ export default function UsagePage() {
   const place = usePlace();
   const range = useRange('24h', 60_000);
   const { zone } = range;
-  const name = place.get('measure') ?? 'calls';
-  const measure = MEASURES[name] ?? MEASURES.calls!;
+  const measure = MEASURES[oneOf(MEASURES, place.get('measure'))]!;
   const costs = measure === MEASURES.cost;
-  const by = ['by', 'and'].map((at) => place.get(at) ?? '').filter((group) => group in FIELDS);
+  const by = ['by', 'and'].map((at) => place.get(at) ?? '').filter((group) => Object.hasOwn(FIELDS, group));
   const groups = [...new Set(by)].filter((group) => costs || group !== 'provider');
   const { length, granularity, from } = cutOf(range, place.get('granularity'));
   const question = (start: Date, end: Date): Question => ({

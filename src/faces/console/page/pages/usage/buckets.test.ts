@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { bucketStart, bucketsOf, earlier, fitting } from './buckets.ts';
+import { bucketStart, bucketsOf, cutOf, earlier, fitting } from './buckets.ts';
 
 const iso = (dates: (Date | number)[]) => dates.map((date) => new Date(date).toISOString());
 
@@ -43,6 +43,15 @@ it('goes whole days back by the calendar, and other spans by the clock', () => {
   const at = new Date('2026-10-25T23:00:00Z');
   expect(earlier(at, 86_400_000, 'Europe/Berlin').toISOString()).toBe('2026-10-24T22:00:00.000Z');
   expect(earlier(at, 3_600_000, 'Europe/Berlin').toISOString()).toBe('2026-10-25T22:00:00.000Z');
+});
+
+it('cuts a range as it is told, and as it fits where it is told anything else', () => {
+  const [from, to] = [new Date('2026-03-01T00:00:00Z'), new Date('2026-03-02T00:00:00Z')];
+  const cut = (named: string | null) => cutOf({ from, to, span: null, zone: 'UTC', params: null! }, named);
+  expect(['1h', '1mo', null, '', 'xx', 'constructor'].map((named) => cut(named).granularity)).toEqual([
+    ...['1h', '1mo'],
+    ...['15m', '15m', '15m', '15m'],
+  ]);
 });
 
 it('takes what can be read', () => {

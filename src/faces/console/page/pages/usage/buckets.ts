@@ -1,3 +1,4 @@
+import { oneOf } from '../../address/oneOf.ts';
 import type { Range } from '../../address/range.ts';
 import { fromLocal, spanMs, stamp } from '../../format/times.ts';
 
@@ -34,11 +35,11 @@ export function fitting(ms: number): Granularity {
 /**
  * How a range is shown in buckets: its length in ms, their granularity, and where the first one begins.
  *
- * @param named the granularity that was chosen; null: the one that fits.
+ * @param named the granularity that was chosen; none of those that there are: the one that fits.
  */
 export function cutOf({ from, to, span, zone }: Range, named: string | null = null) {
   const length = span === null ? +to - +from : spanMs(span)!;
-  const granularity = (named ?? fitting(length)) as Granularity;
+  const granularity = (oneOf(GRANULARITIES, named) || fitting(length)) as Granularity;
   // Whole buckets where the range moves along; a range that stands still is taken as it is.
   return { length, granularity, from: span === null ? from : bucketStart(from, granularity, zone) };
 }

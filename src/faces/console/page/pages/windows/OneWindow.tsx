@@ -29,7 +29,7 @@ interface Listed {
 export function OneWindow({ start, customerId }: { start: string; customerId: string }) {
   const place = usePlace();
   const zone = useZone();
-  const end = new Date(Date.parse(start) + WINDOW_MS || 0).toISOString();
+  const end = new Date(Date.parse(start) + WINDOW_MS).toISOString();
   const range = { from: start, to: end, customerId };
   const question = { path: '/v1/windows', query: { ...range, digest: true } };
   const answer = useAnswer<Listed>(question, { everyMs: 10_000 });

@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks';
 import { Link } from '../../address/Link.tsx';
+import { oneOf } from '../../address/oneOf.ts';
 import { usePlace } from '../../address/place.ts';
 import { type Range, useRange } from '../../address/range.ts';
 import { usePages } from '../../api/usePages.ts';
@@ -30,10 +31,11 @@ export default function WindowsPage() {
   const [held, hold] = useState(false);
   const range = useRange('1h', held ? undefined : 60_000);
   const [start, of] = [place.get('window'), place.get('of')];
-  if (start !== null && of !== null) return <OneWindow start={start} customerId={of} />;
+  if (start !== null && of !== null && !Number.isNaN(Date.parse(start)))
+    return <OneWindow start={start} customerId={of} />;
   const customerId = place.get('customerId');
-  const tab = place.get('tab') ?? 'list';
-  const List = { revisions: Revisions, changes: Changes }[tab] ?? Windows;
+  const tab = oneOf(TABS, place.get('tab'));
+  const List = { list: Windows, revisions: Revisions, changes: Changes }[tab];
   return (
     <Page
       title="Windows"

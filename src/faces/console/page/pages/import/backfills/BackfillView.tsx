@@ -17,7 +17,7 @@ import type { ShownBackfill } from './backfill.ts';
 /** One backfill: what closing it would change, day by day, and what may be done to it. */
 export function BackfillView({ id, onChange }: { id: string; onChange(): void }) {
   const { may } = useSession();
-  const path = `/v1/backfills/${id}`;
+  const path = `/v1/backfills/${encodeURIComponent(id)}`;
   // Of a staged one it reads all that it has.
   const answer = useAnswer<ShownBackfill>({ path }, { everyMs: 60_000 });
   const act = async (method: string, to: string, body?: object) => {
