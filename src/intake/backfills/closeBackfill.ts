@@ -12,7 +12,14 @@ import {
   type Moved,
 } from '../corrections/correctionTransaction.ts';
 import { holdChunks } from '../corrections/holdChunks.ts';
-import { COLUMNS, EventsMoved, insertMoved, numberTaken, prepareMoves } from '../corrections/moveEvents.ts';
+import {
+  COLUMNS,
+  EventsMoved,
+  insertMoved,
+  numberTaken,
+  prepareMoves,
+  tellPlanner,
+} from '../corrections/moveEvents.ts';
 import { EVENT_COLUMNS } from '../ingest/copyEncoding.ts';
 import {
   type BackfillRow,
@@ -173,6 +180,7 @@ async function takeOutScope(
      from moved_event m where not counts`,
     [correctionId],
   );
+  await tellPlanner(db, 'uncounted_event', rowCount ?? 0);
   return rowCount ?? 0;
 }
 

@@ -7,7 +7,14 @@ import { TidemarkError } from '../../model/errors.ts';
 import { WINDOW_MS } from '../../model/window.ts';
 import { ACTION, type CorrectionWork } from '../corrections/correctionTransaction.ts';
 import { holdChunks } from '../corrections/holdChunks.ts';
-import { COLUMNS, EventsMoved, insertMoved, numberTaken, prepareMoves } from '../corrections/moveEvents.ts';
+import {
+  COLUMNS,
+  EventsMoved,
+  insertMoved,
+  numberTaken,
+  prepareMoves,
+  tellPlanner,
+} from '../corrections/moveEvents.ts';
 import { MAX_BACKFILL_CUSTOMERS, requireState } from './backfill.ts';
 import { lockBackfill, PATIENCE } from './closeBackfill.ts';
 
@@ -186,13 +193,14 @@ async function takeOutBrought(db: Queryable, engine: Engine, tenantId: string): 
 
 /** What has been taken out is void, unless there was something before. */
 async function setAside(db: Queryable, tenantId: string, id: string): Promise<void> {
-  await db.query(
+  const set = await db.query(
     `insert into uncounted_event (${COLUMNS}, state, version, correction_id)
      select ${COLUMNS}, case when exists (select from before_event f where f.event_id = m.event_id)
                         then 'superseded' else 'voided' end, version, $1
      from moved_event m where not counts`,
     [id],
   );
+  await tellPlanner(db, 'uncounted_event', set.rowCount ?? 0);
   await db.query(
     `update uncounted_event u set state = 'superseded' from before_event f
      where u.tenant_id = $1 and u.event_id = f.event_id and u.version = f.voided_version`,

@@ -15,7 +15,7 @@ import type { Identities } from '../ingest/identities.ts';
 import type { CorrectionKind, CorrectionResult } from './correction.ts';
 import { correctTallies } from './correctTallies.ts';
 import { type MovedWindow, movedWindows } from './movedWindows.ts';
-import { EventsMoved } from './moveEvents.ts';
+import { EventsMoved, tellPlanner } from './moveEvents.ts';
 
 /** What a correction needs besides its request. */
 export interface CorrectionTools {
@@ -288,13 +288,14 @@ async function record(
   windows: number,
   unknown: string[],
 ): Promise<string> {
-  await db.query(
+  const { rowCount } = await db.query(
     `insert into correction_event (correction_id, tenant_id, event_id, external_id, version, counts, customer_id, bucket)
      select $1, tenant_id, event_id, external_id, version, counts, customer_id,
        date_bin('30 seconds', ts, 'epoch'::timestamptz)
      from moved_event`,
     [id],
   );
+  await tellPlanner(db, 'correction_event', rowCount ?? 0);
   const { rows } = await db.query<{ at: string }>(
     `with made as (
        insert into correction (id, tenant_id, kind, reason, actor_kind, actor_key_id, events, windows, unknown, at)

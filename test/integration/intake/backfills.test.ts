@@ -537,6 +537,22 @@ describeEngine('backfills', () => {
     expect(await versionsOf(key, one)).toEqual(['voided', [1, 'voided', 1]]);
   });
 
+  it('have the planner know of what they have written: the next one may come at once', async () => {
+    const { id: tenantId, key } = await t.tenant();
+    const known = async (relation: string) => {
+      const { rows } = await t.sql.query<{ tenants: string[] }>(
+        `select most_common_vals::text::text[] as tenants from pg_stats where tablename = $1 and attname = 'tenant_id'`,
+        [relation],
+      );
+      return rows.some(({ tenants }) => tenants?.includes(tenantId));
+    };
+    const events = Array.from({ length: 5_000 }, () => event(1));
+    const id = await closedWith(key, {}, ...events);
+    expect(await known('correction_event')).toBe(true);
+    await moved(key, id, 'revert');
+    expect(await known('uncounted_event')).toBe(true);
+  });
+
   it('take what an import reads, and tell it what is not theirs', async () => {
     const { id: tenantId, key } = await t.tenant();
     const id = await begun(key, { from: '2019-03-01T00:00:00Z', to: '2019-03-02T00:00:00Z' });
