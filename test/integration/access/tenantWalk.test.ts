@@ -28,7 +28,7 @@ const HARMLESS = [
   ...['type', 'closedAfter', 'onInvalid', 'prefer', 'content-encoding', 'accept'],
   ...['windowStart', 'revision', 'timestamp'],
   ...['meters', 'archived', 'without', 'cost', 'at', 'superseded', 'currency', 'priceVersion'],
-  ...['digest', 'asOf', 'since', 'until', 'last-event-id', 'measure'],
+  ...['digest', 'asOf', 'since', 'until', 'last-event-id', 'measure', 'action'],
 ];
 
 const MARKER = 'marker-of-another-tenant';
