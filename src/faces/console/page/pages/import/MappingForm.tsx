@@ -37,7 +37,7 @@ export function MappingForm({
 }: MappingFormProps) {
   const [whole, setWhole] = useState(false);
   const place = usePlace();
-  const backfill = place.get('backfill');
+  const backfill = place.get('backfill') || null;
   const { header, columns, constants, timeFormat } = mapping;
   const fault = faultOf(mapping);
   const set = (i: number, value: string) => onChange({ ...mapping, columns: columns.with(i, value) });
