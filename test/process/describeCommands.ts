@@ -372,7 +372,7 @@ export function describeCommands(runCommand: RunCommand): void {
         [
           ['query', 'egress_gb', ...of, '--group-by', 'colour'],
           2,
-          /groupBy: the meter has no dimension of this name/,
+          /groupBy: the meter has no dimension \S+; it has/,
         ],
         [['query', 'egress_gb', ...of, '--timezone', 'CET'], 2, /CET is not a time zone/],
       ];

@@ -168,7 +168,7 @@ function requireDimension(
   throw refused(
     parameter,
     'unknown_dimension',
-    known === '' ? 'the meter has no dimensions' : `the meter has no dimension of this name: ${known}`,
+    known === '' ? 'the meter has no dimensions' : `the meter has no dimension ${name}; it has ${known}`,
   );
 }
 

@@ -142,6 +142,8 @@ export async function correct(
   await correctCounters(client);
   const at = await record(client, work, id, windows.length, moved.unknown);
   await work.settle?.(client, id);
+  // Foreign keys are checked now, row by row, with the locks held: not planned anew for each.
+  await client.query('set local plan_cache_mode = auto');
   await client.query('commit');
   return { id, at, corrected: moved.corrected, windows: windows.length, unknown: moved.unknown };
 }

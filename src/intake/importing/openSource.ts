@@ -248,7 +248,7 @@ function messageOf({ code, message }: EventFault, event: unknown, timeFormat: Ti
 /** What every row would lack is better said once. */
 function checkCompleteness({ columns }: Mapping, constants: Constants): void {
   const has = (name: string) => columns.some(({ target }) => target.name === name);
-  if (!has('timestamp')) throw new StartupError('--map must say which column is the timestamp');
+  if (!has('timestamp')) throw new StartupError('name the column of the timestamp: --map timestamp=COLUMN');
   if (!has('customerId') && constants.customerId === undefined) {
     throw new StartupError('name the customer: --customer, or --map customerId=COLUMN');
   }

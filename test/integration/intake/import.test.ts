@@ -434,7 +434,7 @@ function describeRefusals(): void {
   test.each<[string, string | null, Options]>([
     ['there is no such file', null, {}],
     ['the file has no column OUT; it has time, in, out', content, { map: 'timestamp=time,outputTokens=OUT' }],
-    ['--map must say which column is the timestamp', content, { map: 'inputTokens=in' }],
+    ['name the column of the timestamp: --map timestamp=COLUMN', content, { map: 'inputTokens=in' }],
     ['name the customer', content, { constants: { apiEndpoint: '/x' } }],
     ['api.request events need an endpoint', content, { constants: { customerId: 'c' } }],
     ['the file is empty', '', {}],

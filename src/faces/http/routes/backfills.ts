@@ -173,6 +173,7 @@ const getBackfills = createRoute({
   operationId: 'listBackfills',
   tags,
   summary: 'Backfills, oldest first',
+  description: 'Of the tenant, in any state or in one, without what they would change.',
   security,
   request: {
     headers: tenantHeader,

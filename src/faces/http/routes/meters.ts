@@ -168,7 +168,11 @@ const removeMeter = createRoute({
     'It counts and answers no more, and its slug is free. Events stay: made again, it counts them again.',
   security,
   request: thing,
-  responses: { 204: { description: 'Archived' }, ...thingFailures },
+  responses: {
+    204: { description: 'Archived' },
+    ...thingFailures,
+    ...conflict('An alert rule measures it (meter_in_use): delete the rule first'),
+  },
 });
 
 const getQuery = createRoute({
