@@ -105,6 +105,9 @@ describeConsole('the page that imports', (console) => {
     const rejected = async () =>
       (await visitor.table('Rejected rows')).slice(1).map((row) => row.slice(0, 3));
     expect(await rejected()).toEqual(FAULTS);
+    const cells = (await visitor.table('Rejected rows')).slice(1).map((row) => row[3]);
+    expect(cells).toEqual(['soon', '', '-1', 'a lot', '', '']);
+    await page.getByText('6 faults:', { exact: true }).waitFor();
     expect(await stored(tenant)).toMatchObject({ events: 0 });
     await visitor.isAccessible();
     await visitor.fits();

@@ -59,7 +59,11 @@ describeConsole('meters in the console', (console) => {
 
     const row = (path: string) =>
       page.getByRole('region', { name: 'What the last events have' }).getByRole('row', { name: path });
+    const aggregation = page.getByRole('combobox', { name: 'Aggregation' });
+    await row('$.region').getByRole('button', { name: 'measure' }).click();
+    expect(await aggregation.inputValue()).toBe('uniqueCount');
     await row('$.gb').getByRole('button', { name: 'measure' }).click();
+    expect(await aggregation.inputValue()).toBe('sum');
     await row('$.region').getByRole('button', { name: 'group by' }).click();
     await page.getByText('1 not a number').waitFor();
     expect([await visitor.stat('Counted'), await visitor.stat('Ignored')]).toEqual(['19', '1']);

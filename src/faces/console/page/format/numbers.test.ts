@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { change, decimal, latency, negated, short, signed, whole } from './numbers.ts';
+import { change, decimal, latency, many, negated, short, signed, whole } from './numbers.ts';
 import { sumOf } from './sumOf.ts';
 
 it('keeps every digit of a decimal, and groups those before the point', () => {
@@ -48,5 +48,13 @@ it('shows what was added with its sign, and takes it away', () => {
     '1.5',
     '0',
     '0.0',
+  ]);
+});
+
+it('counts one thing, and several', () => {
+  expect([many(0, 'event'), many(1, 'event'), many(1_200, 'event')]).toEqual([
+    '0 events',
+    '1 event',
+    '1,200 events',
   ]);
 });

@@ -10,6 +10,9 @@ export const NOTHING = '–';
 /** All digits of a count, grouped: `12,345`. */
 export const whole = (n: number | null | undefined) => (n == null ? NOTHING : WHOLE.format(n));
 
+/** A count of things: `1 event`, `1,200 events`. */
+export const many = (n: number, thing: string) => `${whole(n)} ${thing}${n === 1 ? '' : 's'}`;
+
 /** A count to three digits: `12.3K`. */
 export const short = (n: number | null | undefined) =>
   n == null ? NOTHING : Math.abs(n) < 1_000 ? SOME.format(n) : SHORT.format(n);

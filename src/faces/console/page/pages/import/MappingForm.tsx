@@ -1,4 +1,5 @@
 import { useState } from 'preact/hooks';
+import { usePlace } from '../../address/place.ts';
 import { useAnswer } from '../../api/useAnswer.ts';
 import { minuteOf } from '../../format/times.ts';
 import { Field } from '../../parts/Field.tsx';
@@ -35,7 +36,8 @@ export function MappingForm({
   onStart,
 }: MappingFormProps) {
   const [whole, setWhole] = useState(false);
-  const [backfill, setBackfill] = useState<string | null>(null);
+  const place = usePlace();
+  const backfill = place.get('backfill') || null;
   const { header, columns, constants, timeFormat } = mapping;
   const fault = faultOf(mapping);
   const set = (i: number, value: string) => onChange({ ...mapping, columns: columns.with(i, value) });
@@ -100,7 +102,13 @@ export function MappingForm({
             <Options of={TIME_FORMATS} />
           </select>
         </Field>
-        {staging && <Staging value={backfill} onChange={setBackfill} disabled={busy} />}
+        {(staging || backfill !== null) && (
+          <Staging
+            value={backfill}
+            disabled={busy}
+            onChange={(id) => place.set({ backfill: id }, { replace: true })}
+          />
+        )}
         <label class="choice">
           <input
             type="checkbox"
@@ -139,15 +147,17 @@ export function MappingForm({
   );
 }
 
-/** Whether the events count, or wait in a backfill. */
+/** Whether the events count, or are staged for a backfill. One that is not staged any more is shown too: the service refuses it. */
 function Staging(props: { value: string | null; disabled: boolean; onChange(id: string | null): void }) {
   const { data } = useAnswer<{ data: Backfill[] }>({
     path: '/v1/backfills',
     query: { state: 'staged', limit: 100 },
   });
+  const staged = data?.data ?? [];
+  const unknown = props.value !== null && !staged.some(({ id }) => id === props.value);
   return (
     <Field
-      label="They"
+      label="The events"
       hint="In a backfill they count once it is closed, and may be as old as events are kept."
     >
       <select
@@ -156,9 +166,10 @@ function Staging(props: { value: string | null; disabled: boolean; onChange(id: 
         onChange={({ currentTarget }) => props.onChange(currentTarget.value || null)}
       >
         <option value="">count at once</option>
-        {(data?.data ?? []).map(({ id, from, reason }) => (
+        {unknown && <option value={props.value!}>are staged for the backfill {props.value}</option>}
+        {staged.map(({ id, from, reason }) => (
           <option value={id}>
-            wait in the backfill from {minuteOf(from, 'UTC')}: {reason}
+            are staged for the backfill from {minuteOf(from, 'UTC')} UTC: {reason}
           </option>
         ))}
       </select>

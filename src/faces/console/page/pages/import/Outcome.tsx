@@ -1,5 +1,6 @@
+import { Link } from '../../address/Link.tsx';
 import { useZone } from '../../address/range.ts';
-import { whole } from '../../format/numbers.ts';
+import { many, whole } from '../../format/numbers.ts';
 import { stamp } from '../../format/times.ts';
 import { CodeLine } from '../../parts/CodeLine.tsx';
 import { texts } from '../../parts/columns.tsx';
@@ -11,7 +12,7 @@ import { View } from '../../parts/View.tsx';
 import { useSession } from '../../session/session.tsx';
 import { commandOf, type Mapping } from './mapping.ts';
 import type { Opened } from './opened.ts';
-import { type Progress, type Run, rejectedCsv } from './run.ts';
+import { type Progress, type Run, rejectedCsv, SHOWN } from './run.ts';
 
 interface OutcomeProps {
   progress: Progress;
@@ -21,6 +22,8 @@ interface OutcomeProps {
 }
 
 const HORIZON_DAYS = 30;
+/** Signs of a rejected value that are shown. */
+const CELL = 60;
 const STATES: Record<Progress['state'], string> = {
   running: 'Reading …',
   paused: 'Paused',
@@ -34,9 +37,12 @@ const STATES: Record<Progress['state'], string> = {
 export function Outcome({ progress, run, opened: { file, delimiter }, mapping }: OutcomeProps) {
   const zone = useZone();
   const { tenantId } = useSession();
-  const { state, dry, rejected, faults, first, last, unfinished, tooOld, problem } = progress;
+  const { state, dry, backfill, rejected, faults, first, last, unfinished, tooOld, problem } = progress;
   const ended = ['done', 'cancelled', 'failed'].includes(state);
-  const old = tooOld > 0 || (first !== null && first / 1_000 < Date.now() - HORIZON_DAYS * 86_400_000);
+  // What is staged may be as old as events are kept.
+  const old =
+    backfill === null &&
+    (tooOld > 0 || (first !== null && first / 1_000 < Date.now() - HORIZON_DAYS * 86_400_000));
   const time = (micros: number | null) => (micros === null ? '–' : stamp(micros / 1_000, zone));
   return (
     <View
@@ -74,14 +80,27 @@ export function Outcome({ progress, run, opened: { file, delimiter }, mapping }:
           <Stat label="Are events" value={whole(progress.good)} />
         ) : (
           <>
-            <Stat label="Accepted" value={whole(progress.accepted)} />
-            <Stat label="Duplicates" value={whole(progress.duplicates)} sub="known, and not counted again" />
+            <Stat label={backfill === null ? 'Accepted' : 'Staged'} value={whole(progress.accepted)} />
+            <Stat
+              label="Duplicates"
+              value={whole(progress.duplicates)}
+              sub={backfill === null ? 'known, and not counted again' : 'staged before'}
+            />
           </>
         )}
         <Stat label="Rejected" value={whole(rejected)} tone={rejected > 0 ? 'bad' : 'plain'} />
         <Stat label="Earliest" value={<small>{time(first)}</small>} />
         <Stat label="Latest" value={<small>{time(last)}</small>} />
       </Stats>
+      {backfill !== null && !dry && ended && (
+        <p>
+          What is staged does not count yet:{' '}
+          <Link to="import" params={{ tab: 'backfills', backfill }}>
+            look at the backfill, and close it
+          </Link>
+          .
+        </p>
+      )}
       {unfinished !== null && (
         <p class="warn">
           The row of line {unfinished} is left out: the file ends before its line does. Say above that the
@@ -112,7 +131,10 @@ export function Outcome({ progress, run, opened: { file, delimiter }, mapping }:
             >
               CSV of all
             </button>
-            <small>The first {faults.length} faults:</small>
+            <small>
+              {faults.length === SHOWN && 'The first '}
+              {many(faults.length, 'fault')}:
+            </small>
           </div>
           <Table
             label="Rejected rows"
@@ -122,6 +144,7 @@ export function Outcome({ progress, run, opened: { file, delimiter }, mapping }:
               { head: 'Line', num: true, cell: ({ line }) => line },
               { head: 'Field', cell: ({ pointer }) => <code>{pointer}</code> },
               { head: 'Code', cell: ({ code }) => <code>{code}</code> },
+              { head: 'Value', cell: ({ cell }) => cell.slice(0, CELL) },
               texts('Why', 'message', true),
             ]}
           />

@@ -31,7 +31,7 @@ export const TARGETS: readonly Target[] = [
   of('customerId', 'Customer', 'text', 256, 'customerid customer userid user account accountid'),
   of('apiEndpoint', 'Endpoint', 'text', 1_024, 'apiendpoint endpoint path route url'),
   of('eventType', 'Event type', 'text', 128, 'eventtype type event'),
-  of('eventId', 'Event id', 'text', 256, 'eventid'),
+  of('eventId', 'Event id', 'text', 256, 'eventid id'),
   of('model', 'Model', 'text', 256, 'model', 'metadata'),
   of('tokens', 'Tokens', 'count', TOKENS, 'tokens totaltokens', 'metadata'),
   of('inputTokens', 'Input tokens', 'count', TOKENS, 'inputtokens prompttokens contexttokens', 'metadata'),
@@ -108,6 +108,18 @@ export function faultOf({ header, columns, constants }: Mapping): string | null 
     return 'Events of the type api.request need an endpoint: a column, or one for all rows.';
   }
   return null;
+}
+
+/** What a row has of the field that a pointer names, as it is written; '' where no column is it. */
+export function cellAt({ header, columns }: Mapping, values: readonly string[], pointer: string): string {
+  const [name = '', inner] = pointer
+    .slice(1)
+    .split('/')
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
+  const inside = name === 'metadata' && inner !== undefined;
+  const kept = inside ? columns.findIndex((is, i) => is === KEPT && header[i] === inner) : -1;
+  const at = kept >= 0 || name === '' ? kept : columns.indexOf(inside ? inner : name);
+  return values[at] ?? '';
 }
 
 const EXPORT =

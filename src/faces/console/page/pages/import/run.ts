@@ -1,6 +1,6 @@
 import { ask, Problem } from '../../api/request.ts';
 import { eventMaker, type Verdict } from './event.ts';
-import { type Mapping, meaningOf } from './mapping.ts';
+import { cellAt, type Mapping, meaningOf } from './mapping.ts';
 import { type Row, readCsv } from './reading/csv.ts';
 import type { Fault } from './reading/lines.ts';
 import { filePrefix } from './reading/rowId.ts';
@@ -8,11 +8,13 @@ import { filePrefix } from './reading/rowId.ts';
 /** Of a request, far from what the service takes: 10,000 and 8 MiB. */
 const BATCH = { rows: 5_000, length: 2_000_000 };
 /** Rejected rows that are shown; all are in the file of them. */
-const SHOWN = 100;
+export const SHOWN = 100;
 const MAX_WAIT_S = 30;
 
 export interface Rejected extends Fault {
   line: number;
+  /** What the row has there; '' where no column is meant. */
+  cell: string;
 }
 
 /** How far an import, or a dry run, is. */
@@ -20,11 +22,14 @@ export interface Progress {
   state: 'running' | 'paused' | 'waiting' | 'done' | 'cancelled' | 'failed';
   /** Whether nothing is sent. */
   dry: boolean;
+  /** Where the events are staged; null: they count. */
+  backfill: string | null;
   /** Of the file. */
   bytes: number;
   rows: number;
   /** Rows that are events as far as can be told here. */
   good: number;
+  /** Or staged. */
   accepted: number;
   duplicates: number;
   rejected: number;
@@ -71,7 +76,8 @@ export class Run {
     this.onProgress = onProgress;
     const counts = { bytes: 0, rows: 0, good: 0, accepted: 0, duplicates: 0, rejected: 0, tooOld: 0 };
     const nothing = { first: null, last: null, unfinished: null, faults: [], problem: null };
-    this.progress = { state: 'running', dry: job.dry, ...counts, ...nothing, file: new Blob(), prefix: '' };
+    const { dry, backfill } = job;
+    this.progress = { state: 'running', dry, backfill, ...counts, ...nothing, file: new Blob(), prefix: '' };
   }
 
   async start(): Promise<void> {
@@ -226,7 +232,10 @@ export class Run {
     if (faults.some(({ code }) => code === 'timestamp_too_old')) progress.tooOld++;
     for (const { pointer, code, message } of faults) {
       const { line } = row;
-      if (progress.faults.length < SHOWN) progress.faults.push({ line, pointer, code, message });
+      if (progress.faults.length < SHOWN) {
+        const cell = cellAt(this.job.mapping, row.values ?? [], pointer);
+        progress.faults.push({ line, pointer, code, message, cell });
+      }
       const cells = [String(line), pointer, code, message, ...(row.values ?? [])];
       this.rejects.push(`${cells.map(quoted).join()}\n`);
     }

@@ -110,7 +110,7 @@ export function NewMeter() {
               <Field label="Aggregation" error={faultOf('aggregation')}>
                 <select
                   value={draft.aggregation}
-                  onChange={({ currentTarget }) => change({ aggregation: currentTarget.value })}
+                  onChange={({ currentTarget }) => change({ aggregation: currentTarget.value, chosen: true })}
                 >
                   <Options of={AGGREGATIONS} />
                 </select>
@@ -124,6 +124,7 @@ export function NewMeter() {
                 <input
                   required
                   pattern="[a-z0-9]+(_[a-z0-9]+)*"
+                  title="Small letters, digits, and single underscores between them: egress_gb"
                   maxLength={64}
                   spellcheck={false}
                   value={slug}

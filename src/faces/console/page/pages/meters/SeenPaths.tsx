@@ -1,7 +1,7 @@
 import { writeJson } from '../../format/json.ts';
 import { Table } from '../../parts/Table.tsx';
-import type { Draft } from './draft.ts';
-import { isNumber, lastName, nameOf, type SeenPath } from './paths.ts';
+import { type Draft, measured } from './draft.ts';
+import { lastName, nameOf, type SeenPath } from './paths.ts';
 
 /** What the last events have, each to be measured, told apart by, or asked for. */
 export function SeenPaths({
@@ -13,7 +13,7 @@ export function SeenPaths({
   draft: Draft;
   change(changes: Partial<Draft>): void;
 }) {
-  const { dimensions, filter, aggregation } = draft;
+  const { dimensions, filter } = draft;
   return (
     <Table
       label="What the last events have"
@@ -33,14 +33,7 @@ export function SeenPaths({
                 type="button"
                 class="quiet"
                 aria-pressed={draft.value === path}
-                onClick={() =>
-                  change({
-                    value: path,
-                    dimensions: dimensions.filter((one) => one.path !== path),
-                    aggregation:
-                      aggregation !== 'count' ? aggregation : isNumber(example) ? 'sum' : 'uniqueCount',
-                  })
-                }
+                onClick={() => change(measured(draft, { path, example }))}
               >
                 measure
               </button>

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { parseExact, writeJson } from '../../format/json.ts';
-import { definitionOf, EMPTY } from './draft.ts';
+import { type Draft, definitionOf, EMPTY, measured } from './draft.ts';
 import { isNumber, pathsOf, type SeenEvent } from './paths.ts';
 
 const ID = '12345678901234567890';
@@ -32,4 +32,17 @@ it('takes what is typed for a number, true, false or null, and anything else for
   ]);
   expect(conditionOf('lessThan', ID)).toEqual([{ path: '$.a', lessThan: ID }]);
   expect(conditionOf('exists', 'false')).toEqual([{ path: '$.a', exists: false }]);
+});
+
+it('goes by what is measured, path after path, unless an aggregation was chosen', () => {
+  const text = { path: '$.region', example: 'eu' };
+  const number = { path: '$.gb', example: 1.5 };
+  const after = (draft: Draft, path: typeof text | typeof number) => ({ ...draft, ...measured(draft, path) });
+  const first = after({ ...EMPTY, dimensions: [{ name: 'gb', path: '$.gb' }] }, text);
+  expect(first).toMatchObject({ value: '$.region', aggregation: 'uniqueCount' });
+  expect(after(first, number)).toMatchObject({ value: '$.gb', aggregation: 'sum', dimensions: [] });
+  const chosen = { ...first, aggregation: 'max', chosen: true };
+  expect(after(after(chosen, number), text).aggregation).toBe('max');
+  // A number of events has no value: it gives way.
+  expect(after({ ...chosen, aggregation: 'count' }, number).aggregation).toBe('sum');
 });

@@ -1,6 +1,6 @@
 import { parseExact } from '../../format/json.ts';
 import { fromLocal } from '../../format/times.ts';
-import { lastName, nameOf } from './paths.ts';
+import { isNumber, lastName, nameOf, type SeenPath } from './paths.ts';
 
 /** A row of a form that can be taken away: a dimension. */
 export interface Named {
@@ -21,6 +21,8 @@ export interface Draft {
   name: string;
   eventType: string;
   aggregation: string;
+  /** Whether somebody chose the aggregation; else it goes by what is measured. */
+  chosen: boolean;
   value: string;
   dimensions: Named[];
   filter: Condition[];
@@ -33,11 +35,25 @@ export const EMPTY: Draft = {
   name: '',
   eventType: '',
   aggregation: 'count',
+  chosen: false,
   value: '',
   dimensions: [],
   filter: [],
   eventFrom: '',
 };
+
+/** What changes when a path is measured. Only an aggregation that was chosen, and that needs a value, stays. */
+export function measured(
+  { aggregation, chosen, dimensions }: Draft,
+  { path, example }: Pick<SeenPath, 'path' | 'example'>,
+): Partial<Draft> {
+  const guess = isNumber(example) ? 'sum' : 'uniqueCount';
+  return {
+    value: path,
+    dimensions: dimensions.filter((one) => one.path !== path),
+    aggregation: chosen && aggregation !== 'count' ? aggregation : guess,
+  };
+}
 
 /** The slug that is proposed while none has been typed. */
 export const slugOf = ({ slug, eventType, aggregation, value }: Draft) =>

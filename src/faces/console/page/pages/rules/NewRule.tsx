@@ -82,6 +82,7 @@ export function NewRule({ onClose, onDone }: { onClose(): void; onDone(): void }
             <input
               required
               pattern="[A-Z]{3}"
+              title="Three letters: USD"
               maxLength={3}
               value={currency}
               onInput={({ currentTarget }) => setCurrency(currentTarget.value.toUpperCase())}
@@ -102,6 +103,7 @@ export function NewRule({ onClose, onDone }: { onClose(): void; onDone(): void }
             required
             inputMode="decimal"
             pattern="-?\d+(\.\d+)?"
+            title="A decimal, with a point: 12.50"
             value={threshold}
             onInput={({ currentTarget }) => setThreshold(currentTarget.value.trim())}
           />

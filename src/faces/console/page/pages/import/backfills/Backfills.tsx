@@ -6,7 +6,6 @@ import { usePages } from '../../../api/usePages.ts';
 import { fromLocal } from '../../../format/times.ts';
 import { Act } from '../../../parts/Act.tsx';
 import { Badge } from '../../../parts/Badge.tsx';
-import { Checks } from '../../../parts/Checks.tsx';
 import { Choice } from '../../../parts/Choice.tsx';
 import { Customers, listOf } from '../../../parts/Customers.tsx';
 import { counts, moments, texts } from '../../../parts/columns.tsx';
@@ -18,13 +17,16 @@ import { useSession } from '../../../session/session.tsx';
 import { BackfillView } from './BackfillView.tsx';
 import type { Backfill } from './backfill.ts';
 
+const DAY_MS = 86_400_000;
 const PATH = '/v1/backfills';
 const STATES = { '': 'all', staged: 'staged', closed: 'closed', reverted: 'reverted', dropped: 'dropped' };
+const MIDNIGHT = Math.floor(Date.now() / DAY_MS) * DAY_MS;
+/** Of yesterday. */
 const SAMPLE = {
-  from: '2026-03-01T00:00:00Z',
-  to: '2026-03-02T00:00:00Z',
-  customers: ['acme'],
-  replace: true,
+  from: new Date(MIDNIGHT - DAY_MS).toISOString(),
+  to: new Date(MIDNIGHT).toISOString(),
+  customers: ['customer-1'],
+  replace: false,
   reason: 'the gateway has lost a day',
 };
 
@@ -66,11 +68,13 @@ export function Backfills() {
                   </Field>
                 </div>
                 <Customers />
-                <Checks
-                  label="What is there of that time and those customers"
-                  name="replace"
-                  options={{ true: 'becomes void when it is closed' }}
-                />
+                <label class="choice">
+                  <input type="checkbox" name="replace" />
+                  <span>
+                    Replace what is there: events of that time (and of those customers) become void when it is
+                    closed
+                  </span>
+                </label>
                 <Reason />
               </Act>
             )}
