@@ -48,7 +48,7 @@ export default defineConfig(({ mode }) => {
   const chosen = (patterns: string[]) => (long ? isLong(patterns) : patterns);
   const exclude = ['**/node_modules/**', ...(long ? [] : ['**/*.long.test.ts'])];
   // A limit is for what hangs: machines differ by far more than a test may, and .ci/run bounds the whole.
-  const limits = { testTimeout: 300_000, hookTimeout: 300_000, chaiConfig: { truncateThreshold: 1_500 } }; // lists of faults are told
+  const limits = { testTimeout: 600_000, hookTimeout: 300_000, chaiConfig: { truncateThreshold: 1_500 } }; // lists of faults are told
   // Files of a project share their modules: importing the service anew for each took a fifth of all the time.
   const shared = { ...limits, isolate: false };
   return {

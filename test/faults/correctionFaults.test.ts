@@ -105,5 +105,5 @@ describeEngine(`corrections whose backends are killed (seed ${seed})`, () => {
       expect(stored).toEqual([{ counted: model.events.size, voided: model.voided.size }]);
     }
     expect(killed).toBeGreaterThan(0);
-  }, 240_000);
+  });
 });

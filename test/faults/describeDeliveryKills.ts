@@ -77,9 +77,7 @@ export function describeDeliveryKills(runMs: number): void {
         await database.drop();
       });
 
-      it('arrive, each with one id, and first in the order of their customer', {
-        timeout: 240_000,
-      }, async () => {
+      it('arrive, each with one id, and first in the order of their customer', async () => {
         await sql.query(`insert into tenant (id, name) values ('acme', 'Acme')`);
         const id = await subscribe(sql, 'acme', { url: receiver.url() });
         receiver.answer = async (_, response) => {

@@ -50,7 +50,6 @@ export function describeRestarts(restarts: number): void {
         );
         expect(found[0]).toEqual({ events: rows, days: rows, stale: 0 });
       },
-      240_000,
     );
   });
 }
