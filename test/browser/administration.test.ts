@@ -9,7 +9,7 @@ const column = (table: string[][], head: string) => {
 const dialogOf = ({ page }: Visitor) => page.getByRole('dialog');
 /** Waits until a table is as it is to be. */
 const settles = (visitor: Visitor, label: string, check: (table: string[][]) => boolean) =>
-  expect.poll(async () => check(await visitor.table(label)), { timeout: 30_000 }).toBe(true);
+  expect.poll(async () => check(await visitor.table(label)), { timeout: 90_000 }).toBe(true);
 
 describeConsole('the pages of tenants, keys and the audit log', (console) => {
   it('makes a tenant, sets its limits, and takes it out of use and back', async () => {

@@ -98,8 +98,8 @@ describeConsole(
             state,
           ])
           .then(([row]) => row.n as number);
-      await expect.poll(() => count('pending'), { timeout: 30_000 }).toBeGreaterThan(2);
-      await expect.poll(() => receiver.at('/late').length, { timeout: 30_000 }).toBeGreaterThan(0);
+      await expect.poll(() => count('pending'), { timeout: 90_000 }).toBeGreaterThan(2);
+      await expect.poll(() => receiver.at('/late').length, { timeout: 90_000 }).toBeGreaterThan(0);
 
       const visitor = await console.visit(`/console/deliveries/${id}`, {
         key: tenant.key,
@@ -124,7 +124,7 @@ describeConsole(
       await page.getByLabel(/^State/).selectOption('dead');
       await expect
         .poll(async () => (await visitor.table('Deliveries, newest first')).slice(1).map((row) => row[3]), {
-          timeout: 30_000,
+          timeout: 90_000,
         })
         .toEqual(Array(dead).fill('dead letter'));
       expect((await listed('dead')).length).toBe(dead);
@@ -144,16 +144,16 @@ describeConsole(
       const dialog = page.getByRole('dialog');
       await page.getByRole('button', { name: 'Redeliver', exact: true }).click();
       await dialog.getByRole('button', { name: 'Redeliver' }).click();
-      await expect.poll(() => count('delivered'), { timeout: 30_000 }).toBe(1);
+      await expect.poll(() => count('delivered'), { timeout: 90_000 }).toBe(1);
       await page.getByRole('button', { name: 'Redeliver all' }).click();
       await visitor.isAccessible();
       await dialog.getByRole('button', { name: 'Redeliver all' }).click();
       await page.getByText('pending again').waitFor();
-      await expect.poll(() => count('delivered'), { timeout: 30_000 }).toBe(dead);
+      await expect.poll(() => count('delivered'), { timeout: 90_000 }).toBe(dead);
       await page.getByLabel(/^State/).selectOption('delivered');
       await expect
         .poll(async () => (await visitor.table('Deliveries, newest first')).slice(1).map((row) => row[3]), {
-          timeout: 30_000,
+          timeout: 90_000,
         })
         .toEqual(Array(dead).fill('delivered'));
       const ids = new Set(receiver.at('/late').map(({ headers }) => headers['webhook-id']));

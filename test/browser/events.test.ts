@@ -80,7 +80,7 @@ describeConsole('the events of the console', (console) => {
       });
     const first = async () => (await visitor.table(EVENTS))[1]![1];
     await post('comes-in');
-    await expect.poll(first, { timeout: 20_000 }).toBe('comes-in');
+    await expect.poll(first, { timeout: 90_000 }).toBe('comes-in');
     expect(await visitor.table(EVENTS)).toHaveLength(101);
     await page.getByText('The newest 100').waitFor();
     expect(asked.length).toBeGreaterThan(0);
@@ -95,7 +95,7 @@ describeConsole('the events of the console', (console) => {
     await page.getByRole('button', { name: 'Show more' }).click();
     await page.getByText('all there are').waitFor();
     await page.getByRole('button', { name: 'Go on' }).click();
-    await expect.poll(first, { timeout: 20_000 }).toBe('comes-later');
+    await expect.poll(first, { timeout: 90_000 }).toBe('comes-later');
     expect(await visitor.table(EVENTS)).toHaveLength(101);
   });
 

@@ -66,7 +66,7 @@ async function mapped(visitor: Visitor): Promise<void> {
 async function imported({ page }: Visitor, said = 'Done.'): Promise<void> {
   await page.getByRole('button', { name: 'Import', exact: true }).click();
   await page.getByRole('heading', { name: 'Import', level: 2 }).waitFor();
-  await page.getByText(said).waitFor({ timeout: 60_000 });
+  await page.getByText(said).waitFor({ timeout: 180_000 });
 }
 
 describeConsole('the page that imports', (console) => {
@@ -96,7 +96,7 @@ describeConsole('the page that imports', (console) => {
     await visitor.isAccessible();
 
     await page.getByRole('button', { name: 'Dry run' }).click();
-    await page.getByText('Done: nothing was sent').waitFor({ timeout: 60_000 });
+    await page.getByText('Done: nothing was sent').waitFor({ timeout: 180_000 });
     expect([
       await visitor.stat('Rows read'),
       await visitor.stat('Are events'),
@@ -221,7 +221,7 @@ describeConsole('the page that imports', (console) => {
     expect(await visitor.stat('Accepted')).toBe('0');
     await site.start();
     await page.getByRole('button', { name: 'Go on' }).click();
-    await page.getByText('Done.').waitFor({ timeout: 60_000 });
+    await page.getByText('Done.').waitFor({ timeout: 180_000 });
     expect(await visitor.stat('Accepted')).toBe(COUNTED.toLocaleString('en'));
     expect(await stored(tenant)).toMatchObject({ events: COUNTED });
   });
@@ -245,11 +245,11 @@ describeConsole('the page that imports', (console) => {
       await route.continue();
     });
     await page.getByRole('button', { name: 'Import', exact: true }).click();
-    await expect.poll(() => requests, { timeout: 30_000 }).toBe(2);
+    await expect.poll(() => requests, { timeout: 90_000 }).toBe(2);
     await page.getByRole('button', { name: 'Pause' }).click();
     await page.getByText('Paused').waitFor();
     letGo();
-    await expect.poll(async () => (await stored(tenant)).events, { timeout: 30_000 }).toBeGreaterThan(5_000);
+    await expect.poll(async () => (await stored(tenant)).events, { timeout: 90_000 }).toBeGreaterThan(5_000);
     await page.getByRole('button', { name: 'Cancel' }).click();
     await page.getByText('Cancelled: what was sent is stored').waitFor();
     expect(requests).toBe(2);

@@ -10,7 +10,7 @@ const event = (i: number) => ({
   customerId: 'customer-1',
   apiEndpoint: '/v1/chat',
 });
-const WAIT = { timeout: 30_000, interval: 100 };
+const WAIT = { timeout: 90_000, interval: 100 };
 
 describeConsole('the page of what is so now', (console) => {
   it('moves with what comes in, and has the numbers of the API and of the database', async () => {

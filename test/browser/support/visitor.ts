@@ -6,7 +6,7 @@ import type { Site } from './site.ts';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 /** Waiting for what is to appear: a machine may be slow. */
-const WAIT_MS = 30_000;
+const WAIT_MS = 90_000;
 
 export interface Visit {
   /** null: the form that asks for one is shown. */
