@@ -4,7 +4,7 @@ import { TidemarkError } from '../../model/errors.ts';
 import { formatTimestamp } from '../../model/timestamp.ts';
 import { type AsOf, asOfCursor, readAsOf, readAsOfCursor } from '../../sums/asof/asOf.ts';
 import { requireKept } from '../../sums/retention/requireKept.ts';
-import { momentOf } from './range.ts';
+import { microsOf } from './range.ts';
 
 const AS_OF =
   'As it was at this moment, of what had come in and had been corrected by then. The answer tells in asOf the moment that is ' +
@@ -27,7 +27,7 @@ export const asOfField = z
 export function microsAsked(name: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   try {
-    return Math.round(momentOf(name, text) * 1_000);
+    return microsOf(name, text);
   } catch (error) {
     if (!(error instanceof TidemarkError)) throw error;
     throw parameterFault(name, 'time_invalid', error.message);

@@ -66,6 +66,11 @@ export function momentOf(name: string, text: string): number {
   return ms;
 }
 
+/** The same in whole microseconds since the epoch. */
+export function microsOf(name: string, text: string): number {
+  return Math.round(momentOf(name, text) * 1_000);
+}
+
 function days(ms: number): number {
   return Math.floor(ms / 8_640_000) / 10;
 }

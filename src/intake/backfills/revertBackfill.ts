@@ -9,6 +9,7 @@ import { ACTION, type CorrectionWork } from '../corrections/correctionTransactio
 import { holdChunks } from '../corrections/holdChunks.ts';
 import {
   COLUMNS,
+  columnsWithin,
   EventsMoved,
   insertMoved,
   numberTaken,
@@ -180,7 +181,7 @@ async function takeOutBrought(db: Queryable, engine: Engine, tenantId: string): 
          and ${few ? 'e.customer_id = any ($2::text[])' : '$2::text[] is null'}
          and e.event_id = b.event_id and e.customer_id = b.customer_id
          and e.ts >= b.bucket and e.ts < b.bucket + interval '30 seconds'
-       returning ${COLUMNS.replaceAll(/\w+/g, 'e.$&')}
+       returning ${columnsWithin('e')}
      ), moved as (
        insert into moved_event (${COLUMNS}, counts) select ${COLUMNS}, false from gone
      )
@@ -230,7 +231,7 @@ async function putBackReplaced(db: Queryable, tenantId: string, closing: string)
          and (u.state = 'voided'
               or exists (select from before_event f where f.event_id = u.event_id and f.version = u.version
                          and not f.was_void and f.voided_version is null))
-       returning ${COLUMNS.replaceAll(/\w+/g, 'u.$&')}, u.version
+       returning ${columnsWithin('u')}, u.version
      )
      insert into moved_event (${COLUMNS}, counts, version) select ${COLUMNS}, true, version from back`,
     [tenantId, closing],

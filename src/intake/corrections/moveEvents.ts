@@ -11,6 +11,9 @@ import { runsOf } from './runsOfEvents.ts';
 /** All columns of an event, in an order of ours. */
 export const COLUMNS = [...EVENT_COLUMNS, 'received_at'].join(', ');
 
+/** The same of a relation, by its alias. */
+export const columnsWithin = (alias: string) => COLUMNS.replaceAll(/\w+/g, `${alias}.$&`);
+
 export type UncountedState = 'voided' | 'superseded';
 
 /** Something has moved the events meanwhile: the whole is to be done again. */
@@ -64,7 +67,7 @@ export async function takeOut(
          delete from event e using unnest($2::uuid[], $3::timestamptz[]) as p (id, at)
          where e.tenant_id = $1 and e.event_id = p.id and e.ts = p.at
            and e.ts >= ${instant(run[0]!.tsMicros / 1_000)} and e.ts <= ${instant(run.at(-1)!.tsMicros / 1_000)}
-         returning ${[...EVENT_COLUMNS, 'received_at'].map((name) => `e.${name}`).join(', ')}
+         returning ${columnsWithin('e')}
        )
        insert into moved_event (${COLUMNS}, counts) select ${COLUMNS}, false from gone`,
       [tenantId, run.map(({ eventId }) => eventId), run.map(({ ts }) => ts)],

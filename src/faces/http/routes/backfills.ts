@@ -5,7 +5,7 @@ import { actorOf } from '../actor.ts';
 import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
 import { thingOfTenant } from '../ofTenant.ts';
-import { momentOf } from '../range.ts';
+import { microsOf } from '../range.ts';
 import {
   bodyFailures,
   id,
@@ -243,6 +243,7 @@ export function backfillRoutes(app: App, services: Services): void {
   app.openapi(postBackfill, async (c) => {
     const context = await tenantOf(c, services, 'correct');
     const { from, to, customers, replace, reason } = c.req.valid('json');
+    // With replace, an event just outside of what was asked for stays.
     const [fromMicros, toMicros] = [microsOf('from', from), microsOf('to', to)];
     if (fromMicros >= toMicros) throw new TidemarkError('range_invalid', 'from must be before to');
     const wanted = {
@@ -283,9 +284,4 @@ export function backfillRoutes(app: App, services: Services): void {
     const context = await tenantOf(c, services, 'correct');
     return c.json(await backfills.drop(context, actorOf(c, services), c.req.valid('param').id), 200);
   });
-}
-
-/** Since the epoch, µs: with replace, an event just outside of what was asked for stays. @throws {TidemarkError} `range_invalid`. */
-function microsOf(name: string, text: string): number {
-  return Math.round(momentOf(name, text) * 1_000);
 }

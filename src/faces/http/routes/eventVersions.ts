@@ -5,7 +5,7 @@ import type { App } from '../appEnv.ts';
 import { tenantOf } from '../context.ts';
 import { eventId } from '../correctionSchemas.ts';
 import { StoredEvent } from '../eventSchemas.ts';
-import { momentOf } from '../range.ts';
+import { microsOf } from '../range.ts';
 import { CorrectionNote, conflict, json, security, tenantHeader, thingFailures } from '../schemas.ts';
 import type { Services } from '../services.ts';
 
@@ -55,7 +55,7 @@ export function eventVersionRoutes(app: App, services: Services): void {
   app.openapi(getEvent, async (c) => {
     const context = await tenantOf(c, services, 'read');
     const { timestamp } = c.req.valid('query');
-    const tsMicros = timestamp === undefined ? null : Math.round(momentOf('timestamp', timestamp) * 1_000);
+    const tsMicros = timestamp === undefined ? null : microsOf('timestamp', timestamp);
     const { eventId } = c.req.valid('param');
     const event = await services.corrections.find(context, { clientId: eventId, tsMicros });
     // As c.json(event) would, but for numbers that are not to become doubles.
